@@ -1,0 +1,72 @@
+"""TED talks, Portuguese to English (52k pairs), a small regularised LSTM.
+
+The set of Qi et al. 2018 (arXiv 1804.06323). Low-resource settings after
+Sennrich & Zhang 2019 (arXiv 1905.11901): small joint BPE, strong dropout, tied
+embeddings, label smoothing.
+
+    pip install 'seq2seq_jax[data]'
+    python -m seq2seq_jax.data.prepare ted_hrlr_translate/pt_to_en \\
+      --data-dir DIR
+    python -m seq2seq_jax.train configs/ted_hrlr_pten.py \\
+      --workdir runs/ted_hrlr_pten --data.root DIR
+
+Hardware: any GPU, about an hour, or a night on a CPU (an estimate). Not
+trained here, so no number is expected.
+"""
+
+from seq2seq_jax import config
+
+
+def get_config() -> config.Config:
+  return config.Config(
+    data=config.Data(
+      task="tfds",
+      name="ted_hrlr_translate/pt_to_en",
+      train=("train",),
+      valid=("validation",),
+      test=("test",),
+      source_field="pt",
+      target_field="en",
+      source=config.Text(tokenizer="bpe", vocab_size=8000, sampling=0.1),
+      joint=True,
+      max_source_length=80,
+      max_target_length=80,
+      batch_size=4096,
+      batch_unit="tokens",
+      buckets=6,
+    ),
+    model=config.Model(
+      cell="lstm",
+      embed_dim=256,
+      encoder_dim=256,
+      encoder_layers=1,
+      bidirectional=True,
+      decoder_dim=512,
+      decoder_layers=1,
+      bridge="dense",
+      attention="general",
+      input_feeding=True,
+      readout_dim=256,
+      tie="all",
+      dropout_embed=0.3,
+      dropout_rnn=0.3,
+      dropout_readout=0.3,
+    ),
+    optim=config.Optim(
+      optimizer="adam",
+      learning_rate=1e-3,
+      clip_norm=1.0,
+      schedule="plateau",
+      plateau_patience=2,
+      min_learning_rate=1e-5,
+      label_smoothing=0.1,
+    ),
+    train=config.Train(
+      steps=40000,
+      validate_every=1000,
+      metric="bleu",
+      metrics=("chrf",),
+      patience=8,
+    ),
+    decode=config.Decode(beam_size=5, length_rule="gnmt", alpha=0.6),
+  )

@@ -1,0 +1,321 @@
+"""From a config's data section to batches: tokenizers, buckets, Grain."""
+
+import collections
+import hashlib
+import os
+import pathlib
+import zipfile
+
+import grain
+import numpy as np
+
+from seq2seq_jax import config, types
+from seq2seq_jax.data import buckets, sources, tokenizers
+
+PREFETCH = 8  # batches that the loader's thread keeps ready
+
+
+def root(data: config.Data) -> str:
+  """The data folder: the config's, else the environment's, else none."""
+  return data.root or os.environ.get("SEQ2SEQ_JAX_DATA", "")
+
+
+class Corpus:
+  """The splits of a config's task. A split that is not given is None."""
+
+  def __init__(self, data: config.Data):
+    folder = root(data)
+    self.train = sources.open_split(data, "train", folder)
+    self.valid = self.test = None
+    generated = data.task in ("copy", "reverse", "sort", "addition")
+    if data.valid or generated:
+      self.valid = sources.open_split(data, "valid", folder)
+    if data.test or generated or data.task == "scan":
+      self.test = sources.open_split(data, "test", folder)
+    self.indices = sources.trainable(self.train)
+    if data.holdout and not (data.valid or generated):
+      self._hold_out(data)
+    if data.limit:
+      self.indices = self.indices[: data.limit]
+    if not len(self.indices):
+      raise types.UserError(
+        "data.train: no example has text on every side; nothing to train on"
+      )
+
+  def _hold_out(self, data):
+    """Sets aside examples whose text stands in training just once."""
+    rng = np.random.default_rng((data.seed, 2))
+    counts = collections.Counter(self.train[int(i)] for i in self.indices)
+    held = set()
+    for i in rng.permutation(self.indices):
+      if counts[self.train[int(i)]] == 1:
+        held.add(self.train[int(i)])
+      if len(held) >= data.holdout:
+        break
+    if len(held) < data.holdout:
+      raise types.UserError(
+        f"data.holdout: {data.holdout} is more than the {len(held)} different "
+        "training examples"
+      )
+    texts = ((i, self.train[int(i)]) for i in self.indices)
+    self.indices = np.array([i for i, t in texts if t not in held], np.int64)
+    self.valid = sources.Pairs(sorted(held, key=str))
+
+  def checksums(self) -> dict[str, str]:
+    """SHA-256 of every split, for the record of a run."""
+    splits = {"train": self.train, "valid": self.valid, "test": self.test}
+    return {k: v.checksum() for k, v in splits.items() if v is not None}
+
+
+class Tokenizers:
+  """A run's tokenizers; `source` is None for a language model."""
+
+  def __init__(self, source, target, reverse_source: bool):
+    self.source, self.target = source, target
+    self.reverse_source = reverse_source
+
+  def encode_source(self, text: str, rng=None) -> np.ndarray:
+    """Ids with EOS; words reversed before it where the config says so."""
+    ids = _encode(self.source, text, rng)
+    if self.reverse_source:
+      ids = ids[::-1]
+    return np.append(ids, np.int32(types.EOS))
+
+  def encode_target(self, text: str, rng=None) -> np.ndarray:
+    """Ids with EOS."""
+    return np.append(_encode(self.target, text, rng), np.int32(types.EOS))
+
+  def checksum(self) -> str:
+    both = [t.checksum() for t in (self.source, self.target) if t]
+    return hashlib.sha256(" ".join(both).encode()).hexdigest()
+
+  def save(self, folder: pathlib.Path):
+    """Writes `source.json` and `target.json`; one vocabulary is one file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if self.source is not None and self.source is not self.target:
+      self.source.save(folder / "source.json")
+    self.target.save(folder / "target.json")
+
+
+def _encode(tokenizer, text, rng):
+  if rng is not None and tokenizer.sampling:
+    return tokenizer.encode_sampled(text, rng)
+  return tokenizer.encode(text)
+
+
+def train_tokenizers(data: config.Data, corpus: Corpus) -> Tokenizers:
+  """Makes the vocabularies from the training side."""
+
+  def texts(side):
+    return (corpus.train[int(i)][side] for i in corpus.indices)
+
+  def make(text: config.Text, lines):
+    return tokenizers.train(
+      lines,
+      kind=text.tokenizer,
+      vocab_size=text.vocab_size,
+      min_count=text.min_count,
+      lowercase=text.lowercase,
+      sampling=text.sampling,
+    )
+
+  if data.task == "language_model":
+    target = make(data.target, texts(1))
+    return Tokenizers(None, target, False)
+  if data.joint:
+    both = make(data.source, (t for s in (0, 1) for t in texts(s)))
+    return Tokenizers(both, both, data.reverse_source)
+  source, target = make(data.source, texts(0)), make(data.target, texts(1))
+  return Tokenizers(source, target, data.reverse_source)
+
+
+def load_tokenizers(data: config.Data, folder: pathlib.Path) -> Tokenizers:
+  """Reads what `Tokenizers.save` wrote."""
+  target = tokenizers.load(folder / "target.json")
+  if data.task == "language_model":
+    return Tokenizers(None, target, False)
+  source = target
+  if not data.joint:
+    source = tokenizers.load(folder / "source.json")
+  return Tokenizers(source, target, data.reverse_source)
+
+
+class TrainData:
+  """The batches of training: a function of the step."""
+
+  def __init__(self, data: config.Data, corpus, toks, seed, cache=None):
+    self.source, self.toks = corpus.train, toks
+    lengths = _lengths(corpus, toks, cache)
+    longest = (data.max_source_length, data.max_target_length)
+    fits = (lengths <= longest).all(axis=1)
+    self.left_out = int((~fits).sum())
+    if not fits.any():
+      raise types.UserError(
+        f"every training example is longer than data.max_source_length "
+        f"{longest[0]} or data.max_target_length {longest[1]}"
+      )
+    self.indices, self.lengths = corpus.indices[fits], lengths[fits]
+    self.buckets, member = buckets.choose(
+      self.lengths,
+      count=data.buckets,
+      batch_size=data.batch_size,
+      unit=data.batch_unit,
+      row_multiple=data.row_multiple,
+    )
+    self.plan = buckets.Plan(
+      self.buckets,
+      member,
+      data_seed=data.seed,
+      seed=seed,
+      replacement=data.order == "replacement",
+    )
+    self.seed, self.workers = seed, data.workers
+    texts = [toks.target] + ([toks.source] if toks.source else [])
+    self.sampled = any(t.sampling for t in texts)
+    self._memo: dict[int, tuple] = {}
+
+  def efficiency(self) -> float:
+    """Real over padded tokens of the first epoch."""
+    return buckets.efficiency(self.buckets, self.plan.epoch(0), self.lengths)
+
+  def bucket(self, step: int) -> int:
+    return self.plan.batch(step)[0]
+
+  def load(self, step: int, process: int = 0, processes: int = 1):
+    """This process's rows of a step's batch, as NumPy arrays."""
+    k, examples = self.plan.batch(step)
+    bucket = self.buckets[k]
+    share = bucket.rows // processes
+    rows = np.arange(process * share, (process + 1) * share, dtype=np.int32)
+    pairs = [
+      self._example(int(examples[r]), step, bucket)
+      if r < len(examples)
+      else None
+      for r in rows
+    ]
+    return collate(pairs, rows, bucket.source, bucket.target)
+
+  def _example(self, i, step, bucket):
+    index = int(self.indices[i])
+    if not self.sampled:
+      pair = self._memo.get(i)
+      if pair is None:
+        pair = self._memo[i] = encode_pair(self.toks, self.source[index])
+      return pair
+    epoch = step // len(self.plan)
+    rng = np.random.default_rng((self.seed, 3, epoch, index))
+    pair = encode_pair(self.toks, self.source[index], rng)
+    long = len(pair[1]) > bucket.target
+    if long or (pair[0] is not None and len(pair[0]) > bucket.source):
+      return encode_pair(self.toks, self.source[index])
+    return pair
+
+  def batches(self, first: int, last: int, process=0, processes=1):
+    """Iterates over the batches of steps first to last - 1, loaded ahead."""
+    data = grain.MapDataset.range(first, last).map(
+      lambda step: self.load(int(step), process, processes)
+    )
+    options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=PREFETCH)
+    data = data.to_iter_dataset(options)
+    if self.workers:
+      from absl import flags
+
+      if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()  # Grain's workers read absl's flags.
+      data = data.mp_prefetch(
+        grain.MultiprocessingOptions(num_workers=self.workers)
+      )
+    return iter(data)
+
+
+def encode_pair(toks: Tokenizers, pair, rng=None):
+  """(source ids or None, target ids), each with EOS."""
+  source = None
+  if toks.source is not None:
+    source = toks.encode_source(pair[0], rng)
+  return source, toks.encode_target(pair[1], rng)
+
+
+def collate(pairs, rows, source: int, target: int) -> types.Batch:
+  """Pads pairs of ids to a shape; None is a filler row.
+
+  Args:
+    pairs: (source ids or None, target ids) or None, one a row.
+    rows: [B] place in the global batch.
+    source: padded source length; 0: a language model.
+    target: padded target length.
+  """
+  empty = np.zeros(0, np.int32)
+  filler = np.array([types.EOS], np.int32)
+  tgt = [p[1] if p else empty for p in pairs]
+  src_ids = src_len = None
+  if source:
+    src = [p[0] if p else filler for p in pairs]
+    src_ids = types.pad_to(src, (len(pairs), source))
+    src_len = np.array([len(s) for s in src], np.int32)
+  return types.Batch(
+    src=src_ids,
+    src_len=src_len,
+    tgt=types.pad_to(tgt, (len(pairs), target)),
+    tgt_len=np.array([len(t) for t in tgt], np.int32),
+    row=np.asarray(rows, np.int32),
+  )
+
+
+def _lengths(corpus, toks, cache: pathlib.Path | None) -> np.ndarray:
+  """[N, 2] tokens with EOS of the trainable examples, kept in `cache`."""
+  digest = hashlib.sha256(corpus.indices.tobytes())
+  digest.update((corpus.train.checksum() + toks.checksum()).encode())
+  key = digest.hexdigest()
+  if cache is not None and cache.is_file():
+    try:
+      with cache.open("rb") as f, np.load(f) as stored:
+        if str(stored["key"]) == key:
+          return stored["lengths"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+      cache.unlink()  # half written: made again below
+  lengths = np.zeros((len(corpus.indices), 2), np.int64)
+  for n, i in enumerate(corpus.indices):
+    source, target = encode_pair(toks, corpus.train[int(i)])
+    lengths[n] = (0 if source is None else len(source), len(target))
+  if cache is not None:
+    part = cache.with_suffix(".part.npz")
+    np.savez(part, key=key, lengths=lengths)
+    os.replace(part, cache)
+  return lengths
+
+
+def eval_batches(pairs, rows: int):
+  """Batches of encoded pairs with fixed rows, for losses and scores.
+
+  Args:
+    pairs: (source ids or None, target ids), each with EOS.
+    rows: rows of every batch; missing ones are filler.
+
+  Yields:
+    (indices of the pairs in the batch, Batch). Lengths are padded to the
+    quantum of the pair alone, so a pair always meets the same shape.
+  """
+  groups: dict[tuple[int, int], list[int]] = {}
+  for i, (source, target) in enumerate(pairs):
+    shape = (0 if source is None else ceil_length(len(source)),)
+    groups.setdefault((*shape, ceil_length(len(target))), []).append(i)
+  for (source, target), members in sorted(groups.items()):
+    for first in range(0, len(members), rows):
+      part = members[first : first + rows]
+      chosen = [pairs[i] for i in part] + [None] * (rows - len(part))
+      yield part, collate(chosen, np.arange(rows), source, target)
+
+
+def ceil_length(length: int, quantum: int = 8) -> int:
+  """A padded length, of few different ones, from the length alone.
+
+  Multiples of `quantum` up to eight of them, then doubling: at most
+  8 + log2(length) programs, whatever the data.
+  """
+  if length <= 8 * quantum:
+    return -(-length // quantum) * quantum
+  padded = 8 * quantum
+  while padded < length:
+    padded *= 2
+  return padded

@@ -1,0 +1,270 @@
+"""Random-access sources of (source text, target text).
+
+Of a language model the source text is None. Lines end at line feeds alone, so
+other separators in the text never change a file's line count.
+"""
+
+import gzip
+import hashlib
+import json
+import pathlib
+import zlib
+
+import numpy as np
+
+from seq2seq_jax import types
+from seq2seq_jax.data import scan, synthetic
+
+
+class Pairs:
+  """Pairs of texts in memory; every other source of text is one."""
+
+  def __init__(self, pairs):
+    self.pairs = list(pairs)
+
+  def __len__(self):
+    return len(self.pairs)
+
+  def __getitem__(self, i: int):
+    return self.pairs[i]
+
+  def checksum(self) -> str:
+    """SHA-256 of the content."""
+    h = hashlib.sha256()
+    for source, target in self.pairs:
+      h.update(f"{source}\t{target}\n".encode("utf-8", "surrogatepass"))
+    return h.hexdigest()
+
+
+def text_lines(path) -> list[str]:
+  """The lines of a UTF-8 text file, which may be gzipped."""
+  path = pathlib.Path(path)
+  try:
+    data = path.read_bytes()
+    if path.suffix == ".gz":
+      data = gzip.decompress(data)
+  except FileNotFoundError as e:
+    raise types.UserError(f"{path.absolute()}: no such file") from e
+  except (EOFError, gzip.BadGzipFile, zlib.error) as e:
+    raise types.UserError(f"{path}: not a whole gzip file: {e}") from e
+  except OSError as e:
+    raise types.UserError(f"{path}: cannot read: {e.strerror}") from e
+  lines = data.split(b"\n")
+  if lines[-1] == b"":
+    lines.pop()
+  out = []
+  for n, line in enumerate(lines, 1):
+    try:
+      out.append(line.decode("utf-8").removesuffix("\r"))
+    except UnicodeDecodeError as e:
+      raise types.UserError(
+        f"{path}, line {n}: not UTF-8 ({e.reason} at byte {e.start})"
+      ) from e
+  return out
+
+
+def _full(path, lines):
+  if not lines:
+    raise types.UserError(f"{path}: holds no line")
+  return lines
+
+
+def parallel(source_path, target_path) -> Pairs:
+  """Two text files, line by line."""
+  source, target = text_lines(source_path), text_lines(target_path)
+  if len(source) != len(target):
+    raise types.UserError(
+      f"{source_path} has {len(source)} lines and {target_path} "
+      f"{len(target)}; they must match line by line"
+    )
+  return Pairs(_full(source_path, list(zip(source, target))))
+
+
+def lines(path) -> Pairs:
+  """One text file for a language model."""
+  return Pairs(_full(path, [(None, t) for t in text_lines(path)]))
+
+
+def tsv(path, source_column: str, target_column: str) -> Pairs:
+  """Columns separated by one TAB, without quoting; counted from 0."""
+  for column in (source_column, target_column):
+    if not (column.isascii() and column.isdigit()):
+      raise types.UserError(
+        "data.source_field and data.target_field are columns, counted from 0, "
+        f"for tsv; got {column!r}"
+      )
+  wanted = int(source_column), int(target_column)
+  out = []
+  for n, line in enumerate(_full(path, text_lines(path)), 1):
+    cells = line.split("\t")
+    if not line.strip():
+      cells = [""] * (max(wanted) + 1)
+    if len(cells) <= max(wanted):
+      raise types.UserError(
+        f"{path}, line {n}: has {len(cells)} column(s), column {max(wanted)} "
+        "is asked for (data.source_field, data.target_field; from 0)"
+      )
+    out.append((cells[wanted[0]], cells[wanted[1]]))
+  return Pairs(out)
+
+
+def jsonl(path, source_key: str, target_key: str) -> Pairs:
+  """One JSON object a line."""
+  out = []
+  for n, line in enumerate(_full(path, text_lines(path)), 1):
+    if not line.strip():
+      out.append(("", ""))
+      continue
+    try:
+      row = json.loads(line)
+    except ValueError as e:
+      raise types.UserError(f"{path}, line {n}: not JSON: {e}") from e
+    pair = []
+    for key in (source_key, target_key):
+      if not isinstance(row, dict) or not isinstance(row.get(key), str):
+        keys = ", ".join(row) if isinstance(row, dict) else "no keys"
+        raise types.UserError(
+          f"{path}, line {n}: no text under {key!r} (it has: {keys}); see "
+          "data.source_field and data.target_field"
+        )
+      # A lone surrogate is no text that any file could hold.
+      pair.append(row[key].encode("utf-8", "replace").decode())
+    out.append(tuple(pair))
+  return Pairs(out)
+
+
+class Tfds:
+  """A prepared TFDS set, read without TensorFlow.
+
+  Args:
+    name: `SET` or `SET/CONFIG`.
+    split: a split expression, such as `train[:90%]`.
+    source_key: feature of the source text.
+    target_key: feature of the target text.
+    data_dir: folder of the prepared sets; TFDS's own where it is empty.
+  """
+
+  def __init__(self, name, split, source_key, target_key, data_dir=None):
+    self.name, self.split = name, split
+    self.keys = (source_key, target_key)
+    self.source = _data_source(name, split, data_dir)
+    features = self.source.dataset_info.features
+    for key in self.keys:
+      if key not in features:
+        raise types.UserError(
+          f"TFDS {name}: no field {key!r}; it has: {', '.join(features)}; see "
+          "data.source_field and data.target_field"
+        )
+
+  def __len__(self):
+    return len(self.source)
+
+  def __getitem__(self, i: int):
+    row = self.source[i]
+    return self._text(i, row[self.keys[0]]), self._text(i, row[self.keys[1]])
+
+  def _text(self, i: int, value) -> str:
+    # Prepared files yield bytes, the mocked ones of TFDS str.
+    if isinstance(value, str):
+      return value
+    where = f"TFDS {self.name}, split {self.split!r}, example {i}"
+    if not isinstance(value, bytes):
+      raise types.UserError(
+        f"{where}: {' and '.join(self.keys)} must be text, not "
+        f"{type(value).__name__}; see data.source_field, data.target_field"
+      )
+    try:
+      return value.decode("utf-8")
+    except UnicodeDecodeError as e:
+      raise types.UserError(f"{where}: not UTF-8 ({e.reason})") from e
+
+  def checksum(self) -> str:
+    """Of set, version, split and size; TFDS checks the content itself."""
+    full_name = self.source.dataset_info.full_name
+    text = f"{full_name} {self.split} {len(self)}"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _data_source(name: str, split: str, data_dir):
+  try:
+    import array_record  # noqa: F401 (TFDS names it only when it reads)
+    import tensorflow_datasets as tfds
+  except ImportError as e:
+    raise types.UserError(
+      f"data.task tfds needs the module {e.name}: "
+      "pip install 'seq2seq_jax[data]'"
+    ) from e
+  where = f"TFDS {name}, split {split!r}"
+  prepare = f"python -m seq2seq_jax.data.prepare {name}"
+  if data_dir:
+    prepare += f" --data-dir {data_dir}"
+  try:
+    source = tfds.data_source(
+      name, split=split, data_dir=data_dir or None, download=False
+    )
+  except Exception as e:  # TFDS raises many kinds, most of them bare ones
+    line = (str(e).strip().splitlines() or [type(e).__name__])[0]
+    if "length" in line and "0" in line:
+      raise types.UserError(f"{where}: holds no example") from e
+    if "split" in line:
+      raise types.UserError(f"{where}: {line}") from e
+    raise types.UserError(
+      f"{where}: not prepared as array_record below "
+      f"{data_dir or tfds.core.constants.DATA_DIR} ({line}); the folder is "
+      f"--data.root or SEQ2SEQ_JAX_DATA; prepare the set with: {prepare}"
+    ) from e
+  if len(source) == 0:
+    raise types.UserError(f"{where}: holds no example")
+  return source
+
+
+def trainable(source) -> np.ndarray:
+  """Indices of the examples in which no side is empty."""
+  full = lambda pair: all(t is None or t.strip() for t in pair)
+  keep = [i for i in range(len(source)) if full(source[i])]
+  return np.array(keep, np.int64)
+
+
+def open_split(data, split: str, root: str):
+  """The source of a split as a config's data section describes it.
+
+  Args:
+    data: anything with the fields of `config.Data`.
+    split: train, valid or test.
+    root: folder of the files.
+  """
+  if data.task == "scan":
+    return Pairs(scan.pairs(data.name, split))
+  if data.task in synthetic.TASKS:
+    s = data.synthetic
+    return Pairs(
+      synthetic.pairs(
+        data.task,
+        split,
+        getattr(s, split),
+        s.min_length,
+        s.max_length,
+        s.symbols,
+        data.seed,
+      )
+    )
+  names = getattr(data, split)
+  if not names:
+    raise types.UserError(
+      f"data.{split}: names no file or split of task {data.task}"
+    )
+  if data.task == "tfds":
+    return Tfds(data.name, names[0], data.source_field, data.target_field, root)
+  paths = [pathlib.Path(root) / n for n in names]
+  for path in paths:
+    if not path.exists():
+      raise types.UserError(
+        f"data.{split}: {path.absolute()}: no such file; the folder of the "
+        "data is --data.root or the environment's SEQ2SEQ_JAX_DATA"
+      )
+  if data.task == "parallel":
+    return parallel(*paths)
+  if data.task == "language_model":
+    return lines(*paths)
+  read = {"tsv": tsv, "jsonl": jsonl}[data.task]
+  return read(*paths, data.source_field, data.target_field)

@@ -1,0 +1,357 @@
+"""Text to ids and back: words, characters, SentencePiece's BPE and unigram.
+
+The ids of `types.SPECIALS` are the same in every vocabulary, and no text is
+ever encoded as pad, BOS or EOS: a word that looks like one is unknown.
+"""
+
+import base64
+import bisect
+import collections
+import hashlib
+import io
+import json
+import math
+import os
+import random
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from seq2seq_jax import types
+
+FORMAT_VERSION = 1
+BLANK = "▁"  # shown for a blank, and SentencePiece's own mark of one
+_SILENT = (types.PAD, types.BOS, types.EOS)
+# SentencePiece holds its text in memory; more lines teach it nothing new.
+_MOST_LINES = 5_000_000
+_MOST_CACHED = 20_000  # words
+_UNK_PENALTY = 10.0  # SentencePiece's: below the worst score of its pieces
+
+
+class Tokenizer:
+  """One side's vocabulary; made by `train` and `load`, and can be pickled.
+
+  `pieces[i]` is the text of id i. Nothing changes after it is made.
+  """
+
+  def __init__(self, settings: dict, pieces: Sequence[str]):
+    self.kind: str = settings["kind"]
+    self.lowercase: bool = settings["lowercase"]
+    self.sampling: float = settings["sampling"]
+    self.pieces = tuple(pieces)
+    self._content = settings
+
+  @property
+  def vocab_size(self) -> int:
+    """Number of ids, the four special ones included."""
+    return len(self.pieces)
+
+  def encode(self, text: str) -> np.ndarray:
+    """The ids of a text, without BOS and EOS. [L] int32."""
+    if self.lowercase:
+      text = text.lower()
+    return np.array(self._encode(text), np.int32)
+
+  def encode_sampled(self, text: str, rng: np.random.Generator) -> np.ndarray:
+    """Like `encode`, cut at random if `sampling` is not 0. [L] int32.
+
+    The result is a function of the text and of the state of `rng` alone.
+    """
+    if not self.sampling:
+      return self.encode(text)
+    if self.lowercase:
+      text = text.lower()
+    return np.array(self._sample(text, rng), np.int32)
+
+  def decode(self, ids: Sequence[int] | np.ndarray) -> str:
+    """The text of ids; pad, BOS and EOS are left out, unk is `<unk>`."""
+    ids = np.asarray(ids).tolist()
+    return self._join([self.pieces[i] for i in ids if i not in _SILENT])
+
+  def tokens(self, ids: Sequence[int] | np.ndarray) -> list[str]:
+    """One string for each id, special ones included; a blank is `▁`."""
+    return [self.pieces[i].replace(" ", BLANK) for i in np.asarray(ids)]
+
+  def checksum(self) -> str:
+    """SHA-256 of the content, as 64 hexadecimal digits."""
+    return _digest(self._content)
+
+  def save(self, path: str | os.PathLike):
+    """Writes one JSON file, whole or not at all."""
+    path = os.fspath(path)
+    tree = {"format_version": FORMAT_VERSION, "sha256": self.checksum()}
+    text = json.dumps(tree | self._content, ensure_ascii=False, indent=0)
+    part = f"{path}.{os.getpid()}.tmp"
+    try:
+      with open(part, "w", encoding="utf-8") as f:
+        f.write(text + "\n")
+        f.flush()
+        os.fsync(f.fileno())
+      os.replace(part, path)
+    except OSError as e:
+      if os.path.exists(part):
+        os.remove(part)
+      raise types.UserError(
+        f"{path}: cannot write the tokenizer: {e.strerror}"
+      ) from e
+
+  def __reduce__(self):
+    return _build, (self._content,)
+
+
+class _Table(Tokenizer):
+  """Symbols in a list: words, or characters."""
+
+  def __init__(self, settings: dict):
+    super().__init__(settings, types.SPECIALS + tuple(settings["symbols"]))
+    first = len(types.SPECIALS)
+    self._ids = {p: i for i, p in enumerate(self.pieces) if i >= first}
+
+  def _encode(self, text):
+    get = self._ids.get
+    symbols = text.split() if self.kind == "word" else text
+    return [get(symbol, types.UNK) for symbol in symbols]
+
+  def _sample(self, text, rng):
+    del rng  # there is one way to cut words and characters
+    return self._encode(text)
+
+  def _join(self, pieces):
+    return (" " if self.kind == "word" else "").join(pieces)
+
+
+class _Subwords(Tokenizer):
+  """A SentencePiece model.
+
+  Its own sampling draws from a generator of the thread; ours must depend on
+  the one handed in, and works on a word at a time: no piece spans a blank.
+  """
+
+  def __init__(self, settings: dict):
+    import sentencepiece
+
+    model = base64.b64decode(settings["model"], validate=True)
+    self._model = sentencepiece.SentencePieceProcessor(model_proto=model)
+    every = range(len(self._model))
+    super().__init__(settings, [self._model.id_to_piece(i) for i in every])
+    normal = every[len(types.SPECIALS) :]
+    self._ids = {self.pieces[i]: i for i in normal}
+    self._scores = {self.pieces[i]: self._model.get_score(i) for i in normal}
+    self._longest = max(map(len, self._ids))
+    self._unk_score = min(self._scores.values()) - _UNK_PENALTY
+    self._lattices = {}
+
+  def _encode(self, text):
+    return self._model.encode(text)
+
+  def _join(self, pieces):
+    return "".join(pieces).replace(BLANK, " ").removeprefix(" ")
+
+  def _sample(self, text, rng):
+    pieces = []
+    # Python's generator draws one number at a time much faster than NumPy's.
+    draw = random.Random(int(rng.integers(2**63))).random
+    cut = self._drop_merges if self.kind == "bpe" else self._draw_path
+    for word in _words(self._model.normalize(text)):
+      pieces += cut(word, draw)
+    ids = [self._ids.get(piece, types.UNK) for piece in pieces]
+    # As in SentencePiece's encoding, a run of unknown characters is one id.
+    return [
+      token
+      for i, token in enumerate(ids)
+      if token != types.UNK or i == 0 or ids[i - 1] != types.UNK
+    ]
+
+  def _drop_merges(self, word, draw):
+    """BPE-dropout (Provilkov et al. 2020, algorithm 1).
+
+    At each step every possible merge is left out with probability
+    `sampling`; the best of the others is done, until there is none.
+    """
+    parts, score, drop = list(word), self._scores.get, self.sampling
+    while True:
+      best, at = -math.inf, -1
+      for i in range(len(parts) - 1):
+        rank = score(parts[i] + parts[i + 1])
+        if rank is not None and draw() >= drop and rank > best:
+          best, at = rank, i
+      if at < 0:
+        return parts
+      parts[at : at + 2] = [parts[at] + parts[at + 1]]
+
+  def _draw_path(self, word, draw):
+    """A segmentation drawn from P(x) ∝ exp(α Σ score(x_i)).
+
+    Kudo 2018, section 3.1, over all segmentations: forward filtering, then
+    sampling from the end (α is `sampling`).
+    """
+    lattice = self._lattices.get(word)
+    if lattice is None:
+      lattice = self._lattice(word)
+      if len(self._lattices) < _MOST_CACHED:
+        self._lattices[word] = lattice
+    pieces, end = [], len(word)
+    while end:
+      starts, cumulative = lattice[end]
+      i = bisect.bisect_right(cumulative, draw() * cumulative[-1])
+      start = starts[min(i, len(starts) - 1)]
+      pieces.append(word[start:end])
+      end = start
+    return pieces[::-1]
+
+  def _lattice(self, word):
+    """By end of piece: possible starts, their cumulative probabilities."""
+    total, out = [0.0], [None]  # total: log of the sum over paths to here
+    for end in range(1, len(word) + 1):
+      starts, logs = [], []
+      for start in range(max(0, end - self._longest), end):
+        score = self._scores.get(word[start:end])
+        if score is None and start == end - 1:
+          score = self._unk_score
+        if score is not None:
+          starts.append(start)
+          logs.append(total[start] + self.sampling * score)
+      top = max(logs)
+      weights = [math.exp(x - top) for x in logs]
+      cumulative = np.cumsum(weights).tolist()
+      total.append(top + math.log(cumulative[-1]))
+      out.append((starts, cumulative))
+    return out
+
+
+def train(
+  texts: Iterable[str],
+  *,
+  kind: str,
+  vocab_size: int,
+  min_count: int = 1,
+  lowercase: bool = False,
+  sampling: float = 0.0,
+) -> Tokenizer:
+  """Makes a vocabulary; the same texts in the same order give the same one.
+
+  kind: word (split at blanks), char, bpe or unigram.
+  vocab_size: the largest vocabulary, the four special ids included; a small
+    corpus gives a smaller one.
+  min_count: rarer words and characters are left out (word and char).
+  Raises types.UserError for a corpus without text and where bpe or unigram
+  cannot hold every character.
+  """
+  if kind not in ("word", "char", "bpe", "unigram"):
+    raise types.UserError(
+      f"tokenizer: {kind!r} is not one of word, char, bpe, unigram"
+    )
+  if lowercase:
+    texts = (text.lower() for text in texts)
+  settings = {"kind": kind, "lowercase": lowercase, "sampling": sampling}
+  if kind in ("bpe", "unigram"):
+    model = _train_subwords(texts, kind, vocab_size)
+    return _build(settings | {"model": base64.b64encode(model).decode()})
+  counts = collections.Counter()
+  for text in texts:
+    counts.update(text.split() if kind == "word" else text)
+  if not counts:
+    raise types.UserError(
+      f"tokenizer {kind}: the training text is empty; name files with text"
+    )
+  if kind == "word":
+    for special in types.SPECIALS:
+      counts.pop(special, None)
+  ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+  most = max(0, vocab_size - len(types.SPECIALS))
+  symbols = [s for s, n in ranked[:most] if n >= min_count]
+  return _build(settings | {"symbols": symbols})
+
+
+def load(path: str | os.PathLike) -> Tokenizer:
+  """Reads what `save` wrote; a damaged file is a types.UserError."""
+  path = os.fspath(path)
+  try:
+    with open(path, encoding="utf-8") as f:
+      tree = json.load(f)
+    version = tree.pop("format_version")
+    if version != FORMAT_VERSION:
+      raise types.UserError(
+        f"{path}: tokenizer of format_version {version}, this program reads "
+        f"{FORMAT_VERSION}"
+      )
+    if tree.pop("sha256") != _digest(tree):
+      raise ValueError("its content does not fit its checksum")
+    return _build(tree)
+  except OSError as e:
+    raise types.UserError(
+      f"{path}: cannot read the tokenizer: {e.strerror}"
+    ) from e
+  # What its parts raise: not JSON or UTF-8, fields missing or of another
+  # type, not base64, not a SentencePiece model.
+  except (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+  ) as e:
+    raise types.UserError(
+      f"{path}: damaged tokenizer file ({e}); restore it from a copy, or "
+      "train in a new workdir"
+    ) from e
+
+
+def _build(settings: dict) -> Tokenizer:
+  return (_Subwords if "model" in settings else _Table)(settings)
+
+
+def _digest(settings: dict) -> str:
+  text = json.dumps(settings, sort_keys=True)
+  return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _words(text: str) -> list[str]:
+  """Cuts before every blank."""
+  first, *rest = text.split(BLANK)
+  return ([first] if first else []) + [BLANK + part for part in rest]
+
+
+def _train_subwords(texts: Iterable[str], kind: str, vocab_size: int) -> bytes:
+  import sentencepiece
+
+  texts = [text for text in texts if text.strip()]
+  if not texts:
+    raise types.UserError(
+      f"tokenizer {kind}: the training text is empty; name files with text"
+    )
+  out = io.BytesIO()
+  try:
+    sentencepiece.SentencePieceTrainer.train(
+      sentence_iterator=iter(texts[:: math.ceil(len(texts) / _MOST_LINES)]),
+      model_writer=out,
+      model_type=kind,
+      vocab_size=vocab_size,
+      pad_id=types.PAD,
+      bos_id=types.BOS,
+      eos_id=types.EOS,
+      unk_id=types.UNK,
+      pad_piece=types.SPECIALS[types.PAD],
+      bos_piece=types.SPECIALS[types.BOS],
+      eos_piece=types.SPECIALS[types.EOS],
+      unk_piece=types.SPECIALS[types.UNK],
+      unk_surface=types.SPECIALS[types.UNK],
+      character_coverage=1.0,
+      hard_vocab_limit=False,
+      normalization_rule_name="identity",
+      max_sentence_length=2**24,  # bytes; by default long lines are left out
+      num_threads=1,  # sums over threads would depend on their number
+      minloglevel=3,
+    )
+  except RuntimeError as e:
+    need = len(set().union(*texts) - {" "} | {BLANK}) + len(types.SPECIALS)
+    if need > vocab_size:
+      raise types.UserError(
+        f"vocab_size: {vocab_size} is too small for {kind}: the characters "
+        f"of the training text alone need {need}"
+      ) from e
+    raise types.UserError(
+      f"tokenizer {kind}: SentencePiece cannot learn from this training "
+      f"text: {e}; try another tokenizer or vocab_size"
+    ) from e
+  return out.getvalue()

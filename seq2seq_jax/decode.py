@@ -1,0 +1,343 @@
+"""`python -m seq2seq_jax.decode`: translate with a trained model.
+
+Text goes in on standard input or from --input, one sentence a line, and comes
+out in the same order. At a terminal, sentences can be typed.
+"""
+
+import argparse
+import json
+import math
+import pathlib
+import sys
+import time
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from seq2seq_jax import cli, config, types
+from seq2seq_jax.data import pipeline, sources
+from seq2seq_jax.decoding import beam
+from seq2seq_jax.models import build
+from seq2seq_jax.training import parallel, pretrained
+
+
+class Options(NamedTuple):
+  """What a compiled search program depends on, beside its shapes."""
+
+  beam_size: int
+  n_best: int
+  rule: str
+  alpha: float
+  attention: bool
+
+
+class Queries(NamedTuple):
+  """Rows of a search program."""
+
+  src: np.ndarray  # [B, S]
+  src_len: np.ndarray  # [B]
+  min_len: np.ndarray  # [B]
+  max_len: np.ndarray  # [B]
+
+
+def make_search(models, options: Options, max_steps: int):
+  """Builds `search(params, queries) -> Hypotheses` for one bucket.
+
+  Several models are an ensemble: the mean of their probabilities.
+
+  Args:
+    models: modules, one a member; `params` is a tuple of as many trees.
+    options: of the search.
+    max_steps: longest output of the bucket.
+  """
+
+  def search(params, queries: Queries):
+    memories, carries = [], []
+    for model, p in zip(models, params):
+      memory = model.apply(p, queries.src, queries.src_len, method="encode")
+      memories.append(memory)
+      carries.append(model.apply(p, memory, method="start"))
+
+    def step_fn(carry, tokens):
+      outs = [
+        model.apply(p, memory, c, tokens, method="step")
+        for model, p, memory, c in zip(models, params, memories, carry)
+      ]
+      carry = tuple(o[0] for o in outs)
+      log_probs = outs[0][1]
+      if len(outs) > 1:
+        every = jnp.stack([o[1] for o in outs])
+        log_probs = jax.nn.logsumexp(every, axis=0) - math.log(len(outs))
+      return carry, log_probs, outs[0][2]
+
+    return beam.search(
+      step_fn,
+      tuple(carries),
+      eos=types.EOS,
+      bos=types.BOS,
+      min_len=queries.min_len,
+      max_len=queries.max_len,
+      beam_size=options.beam_size,
+      n_best=options.n_best,
+      max_steps=max_steps,
+      rule=options.rule,
+      alpha=options.alpha,
+      with_attention=options.attention,
+    )
+
+  return search
+
+
+class Translator:
+  """Searches with given parameters; programs are compiled once a bucket.
+
+  Every program has `decode.rows` rows on each device, whatever is asked for,
+  and its shape follows from the sentence alone, so a sentence gets the same
+  bits in any batch, order and number of devices.
+  """
+
+  def __init__(self, models, decode: config.Decode, mapper: parallel.Mapper):
+    self.models, self.decode, self.mapper = tuple(models), decode, mapper
+    self.rows = decode.rows
+    self._programs = {}
+
+  def limits(self, length: int) -> tuple[int, int]:
+    """Shortest and longest output of a source of `length` tokens with EOS."""
+    d = self.decode
+    longest = max(1, math.floor(d.max_ratio * length) + d.max_extra)
+    return min(longest, math.ceil(d.min_ratio * length)), longest
+
+  def search(self, params, sources_, options: Options, done=None):
+    """Hypotheses of every source, in order, each of one row.
+
+    Args:
+      params: tuple of parameter trees on the mapper's devices.
+      sources_: encoded sources with EOS.
+      options: of the search.
+      done: called with the number of sentences answered so far.
+    """
+    out, answered = [None] * len(sources_), 0
+    groups: dict[int, list[int]] = {}
+    for i, ids in enumerate(sources_):
+      padded = pipeline.ceil_length(len(ids), self.decode.quantum)
+      groups.setdefault(padded, []).append(i)
+    for padded, members in sorted(groups.items()):
+      program = self._program(padded, options)
+      pending = []  # the host works while the devices do
+      ahead = len(self.mapper.devices)
+      for turn, first in enumerate(range(0, len(members), self.rows)):
+        part = members[first : first + self.rows]
+        queries = self._queries([sources_[i] for i in part], padded)
+        pending.append((part, program(params, queries, turn)))
+        if len(pending) > ahead:
+          answered += self._collect(out, *pending.pop(0))
+          if done:
+            done(answered)
+      for batch in pending:
+        answered += self._collect(out, *batch)
+      if done:
+        done(answered)
+    return out
+
+  def _program(self, padded: int, options: Options):
+    key = (padded, options)
+    if key not in self._programs:
+      steps = self.limits(padded)[1]
+      search = make_search(self.models, options, steps)
+      self._programs[key] = self.mapper.rows(search)
+    return self._programs[key]
+
+  def _queries(self, ids, padded: int) -> Queries:
+    fill = self.rows - len(ids)
+    ids = [*ids, *[np.array([types.EOS], np.int32)] * fill]
+    limits = [self.limits(len(i)) for i in ids]
+    limits[len(ids) - fill :] = [(0, 0)] * fill
+    limits = np.array(limits, np.int32)
+    return Queries(
+      types.pad_to(ids, (self.rows, padded)),
+      np.array([len(i) for i in ids], np.int32),
+      limits[:, 0],
+      limits[:, 1],
+    )
+
+  def _collect(self, out, part, hypotheses) -> int:
+    host = jax.device_get(hypotheses)
+    for row, i in enumerate(part):
+      out[i] = jax.tree.map(lambda x, row=row: x[row], host)
+    return len(part)
+
+
+class Loaded(NamedTuple):
+  """A workdir's model, ready for search."""
+
+  config: config.Config
+  toks: pipeline.Tokenizers
+  model: object
+  params: object
+  step: int
+
+
+def load(workdir: pathlib.Path, which: str, mapper, say) -> Loaded:
+  """Reads config, vocabularies and parameters of a workdir."""
+  path = workdir / "config.json"
+  if not path.is_file():
+    raise types.UserError(
+      f"{workdir}: holds no run (no config.json); train one with "
+      f"python -m seq2seq_jax.train CONFIG --workdir {workdir}"
+    )
+  conf = config.from_json(path.read_text(), str(path))
+  toks = pipeline.load_tokenizers(conf.data, workdir / "tokenizers")
+  source_size = toks.source.vocab_size if toks.source else None
+  model = build.build(conf.model, source_size, toks.target.vocab_size)
+  params, step = pretrained.load(workdir, which, say)
+  return Loaded(conf, toks, model, mapper.replicate(params), step)
+
+
+def load_all(workdirs, which: str, mapper, say) -> list[Loaded]:
+  """Reads the members of an ensemble, which must share vocabularies."""
+  members = [load(pathlib.Path(w), which, mapper, say) for w in workdirs]
+  for w, m in zip(workdirs, members):
+    if m.toks.checksum() != members[0].toks.checksum():
+      raise types.UserError(
+        f"{w}: other vocabularies than {workdirs[0]}; an ensemble needs the "
+        "same ones"
+      )
+  return members
+
+
+def text_of(hypothesis, toks, n: int = 0) -> str:
+  """The n-th best output as text."""
+  length = int(hypothesis.length[n])
+  return toks.target.decode(hypothesis.tokens[n, :length])
+
+
+def describe(source: str, hypothesis, toks, attention: bool) -> dict:
+  """A line of JSONL output."""
+  entries = []
+  for n in range(len(hypothesis.score)):
+    length = int(hypothesis.length[n])
+    if not length:
+      continue
+    ids = hypothesis.tokens[n, :length]
+    entry = {
+      "text": toks.target.decode(ids),
+      "tokens": toks.target.tokens(ids),
+      "score": float(hypothesis.score[n]),
+      "log_prob": float(hypothesis.log_prob[n]),
+      "token_log_probs": [
+        float(p) for p in hypothesis.token_log_probs[n, :length]
+      ],
+      "finished": bool(hypothesis.finished[n]),
+    }
+    if attention and hypothesis.attention is not None:
+      size = len(toks.encode_source(source))
+      weights = hypothesis.attention[n, :length, :size]
+      entry["attention"] = [[float(w) for w in row] for row in weights]
+    entries.append(entry)
+  return {"source": source, "hypotheses": entries}
+
+
+def parser() -> argparse.ArgumentParser:
+  p = argparse.ArgumentParser(
+    prog="python -m seq2seq_jax.decode", description=__doc__.split("\n\n")[0]
+  )
+  cli.add_model_flags(p)
+  p.add_argument("--input", help="text file, may be gzipped; else stdin")
+  p.add_argument("--output", help="file to write; else stdout")
+  p.add_argument("--format", choices=("text", "jsonl"), default="text")
+  p.add_argument("--n-best", type=cli.positive, default=1, metavar="N")
+  p.add_argument(
+    "--attention", action="store_true", help="attention weights in the JSONL"
+  )
+  return p
+
+
+def main(argv=None) -> int:
+  args, rest = parser().parse_known_args(argv)
+  mapper = parallel.Mapper("pmap", local=True)
+  say = lambda text: print(text, file=sys.stderr)
+  members = load_all(args.workdir, args.checkpoint, mapper, say)
+  first = members[0]
+  conf = cli.override(first.config, args, rest, "decode")
+  if first.toks.source is None:
+    raise types.UserError(
+      f"{args.workdir[0]}: a language model has nothing to decode from; "
+      "evaluate scores text with it"
+    )
+  if args.attention and args.format != "jsonl":
+    raise types.UserError("--attention needs --format jsonl")
+  n_best = args.n_best
+  if n_best > conf.decode.beam_size:
+    raise types.UserError(
+      f"--n-best {n_best} is more than the beam size {conf.decode.beam_size}"
+    )
+  translator = Translator([m.model for m in members], conf.decode, mapper)
+  params = tuple(m.params for m in members)
+  options = cli.search_options(conf.decode, n_best, args.attention)
+
+  def answer(lines: list[str]) -> list[str]:
+    ids = [first.toks.encode_source(line) for line in lines]
+    found = translator.search(params, ids, options)
+    if args.format == "jsonl":
+      return [
+        json.dumps(
+          describe(line, h, first.toks, args.attention), ensure_ascii=False
+        )
+        for line, h in zip(lines, found)
+      ]
+    return [
+      text_of(h, first.toks, n)
+      for h in found
+      for n in range(n_best)
+      if n == 0 or h.length[n]
+    ]
+
+  if args.input is None and sys.stdin.isatty():
+    return _converse(answer)
+  start, count = time.monotonic(), 0
+  with cli.output(args.output) as out:
+    for lines in _chunks(args.input, args.batch_size):
+      out.write("".join(line + "\n" for line in answer(lines)))
+      out.flush()
+      count += len(lines)
+  say(f"{count} sentences in {time.monotonic() - start:.1f} s")
+  return 0
+
+
+def _chunks(path: str | None, size: int):
+  """Lists of at most `size` lines."""
+  lines = sources.text_lines(path) if path else _stdin()
+  chunk = []
+  for line in lines:
+    chunk.append(line)
+    if len(chunk) == size:
+      yield chunk
+      chunk = []
+  if chunk:
+    yield chunk
+
+
+def _stdin():
+  for n, line in enumerate(sys.stdin.buffer, 1):
+    try:
+      yield line.decode("utf-8").rstrip("\n").removesuffix("\r")
+    except UnicodeDecodeError as e:
+      raise types.UserError(f"standard input, line {n}: not UTF-8") from e
+
+
+def _converse(answer) -> int:
+  print("Type a sentence; Ctrl-D ends.", file=sys.stderr)
+  while True:
+    try:
+      line = input("> ")
+    except (EOFError, KeyboardInterrupt):
+      print(file=sys.stderr)
+      return 0
+    for text in answer([line]):
+      print(text)
+
+
+if __name__ == "__main__":
+  cli.run(main)

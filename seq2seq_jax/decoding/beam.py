@@ -1,0 +1,225 @@
+"""Beam search over a step function, one compiled program."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from seq2seq_jax import types
+from seq2seq_jax.decoding import sample, scores, step
+
+
+class _Paths(NamedTuple):
+  """Hypotheses, K on axis 1."""
+
+  tokens: Any  # [B, K, T]
+  token_log_probs: Any  # [B, K, T]
+  log_prob: Any  # [B, K], -inf: none
+  length: Any  # [B, K]
+  attention: Any  # [B, K, T, S'] or None
+
+
+class _Ended(NamedTuple):
+  """The K best ended hypotheses, best first."""
+
+  score: Any  # [B, K], -inf: none
+  finished: Any  # [B, K] with EOS, not cut at the longest length
+  paths: _Paths
+
+
+class _State(NamedTuple):
+  t: Any
+  carry: Any
+  last: Any  # [B, K]
+  live: _Paths
+  ended: _Ended
+  done: Any  # [B]
+
+
+def search(
+  step_fn: step.StepFn,
+  carry,
+  *,
+  eos: int,
+  bos: int,
+  min_len,
+  max_len,
+  beam_size: int,
+  n_best: int,
+  max_steps: int,
+  rule: str = "none",
+  alpha: float = 0.0,
+  with_attention: bool = False,
+) -> types.Hypotheses:
+  """The `n_best` of `beam_size` hypotheses of every row.
+
+  At each step the best 2K continuations of the K live hypotheses are taken;
+  those in EOS enter the ended list, which keeps the K best by the final score,
+  and the best K others stay live. At `max_len` live ones end as they are. A row
+  stops when its list is full and no live hypothesis can reach its worst entry.
+  A row's result depends on that row alone. A beam of one is greedy search: its
+  hypothesis ends in EOS only where EOS is the most probable token.
+
+  Args:
+    step_fn: one step, see `step.StepFn`.
+    carry: leaves [B, 1, ...].
+    min_len: [B] shortest output, EOS included.
+    max_len: [B] longest output, EOS included.
+    max_steps: longest output of the program, at least every `max_len`.
+    rule: length rule of `scores.final`, with its `alpha`.
+    with_attention: return attention weights, which every step keeps in order.
+  """
+  if not 1 <= n_best <= beam_size:
+    raise ValueError(f"n_best {n_best} is not in 1..{beam_size}")
+  if beam_size == 1:
+    return sample.greedy(
+      step_fn,
+      carry,
+      eos=eos,
+      bos=bos,
+      min_len=min_len,
+      max_len=max_len,
+      max_steps=max_steps,
+      rule=rule,
+      alpha=alpha,
+      with_attention=with_attention,
+    )
+  carry = step.expand(carry, beam_size)
+  state = _start(step_fn, carry, bos, max_len, beam_size, max_steps)
+  if not with_attention:
+    state = _without_attention(state)
+
+  def advance(s: _State) -> _State:
+    new = _advance(step_fn, s, eos, min_len, max_len, rule, alpha)
+    frozen = step.keep(s.done, s._replace(t=max_len), new._replace(t=max_len))
+    return frozen._replace(t=new.t)
+
+  s = jax.lax.while_loop(
+    lambda s: (s.t < max_steps) & ~jnp.all(s.done), advance, state
+  )
+  return _results(s.ended, n_best)
+
+
+def _start(step_fn, carry, bos, max_len, k, max_steps) -> _State:
+  rows = max_len.shape[0]
+  last = jnp.full((rows, k), bos, jnp.int32)
+  attention = jax.eval_shape(step_fn, carry, last)[2]
+  if attention is not None:
+    shape = (rows, k, max_steps, attention.shape[-1])
+    attention = jnp.zeros(shape, jnp.float32)
+  none = jnp.full((rows, k), -jnp.inf, jnp.float32)
+  paths = _Paths(
+    tokens=jnp.full((rows, k, max_steps), types.PAD, jnp.int32),
+    token_log_probs=jnp.zeros((rows, k, max_steps), jnp.float32),
+    log_prob=none,
+    length=jnp.zeros((rows, k), jnp.int32),
+    attention=attention,
+  )
+  # All K begin alike, so only the first counts.
+  live = paths._replace(log_prob=none.at[:, 0].set(0.0))
+  ended = _Ended(none, jnp.zeros((rows, k), bool), paths)
+  return _State(jnp.int32(0), carry, last, live, ended, max_len < 1)
+
+
+def _without_attention(s: _State) -> _State:
+  ended = s.ended._replace(paths=s.ended.paths._replace(attention=None))
+  return s._replace(live=s.live._replace(attention=None), ended=ended)
+
+
+def _advance(step_fn, s: _State, eos, min_len, max_len, rule, alpha):
+  """One step of every row, done or not."""
+  k = s.last.shape[1]
+  carry, log_probs, weights = step_fn(s.carry, s.last)
+  length = s.t + 1
+  log_probs = step.allowed(log_probs, length, min_len, eos)
+  total, parent, token = best_continuations(s.live.log_prob, log_probs)
+  taken = _continue(s, total, parent, token, log_probs, weights)
+
+  is_eos = token == eos
+  score = scores.final(rule, alpha, total, length)
+  score = jnp.where(is_eos & (total > -jnp.inf), score, -jnp.inf)
+  ended = _merge(s.ended, _Ended(score, is_eos, taken))
+
+  live_log_prob = jnp.where(is_eos, -jnp.inf, total)
+  live_log_prob, index = jax.lax.top_k(live_log_prob, k)
+  live = step.reorder(taken, index)._replace(log_prob=live_log_prob)
+  parent = jnp.take_along_axis(parent, index, axis=1)
+  last = jnp.take_along_axis(token, index, axis=1)
+  carry = step.reorder(carry, parent)
+
+  at_end = length >= max_len
+  cut = scores.final(rule, alpha, live_log_prob, length)
+  cut = jnp.where(at_end[:, None], cut, -jnp.inf)
+  ended = _merge(ended, _Ended(cut, jnp.zeros_like(cut, bool), live))
+
+  reach = scores.bound(
+    rule, alpha, live_log_prob[:, :1], length, max_len[:, None]
+  )[:, 0]
+  worst = ended.score[:, -1]
+  done = at_end | ((worst > -jnp.inf) & (reach <= worst))
+  return _State(length, carry, last, live, ended, done)
+
+
+def best_continuations(live, log_probs):
+  """The best 2K of K * V continuations, ties to the lower index.
+
+  In two stages, each hypothesis first: [B, K], [B, K, V] -> log-probability,
+  parent and token, each [B, 2K].
+  """
+  k, size = log_probs.shape[1:]
+  first = min(2 * k, size)
+  values, tokens = jax.lax.top_k(log_probs, first)  # [B, K, 2K]
+  totals = (live[..., None] + values).reshape(-1, k * first)
+  total, index = jax.lax.top_k(totals, min(2 * k, k * first))
+  token = jnp.take_along_axis(tokens.reshape(-1, k * first), index, axis=1)
+  return total, index // first, token.astype(jnp.int32)
+
+
+def _continue(s: _State, total, parent, token, log_probs, weights) -> _Paths:
+  """The paths of the continuations taken. [B, 2K, ...]."""
+  t = s.t
+  old = step.reorder(s.live, parent)
+  flat = parent * log_probs.shape[-1] + token
+  rows = log_probs.reshape(log_probs.shape[0], -1)
+  log_prob = jnp.take_along_axis(rows, flat, axis=1)
+  attention = old.attention
+  if attention is not None:
+    weights = step.reorder(weights, parent)
+    attention = attention.at[:, :, t].set(weights)
+  return _Paths(
+    tokens=old.tokens.at[:, :, t].set(token),
+    token_log_probs=old.token_log_probs.at[:, :, t].set(log_prob),
+    log_prob=total,
+    length=old.length + 1,
+    attention=attention,
+  )
+
+
+def _merge(old: _Ended, new: _Ended) -> _Ended:
+  """The K best of both by score; the older one wins a tie."""
+  k = old.score.shape[1]
+  join = lambda a, b: jnp.concatenate([a, b], axis=1)
+  both = jax.tree.map(join, old, new)
+  _, index = jax.lax.top_k(both.score, k)
+  return step.reorder(both, index)
+
+
+def _results(ended: _Ended, n: int) -> types.Hypotheses:
+  ended = jax.tree.map(lambda x: x[:, :n], ended)
+  there = ended.score > -jnp.inf
+  paths = ended.paths
+  blank = lambda x, value: jnp.where(
+    there.reshape(there.shape + (1,) * (x.ndim - 2)), x, value
+  )
+  attention = paths.attention
+  if attention is not None:
+    attention = blank(attention, 0.0)
+  return types.Hypotheses(
+    tokens=blank(paths.tokens, types.PAD),
+    length=blank(paths.length, 0),
+    score=ended.score,
+    log_prob=blank(paths.log_prob, -jnp.inf),
+    token_log_probs=blank(paths.token_log_probs, 0.0),
+    finished=there & ended.finished,
+    attention=attention,
+  )

@@ -1,0 +1,238 @@
+"""`python -m seq2seq_jax.evaluate`: scores of a trained model.
+
+Decodes a split of the run's own data, or any source and reference file, and
+prints the field's metrics; --score gives log-probabilities of the references.
+"""
+
+import argparse
+import json
+import math
+import pathlib
+import sys
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from seq2seq_jax import cli, config, decode, metrics, types
+from seq2seq_jax.data import pipeline, sources
+from seq2seq_jax.training import checkpoint, parallel
+
+MODEL_METRICS = ("loss", "perplexity", "token_accuracy")
+
+
+def make_scoring(models):
+  """Builds `score(params, batch) -> [B, T] nll, [B, T] correct`.
+
+  Several models are an ensemble: the mean of their probabilities.
+  """
+
+  def score(params, batch: types.Batch):
+    terms = [m.apply(p, batch, method="losses") for m, p in zip(models, params)]
+    nll = terms[0]["nll"]
+    if len(terms) > 1:
+      every = jnp.stack([-t["nll"] for t in terms])
+      nll = math.log(len(terms)) - jax.nn.logsumexp(every, axis=0)
+    return nll, terms[0]["correct"]
+
+  return score
+
+
+class Scorer:
+  """Scores given targets; fixed rows, so batches never change a bit."""
+
+  def __init__(self, models, rows: int, mapper: parallel.Mapper):
+    self.rows = rows
+    self.program = mapper.rows(make_scoring(models))
+
+  def score(self, params, pairs) -> list[np.ndarray]:
+    """Log-probability of every target token, and whether it ranked first.
+
+    Args:
+      params: tuple of parameter trees on the mapper's devices.
+      pairs: (source ids or None, target ids), each with EOS.
+
+    Returns:
+      A [2, T] array for each pair.
+    """
+    out = [None] * len(pairs)
+    batches = pipeline.eval_batches(pairs, self.rows)
+    for turn, (part, batch) in enumerate(batches):
+      nll, correct = jax.device_get(self.program(params, batch, turn))
+      for row, i in enumerate(part):
+        n = len(pairs[i][1])
+        out[i] = np.stack([-nll[row, :n], correct[row, :n]])
+    return out
+
+
+def model_metrics(scored) -> dict[str, float]:
+  """Loss (nats a token), perplexity, token accuracy in percent."""
+  tokens = sum(s.shape[1] for s in scored)
+  nll = -math.fsum(float(np.sum(s[0], dtype=np.float64)) for s in scored)
+  correct = sum(float(np.sum(s[1])) for s in scored)
+  loss = nll / tokens
+  return {
+    "loss": loss,
+    "perplexity": math.exp(min(loss, 700.0)),
+    "token_accuracy": 100.0 * correct / tokens,
+  }
+
+
+class Evaluator:
+  """A split, encoded once, and the programs that score it."""
+
+  def __init__(self, conf: config.Config, toks, models, split, mapper):
+    self.conf, self.toks = conf, toks
+    self.pairs = [split[i] for i in range(len(split))]
+    self.encoded = [pipeline.encode_pair(toks, p) for p in self.pairs]
+    self.translator = decode.Translator(models, conf.decode, mapper)
+    self.scorer = Scorer(models, conf.decode.rows, mapper)
+
+  def losses(self, params) -> dict[str, float]:
+    """What the model makes of the references."""
+    full = [p for p in self.encoded if len(p[1]) > 1]
+    return model_metrics(self.scorer.score(params, full))
+
+  def translate(self, params, options, done=None):
+    """Hypotheses, and the text of the best of each."""
+    ids = [p[0] for p in self.encoded]
+    found = self.translator.search(params, ids, options, done)
+    return found, [decode.text_of(h, self.toks) for h in found]
+
+  def score_texts(self, texts: list[str], names) -> dict:
+    """Decoded metrics of outputs against the references."""
+    names = [n for n in names if n not in MODEL_METRICS]
+    references = [p[1] for p in self.pairs]
+    target = (
+      self.conf.data.source if self.conf.data.joint else (self.conf.data.target)
+    )
+    return metrics.score(
+      names,
+      texts,
+      references,
+      lowercase=target.lowercase,
+      tokenize=self.conf.train.bleu_tokenize,
+    )
+
+
+def wanted(conf: config.Config) -> list[str]:
+  """The metrics of a config: the one that decides, then the others."""
+  return list(dict.fromkeys((conf.train.metric, *conf.train.metrics)))
+
+
+def parser() -> argparse.ArgumentParser:
+  p = argparse.ArgumentParser(
+    prog="python -m seq2seq_jax.evaluate",
+    description=__doc__.split("\n\n")[1],
+  )
+  cli.add_model_flags(p)
+  p.add_argument("--split", choices=("train", "valid", "test"), default="test")
+  p.add_argument("--source", help="text file to translate")
+  p.add_argument("--reference", help="its translation, line by line")
+  p.add_argument(
+    "--score",
+    action="store_true",
+    help="print the log-probability of every reference instead",
+  )
+  p.add_argument("--metric", action="append", help="another metric")
+  p.add_argument("--json", help="file for the result")
+  return p
+
+
+def _pairs(args, conf):
+  if args.source or args.reference:
+    lm = conf.data.task == "language_model"
+    if not args.reference or (not args.source and not lm):
+      raise types.UserError("--source and --reference are given together")
+    if lm:
+      return sources.lines(args.reference)
+    return sources.parallel(args.source, args.reference)
+  folder = pipeline.root(conf.data)
+  if args.split == "valid" or conf.data.task == "scan":
+    split = getattr(pipeline.Corpus(conf.data), args.split)
+  else:
+    given = args.split == "train" or getattr(conf.data, args.split)
+    generated = conf.data.task in ("copy", "reverse", "sort", "addition")
+    split = None
+    if given or generated:
+      split = sources.open_split(conf.data, args.split, folder)
+  if split is None:
+    raise types.UserError(
+      f"the run's config names no {args.split} split; give --source and "
+      "--reference"
+    )
+  return split
+
+
+def run(workdirs, args, rest=()) -> dict:
+  """Scores a trained model; returns metric name to value."""
+  mapper = parallel.Mapper("pmap", local=True)
+  say = lambda text: print(text, file=sys.stderr)
+  members = decode.load_all(workdirs, args.checkpoint, mapper, say)
+  first = members[0]
+  conf = cli.override(first.config, args, list(rest), "evaluate")
+  params = tuple(m.params for m in members)
+  evaluator = Evaluator(
+    conf, first.toks, [m.model for m in members], _pairs(args, conf), mapper
+  )
+  if args.score:
+    return _score(evaluator, params)
+  start = time.monotonic()
+  result = evaluator.losses(params)
+  names = list(dict.fromkeys([*wanted(conf), *(args.metric or [])]))
+  unknown = [n for n in names if n not in config.METRICS]
+  if unknown:
+    raise types.UserError(
+      f"--metric {unknown[0]}: there are {', '.join(config.METRICS)}"
+    )
+  if first.toks.source is not None:
+    options = cli.search_options(conf.decode)
+    _, texts = evaluator.translate(params, options, _progress(evaluator))
+    result |= evaluator.score_texts(texts, names)
+  result |= {
+    "sentences": len(evaluator.pairs),
+    "checkpoint_step": [m.step for m in members],
+    "seconds": time.monotonic() - start,
+  }
+  return result
+
+
+def _progress(evaluator):
+  total = len(evaluator.pairs)
+  if not sys.stderr.isatty():
+    return None
+
+  def done(n):
+    end = "\n" if n == total else ""
+    print(f"\r{n}/{total} sentences", end=end, file=sys.stderr, flush=True)
+
+  return done
+
+
+def _score(evaluator, params) -> dict:
+  scored = evaluator.scorer.score(params, evaluator.encoded)
+  for s in scored:
+    print(f"{float(np.sum(s[0])):.6f}")
+  return model_metrics(scored) | {"sentences": len(scored)}
+
+
+def main(argv=None) -> int:
+  args, rest = parser().parse_known_args(argv)
+  result = run(args.workdir, args, rest)
+  if not args.score:
+    for name, value in result.items():
+      if isinstance(value, dict):
+        for key, text in value.items():
+          print(f"{name} {key}: {text}")
+      elif isinstance(value, float):
+        print(f"{name}: {value:.4f}")
+      else:
+        print(f"{name}: {value}")
+  if args.json:
+    checkpoint.write_json(pathlib.Path(args.json), json.dumps(result, indent=2))
+  return 0
+
+
+if __name__ == "__main__":
+  cli.run(main)

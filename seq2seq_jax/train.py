@@ -1,0 +1,590 @@
+"""`python -m seq2seq_jax.train`: train a model, or go on with its run.
+
+Where the workdir holds a run of the same config, it is resumed exactly.
+"""
+
+import argparse
+import json
+import math
+import os
+import pathlib
+import platform
+import signal
+import subprocess
+import sys
+import time
+
+import flax
+import jax
+import jaxlib
+import numpy as np
+import optax
+
+from seq2seq_jax import cli, config, decode, evaluate, metrics, types
+from seq2seq_jax.data import pipeline
+from seq2seq_jax.models import build, noise
+from seq2seq_jax.training import (
+  checkpoint,
+  optim,
+  parallel,
+  pretrained,
+  step,
+  writer,
+)
+
+NEW = {
+  "best_step": None,
+  "best_score": None,
+  "last_score": None,
+  "bad": 0,  # validations since the best
+  "plateau": 0,  # validations since the best or the last decay
+  "validated": [],  # [step, score]
+  "averaged": [],
+  "tokens": 0,
+  "stopped": False,
+}
+
+
+def losses_of(model, conf: config.Optim):
+  """`losses(params, batch, seed, step)` with dropout, for the train step."""
+
+  def losses(params, batch, seed, step):
+    keys = noise.row_keys(seed, step, batch.row)
+    return model.apply(
+      params,
+      batch,
+      keys,
+      conf.label_smoothing,
+      conf.smoothing_form,
+      method="losses",
+    )
+
+  return losses
+
+
+def initial_params(model, seed: int, language_model: bool):
+  """Freshly initialised parameters."""
+  init = lambda rng, batch: model.init(rng, batch, method="initialize")
+  return jax.jit(init)(jax.random.key(seed), build.example(language_model))
+
+
+class Run:
+  """One training run: data, model, state and the decisions made so far."""
+
+  def __init__(self, conf: config.Config, workdir: pathlib.Path, say=print):
+    self.conf, self.workdir = conf, workdir
+    self.say = say
+    self.primary = jax.process_index() == 0
+    self.corpus = pipeline.Corpus(conf.data)
+    self.checksums = self.corpus.checksums()
+    resumed = self._accept()
+    self.mapper = parallel.Mapper(conf.train.mapper)
+    self.local = parallel.Mapper(
+      "shard_map" if conf.train.mapper == "shard_map" else "pmap", local=True
+    )
+    self.toks = self._tokenizers(resumed)
+    self.train_data = pipeline.TrainData(
+      conf.data,
+      self.corpus,
+      self.toks,
+      conf.train.seed,
+      workdir / "lengths.npz" if self.primary else None,
+    )
+    for bucket in self.train_data.buckets:
+      self.mapper.check_rows(
+        bucket.rows, "data.row_multiple", conf.optim.accumulate
+      )
+    source_size = self.toks.source.vocab_size if self.toks.source else None
+    self.model = build.build(
+      conf.model, source_size, self.toks.target.vocab_size
+    )
+    self.evaluator = None
+    if self.corpus.valid is not None:
+      self.evaluator = evaluate.Evaluator(
+        conf, self.toks, [self.model], self.corpus.valid, self.local
+      )
+    self._build_step()
+    self._record(resumed)
+    self.checkpoints = checkpoint.Checkpoints(workdir, say=say)
+    self._restore()
+
+  def _accept(self) -> bool:
+    """Whether the workdir holds this run; another one is refused."""
+    path = self.workdir / "config.json"
+    if not path.is_file():
+      if (self.workdir / "checkpoints").exists():
+        raise types.UserError(
+          f"{self.workdir}: holds checkpoints but no config.json; choose "
+          "another workdir"
+        )
+      return False
+    old = config.from_json(path.read_text(), str(path))
+    fields = config.differences(old, self.conf)
+    if fields:
+      raise types.UserError(
+        f"{self.workdir} holds a run of another config; choose another "
+        "workdir, or the same values:\n  " + "\n  ".join(fields)
+      )
+    record = self.workdir / "run.json"
+    if record.is_file():
+      sums = json.loads(record.read_text()).get("data", {})
+      for split, value in self.checksums.items():
+        if sums.get(split, value) != value:
+          raise types.UserError(
+            f"{self.workdir}: the {split} data is not what this run began "
+            "with; restore it or choose another workdir"
+          )
+    return True
+
+  def _tokenizers(self, resumed: bool) -> pipeline.Tokenizers:
+    folder = self.workdir / "tokenizers"
+    if resumed:
+      return pipeline.load_tokenizers(self.conf.data, folder)
+    toks = pipeline.train_tokenizers(self.conf.data, self.corpus)
+    if self.primary:
+      try:
+        toks.save(folder)
+      except OSError as e:
+        raise types.UserError(f"{folder}: cannot write: {e.strerror}") from e
+    return toks
+
+  def _build_step(self):
+    conf = self.conf
+    self.optimizer = optim.optimizer(conf.optim)
+    self.schedule = optim.schedule(conf.optim, conf.train.steps)
+    train_step = step.make_train_step(
+      losses_of(self.model, conf.optim),
+      self.optimizer,
+      self.schedule,
+      normalize=conf.optim.normalize,
+      accumulate=conf.optim.accumulate,
+      ema_decay=conf.optim.ema_decay,
+    )
+    self.train_step = self.mapper.reduce(train_step, donate=True)
+
+  def _record(self, resumed: bool):
+    """Writes config.json and run.json, and tells what differs from before."""
+    machine = {
+      "jax": jax.__version__,
+      "jaxlib": jaxlib.__version__,
+      "device": jax.devices()[0].device_kind,
+      "devices": jax.device_count(),
+      "processes": jax.process_count(),
+      "cpu_cores": len(os.sched_getaffinity(0)),
+    }
+    path = self.workdir / "run.json"
+    if resumed and path.is_file():
+      old = json.loads(path.read_text()).get("machine", {})
+      changed = [k for k in machine if old.get(k, machine[k]) != machine[k]]
+      for k in changed:
+        self.say(
+          f"{k} was {old[k]}, is {machine[k]}: the same examples follow, but "
+          "bits may differ"
+        )
+    if not self.primary:
+      return
+    record = {
+      "machine": machine,
+      "versions": {
+        "python": platform.python_version(),
+        "flax": flax.__version__,
+        "optax": optax.__version__,
+        "numpy": np.__version__,
+      },
+      "command": sys.argv,
+      "git_commit": _git_commit(),
+      "data": self.checksums,
+    }
+    try:
+      checkpoint.write_json(path, record)
+      checkpoint.write_json(
+        self.workdir / "config.json", config.to_json(self.conf)
+      )
+    except OSError as e:
+      raise types.UserError(
+        f"{self.workdir}: cannot write: {e.strerror}"
+      ) from e
+
+  def _restore(self):
+    """State of the last good checkpoint, or a fresh one."""
+    conf = self.conf
+    lm = self.toks.source is None
+    params = initial_params(self.model, conf.train.seed, lm)
+    optim.check_paths(conf.optim, params)
+    self.size = sum(x.size for x in jax.tree.leaves(params))
+    ema = conf.optim.ema_decay > 0
+    state = step.init_state(params, self.optimizer, conf.train.seed, ema)
+    state = self.mapper.replicate(state)
+    target = parallel.to_global(state)._asdict()
+    found = self.checkpoints.restore_latest(target)
+    self.host = dict(NEW)
+    self.first = 0
+    if found:
+      self.first, restored, host = found
+      state = self.mapper.replicate(
+        jax.tree.map(
+          lambda x: np.asarray(x.addressable_data(0)),
+          step.TrainState(**restored),
+        )
+      )
+      self.host = {k: host[k] for k in NEW}
+    elif conf.train.init_from:
+      other, _ = pretrained.load(
+        pathlib.Path(conf.train.init_from), "best", self.say
+      )
+      merged = pretrained.merge(jax.device_get(params), other, self.say)
+      state = step.init_state(merged, self.optimizer, conf.train.seed, ema)
+      state = self.mapper.replicate(state)
+    self.state = state
+
+  def params(self):
+    """What is validated and decoded with: averaged parameters where kept."""
+    params = self.state.ema if self.state.ema is not None else self.state.params
+    if self.local.kind == self.mapper.kind and jax.process_count() == 1:
+      return params
+    host = jax.tree.map(lambda x: np.asarray(x.addressable_data(0)), params)
+    return self.local.replicate(host)
+
+  def compile(self, out: writer.Writer):
+    """Compiles the train step for every shape of batch, ahead of the first."""
+    buckets = self.train_data.buckets
+    for i, bucket in enumerate(buckets):
+      shape = f"source {bucket.source} x target {bucket.target}"
+      out.phase(f"compiling: {shape}", i + 1, len(buckets))
+      batch = pipeline.collate(
+        [None] * (bucket.rows // jax.process_count()),
+        np.arange(bucket.rows // jax.process_count()),
+        bucket.source,
+        bucket.target,
+      )
+      self.train_step.lower(self.state, self.mapper.shard(batch)).compile()
+
+  def validate(self, out: writer.Writer) -> dict[str, float]:
+    """Scores of the validation set."""
+    names = evaluate.wanted(self.conf)
+    params = (self.params(),)
+    total = len(self.evaluator.pairs)
+    out.phase("validating: loss")
+    values = self.evaluator.losses(params)
+    if any(n not in evaluate.MODEL_METRICS for n in names):
+      options = decode.Options(
+        self.conf.decode.valid_beam_size,
+        1,
+        self.conf.decode.length_rule,
+        self.conf.decode.alpha,
+        False,
+      )
+      show = lambda n: out.phase("validating: decoding", n, total)
+      show(0)
+      _, texts = self.evaluator.translate(params, options, show)
+      scores = self.evaluator.score_texts(texts, names)
+      values |= {k: v for k, v in scores.items() if isinstance(v, float)}
+    return values
+
+  def fold(self, at: int, values: dict[str, float]) -> None:
+    """Makes every decision that follows from a validation."""
+    conf, host = self.conf, self.host
+    score = values[conf.train.metric]
+    host["last_score"] = score
+    host["validated"] = [*host["validated"], [at, score]]
+    best = host["best_score"]
+    if best is None or metrics.better(conf.train.metric, score, best):
+      host |= {"best_step": at, "best_score": score, "bad": 0, "plateau": 0}
+    else:
+      host |= {"bad": host["bad"] + 1, "plateau": host["plateau"] + 1}
+    o = conf.optim
+    if o.schedule == "plateau" and host["plateau"] >= o.plateau_patience:
+      host["plateau"] = 0
+      low = o.min_learning_rate / o.learning_rate
+      scale = float(np.asarray(self.state.lr_scale.addressable_data(0)))
+      scale = np.float32(max(scale * o.decay_factor, low))
+      self.state = self.state._replace(lr_scale=self.mapper.replicate(scale))
+    if conf.train.patience and host["bad"] >= conf.train.patience:
+      host["stopped"] = True
+    ranked = self._ranked()
+    pool = ranked if conf.train.average_of == "best" else host["validated"]
+    if conf.train.average:
+      chosen = pool[: conf.train.average]
+      if conf.train.average_of == "last":
+        chosen = pool[-conf.train.average :]
+      host["averaged"] = sorted(s for s, _ in chosen)
+
+  def _ranked(self):
+    """Validated (step, score), best first; the earlier one wins a tie."""
+    sign = 1 if self.conf.train.metric in config.LOWER_IS_BETTER else -1
+    key = lambda v: (math.isnan(v[1]), sign * v[1])
+    return sorted(self.host["validated"], key=key)
+
+  def needed(self) -> set[int]:
+    """Steps whose checkpoints are kept."""
+    t = self.conf.train
+    last = [s for s, _ in self.host["validated"][-t.keep_last :]]
+    best = [s for s, _ in self._ranked()[: t.keep_best]]
+    return {*last, *best, *self.host["averaged"]}
+
+  def save(self, at: int, out: writer.Writer) -> None:
+    out.phase("saving")
+    state = parallel.to_global(self.state)._asdict()
+    self.checkpoints.save(at, state, self.host, self.needed())
+
+
+class Stop:
+  """Whether SIGTERM or Ctrl-C asked to stop; a second Ctrl-C interrupts."""
+
+  def __init__(self):
+    self.signal = None
+    self.old = {}
+
+  def __enter__(self):
+    for number in (signal.SIGTERM, signal.SIGINT):
+      self.old[number] = signal.signal(number, self._handle)
+    return self
+
+  def _handle(self, number, frame):
+    del frame
+    if self.signal is not None:
+      raise KeyboardInterrupt
+    self.signal = number
+
+  def __exit__(self, *_):
+    for number, old in self.old.items():
+      signal.signal(number, old)
+
+
+class Meter:
+  """Metrics of steps, read one step late so that devices never wait."""
+
+  def __init__(self, run: Run, out: writer.Writer):
+    self.run, self.out = run, out
+    self.pending = None
+    self.mark, self.stall, self.tokens, self.padded = (
+      time.monotonic(),
+      0.0,
+      0,
+      0,
+    )
+
+  def dispatched(self, at: int, outputs, bucket):
+    """A step was handed to the devices; the one before is read now."""
+    before, self.pending = self.pending, (at, outputs, bucket)
+    if before:
+      self._read(*before)
+
+  def drain(self):
+    """Reads the last step too."""
+    if self.pending:
+      before, self.pending = self.pending, None
+      self._read(*before)
+
+  def pause(self):
+    """Forgets the time since the last line: it was not spent training."""
+    self.mark, self.stall, self.tokens, self.padded = (
+      time.monotonic(),
+      0.0,
+      0,
+      0,
+    )
+
+  def _read(self, at: int, outputs, bucket):
+    values = {
+      k: float(np.asarray(v.addressable_data(0))) for k, v in outputs.items()
+    }
+    if not all(math.isfinite(values[k]) for k in ("loss", "grad_norm")):
+      raise types.UserError(
+        f"step {at}: the loss is {values['loss']}, the gradient's norm "
+        f"{values['grad_norm']}; the last checkpoint is from before. A lower "
+        "optim.learning_rate or optim.clip_norm, in a new workdir, may help"
+      )
+    run = self.run
+    run.host["tokens"] += int(values["tokens"])
+    self.tokens += values["tokens"]
+    self.padded += bucket.rows * bucket.target
+    spent = max(1e-9, time.monotonic() - self.mark)
+    shown = {
+      "loss": values["loss"],
+      "learning_rate": values["learning_rate"],
+      "tokens_per_second": self.tokens / spent,
+      "padded_tokens_per_second": self.padded / spent,
+      "stall": self.stall / spent,
+    }
+    epoch = (at - 1) // len(run.train_data.plan)
+    self.out.progress(at, epoch + 1, shown)
+    if at % run.conf.train.log_every == 0:
+      line = shown | {
+        "epoch": epoch + 1,
+        "nll": values["nll"],
+        "grad_norm": values["grad_norm"],
+        "tokens": run.host["tokens"],
+      }
+      self.out.write(at, "train", line)
+      self.pause()
+
+
+def loop(run: Run, out: writer.Writer, stop: Stop) -> int | None:
+  """Trains to the end; the step where a signal stopped it, or None."""
+  t, host = run.conf.train, run.host
+  process = (jax.process_index(), jax.process_count())
+  data = run.train_data
+  batches = data.batches(run.first, t.steps, *process)
+  run.compile(out)
+  out.phase("training")
+  meter, saved_at = Meter(run, out), time.monotonic()
+  for at in range(run.first + 1, t.steps + 1):
+    waited = time.monotonic()
+    batch = next(batches)
+    meter.stall += time.monotonic() - waited
+    run.state, outputs = run.train_step(run.state, run.mapper.shard(batch))
+    meter.dispatched(at, outputs, data.buckets[data.bucket(at - 1)])
+    boundary = at % t.validate_every == 0 or at == t.steps
+    due = (
+      jax.process_count() == 1
+      and t.checkpoint_minutes
+      and (time.monotonic() - saved_at > 60 * t.checkpoint_minutes)
+    )
+    due = due or (t.checkpoint_every and at % t.checkpoint_every == 0)
+    asked = stop.signal is not None or run.checkpoints.reached_preemption(at)
+    if not (boundary or due or asked):
+      continue
+    meter.drain()
+    if boundary and run.evaluator:
+      values = run.validate(out)
+      run.fold(at, values)
+      out.write(at, "valid", values)
+      out.validation(
+        at, t.metric, host["last_score"], host["best_step"], host["best_score"]
+      )
+    elif boundary:
+      host["validated"] = [*host["validated"], [at, 0.0]]
+    run.save(at, out)
+    saved_at = time.monotonic()
+    if host["stopped"]:
+      break
+    if asked:
+      return at
+    out.phase("training")
+    meter.pause()
+  return None
+
+
+def train(conf: config.Config, workdir: pathlib.Path, live=None) -> Run:
+  """Trains or resumes a run to its end; returns it."""
+  try:
+    workdir.mkdir(parents=True, exist_ok=True)
+  except OSError as e:
+    raise types.UserError(f"{workdir}: cannot write: {e.strerror}") from e
+  say = lambda text: print(text, file=sys.stderr)
+  run = Run(conf, workdir, say)
+  t = conf.train
+  done = run.first >= t.steps or run.host["stopped"]
+  if done:
+    run.say(f"{workdir}: this run is complete at step {run.first}")
+    _summary(run)
+    run.checkpoints.close()
+    return run
+  stopped_at = None
+  with (
+    Stop() as stop,
+    writer.Writer(
+      workdir,
+      total_steps=t.steps,
+      resume_step=run.first,
+      primary=run.primary,
+      live=live,
+    ) as out,
+  ):
+    run.say = run.checkpoints.say = out.say
+    _introduce(run, out)
+    try:
+      stopped_at = loop(run, out, stop)
+    finally:
+      run.checkpoints.close()
+  if stopped_at is not None:
+    print(
+      f"stopped at step {stopped_at} and saved; give the same command again to "
+      "go on",
+      file=sys.stderr,
+    )
+    raise SystemExit(128 + (stop.signal or signal.SIGTERM))
+  _summary(run)
+  return run
+
+
+def _introduce(run: Run, out: writer.Writer):
+  data = run.train_data
+  shapes = ", ".join(f"{b.rows}x{b.source}/{b.target}" for b in data.buckets)
+  vocab = [t.vocab_size for t in (run.toks.source, run.toks.target) if t]
+  out.say(
+    f"{len(data.indices):,} examples ({data.left_out} too long), "
+    f"{len(data.plan)} batches an epoch, vocabulary "
+    f"{' and '.join(map(str, vocab))}, {run.size / 1e6:.2f} M parameters"
+  )
+  out.say(
+    f"batches {shapes}; {100 * data.efficiency():.1f} % of their tokens are "
+    f"real; {jax.device_count()} {jax.devices()[0].device_kind} device(s)"
+  )
+  if run.first:
+    out.say(f"resumed at step {run.first}")
+
+
+def _summary(run: Run):
+  host, name = run.host, run.conf.train.metric
+  if not run.primary:
+    return
+  if host["best_step"] is not None:
+    last, score = host["validated"][-1]
+    print(
+      f"validation {name}: last {score:.4f} (step {last}), best "
+      f"{host['best_score']:.4f} (step {host['best_step']})"
+    )
+  print(f"next: python -m seq2seq_jax.evaluate --workdir {run.workdir}")
+
+
+def _git_commit() -> str | None:
+  try:
+    done = subprocess.run(
+      ["git", "describe", "--always", "--dirty", "--abbrev=40"],
+      cwd=pathlib.Path(__file__).parent,
+      capture_output=True,
+      text=True,
+      check=True,
+    )
+  except (OSError, subprocess.CalledProcessError):
+    return None
+  return done.stdout.strip()
+
+
+def parser() -> argparse.ArgumentParser:
+  p = argparse.ArgumentParser(
+    prog="python -m seq2seq_jax.train", add_help=False
+  )
+  p.add_argument("config", nargs="?", metavar="CONFIG")
+  p.add_argument("--workdir", metavar="DIR")
+  p.add_argument("--coordinator", default="", metavar="HOST:PORT|auto")
+  p.add_argument("--processes", type=int, default=0)
+  p.add_argument("--process-id", type=int, default=-1)
+  cli.add_device_flags(p)
+  p.add_argument("-h", "--help", action="store_true")
+  return p
+
+
+def main(argv=None) -> int:
+  p = parser()
+  args, rest = p.parse_known_args(argv)
+  if args.help:
+    p.print_help()
+    print("\nEvery field of the config, by its dotted name:\n")
+    base = config.load(args.config) if args.config else config.Config()
+    cli.overrides(base, ["--help"], p.prog)
+  if not args.config or not args.workdir:
+    raise types.UserError(
+      "usage: python -m seq2seq_jax.train CONFIG --workdir DIR "
+      "[--dotted.override VALUE ...]; --help lists all"
+    )
+  conf = cli.overrides(config.load(args.config), rest, p.prog)
+  parallel.start_processes(args.coordinator, args.processes, args.process_id)
+  train(conf, pathlib.Path(args.workdir))
+  return 0
+
+
+if __name__ == "__main__":
+  cli.run(main)

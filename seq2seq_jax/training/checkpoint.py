@@ -1,0 +1,201 @@
+"""Checkpoints of a run: every call into Orbax stands here."""
+
+import json
+import logging
+import pathlib
+import shutil
+import zlib
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from seq2seq_jax import types
+
+
+def _options(read_only: bool):
+  return ocp.CheckpointManagerOptions(
+    max_to_keep=None,  # `Checkpoints.prune` decides
+    cleanup_tmp_directories=not read_only,
+    read_only=read_only,
+    enable_async_checkpointing=not read_only,
+  )
+
+
+class Checkpoints:
+  """The folder `checkpoints` of a workdir: written asynchronously, atomic.
+
+  A checkpoint is a tree of arrays and `host`, a small JSON that holds every
+  decision up to its step.
+  """
+
+  def __init__(self, workdir: pathlib.Path, *, read_only=False, say=print):
+    self.folder = (workdir / "checkpoints").absolute()
+    self.say = say
+    self._kept: set[int] | None = None
+    if not read_only:
+      self.folder.mkdir(parents=True, exist_ok=True)
+    # Orbax logs pages about a damaged file; our own line says it.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    self.manager = None
+    if self.folder.is_dir():
+      self.manager = ocp.CheckpointManager(
+        self.folder, options=_options(read_only)
+      )
+
+  def steps(self) -> list[int]:
+    """Steps of the complete checkpoints, in order."""
+    return sorted(self.manager.all_steps(read=True)) if self.manager else []
+
+  def save(self, step: int, state, host: dict, keep: set[int]) -> None:
+    """Starts to write a checkpoint; `keep` are the older steps still needed."""
+    self.finish()
+    host = host | {
+      "digest": digest(state),
+      "params_digest": digest((state["params"], state["ema"])),
+    }
+    try:
+      self.manager.save(
+        step,
+        args=ocp.args.Composite(
+          state=ocp.args.StandardSave(state), host=ocp.args.JsonSave(host)
+        ),
+        force=True,
+      )
+    except (OSError, ValueError) as e:
+      raise self._failed(e) from e
+    self._kept = keep | {step}
+
+  def finish(self) -> None:
+    """Waits for the last save, then deletes what is no longer kept."""
+    try:
+      self.manager.wait_until_finished()
+    except Exception as e:  # Orbax raises many kinds; all mean: not written
+      raise self._failed(e) from e
+    if self._kept is not None:
+      for step in self.steps():
+        if step not in self._kept:
+          self.manager.delete(step)
+      self._kept = None
+
+  def _failed(self, e) -> types.UserError:
+    free = shutil.disk_usage(self.folder).free // 2**20
+    return types.UserError(
+      f"{self.folder}: could not write a checkpoint ({free} MiB free): "
+      f"{str(e).splitlines()[0] if str(e) else type(e).__name__}; the older "
+      "ones are intact: make room and give the same command again"
+    )
+
+  def restore_latest(self, target) -> tuple | None:
+    """(step, state, host) of the last good checkpoint, or None if none is.
+
+    A damaged one is moved aside, into `checkpoints-damaged`.
+
+    Args:
+      target: shapes and shardings that the state is restored to.
+    """
+    steps = self.steps()
+    for step in reversed(steps):
+      try:
+        return step, *self.restore(step, target)
+      except types.UserError as e:
+        self.say(f"{e}; going back to the one before")
+        self._move_aside(step)
+    if steps:
+      raise types.UserError(
+        f"{self.folder}: no checkpoint can be read; they lie in "
+        f"{self.folder.parent / 'checkpoints-damaged'}; restore one or choose "
+        "another workdir"
+      )
+    return None
+
+  def _move_aside(self, step: int) -> None:
+    if jax.process_index():
+      return
+    aside = self.folder.parent / "checkpoints-damaged"
+    aside.mkdir(exist_ok=True)
+    if (aside / str(step)).exists():
+      shutil.rmtree(aside / str(step))
+    shutil.move(self.folder / str(step), aside / str(step))
+    self.manager.reload()
+
+  def restore(self, step: int, target, *, whole: bool = True) -> tuple:
+    """(state, host) of one checkpoint; UserError where it is damaged."""
+    shapes = jax.tree.map(_abstract, target)
+    try:
+      restored = self.manager.restore(
+        step,
+        args=ocp.args.Composite(
+          state=ocp.args.StandardRestore(shapes),
+          host=ocp.args.JsonRestore(),
+        ),
+      )
+      state, host = restored.state, restored.host
+    except Exception as e:  # Orbax and TensorStore raise many kinds
+      line = (str(e).splitlines() or [type(e).__name__])[0]
+      raise types.UserError(
+        f"checkpoint {self.folder / str(step)} is damaged: {line[:200]}"
+      ) from e
+    if whole and digest(state) != host["digest"]:
+      raise types.UserError(
+        f"checkpoint {self.folder / str(step)} is damaged: its content is not "
+        "what was written"
+      )
+    return state, host
+
+  def read(self, step: int) -> tuple:
+    """(parameters to use, host) on one device, whatever wrote them."""
+    one = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    try:
+      meta = self.manager.item_metadata(step)["state"]
+      shapes = jax.tree.map(
+        lambda m: jax.ShapeDtypeStruct(m.shape, m.dtype, sharding=one),
+        meta.tree if hasattr(meta, "tree") else meta,
+      )
+    except Exception as e:  # a damaged one has no metadata either
+      raise types.UserError(
+        f"checkpoint {self.folder / str(step)} is damaged: no metadata"
+      ) from e
+    state, host = self.restore(step, shapes, whole=False)
+    pair = state["params"], state.get("ema")
+    if digest(pair) != host["params_digest"]:
+      raise types.UserError(
+        f"checkpoint {self.folder / str(step)} is damaged: its content is not "
+        "what was written"
+      )
+    return jax.device_get(pair[1] or pair[0]), host
+
+  def reached_preemption(self, step: int) -> bool:
+    """Whether a cluster asked this job, on any host, to stop."""
+    return jax.process_count() > 1 and self.manager.reached_preemption(step)
+
+  def close(self) -> None:
+    """Waits for the last save and closes."""
+    if self.manager:
+      try:
+        if not self.manager._options.read_only:
+          self.finish()
+      finally:
+        self.manager.close()
+
+
+def _abstract(x):
+  return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding)
+
+
+def digest(state) -> int:
+  """A checksum of a state's arrays."""
+  crc = 0
+  for x in jax.tree.leaves(state):
+    value = np.ascontiguousarray(np.asarray(x.addressable_data(0)))
+    crc = zlib.crc32(value.view(np.uint8).reshape(-1), crc)
+  return crc
+
+
+def write_json(path: pathlib.Path, tree) -> None:
+  """Writes a small file so that it is whole or not there."""
+  part = path.with_name(path.name + ".part")
+  part.write_text(
+    tree if isinstance(tree, str) else json.dumps(tree, indent=2) + "\n"
+  )
+  part.replace(path)

@@ -1,0 +1,98 @@
+"""Parameters from another place: a workdir's checkpoint, or several."""
+
+import pathlib
+
+import flax.traverse_util
+import jax
+import numpy as np
+
+from seq2seq_jax import types
+from seq2seq_jax.training import checkpoint
+
+
+def load(workdir: pathlib.Path, which: str, say):
+  """(params, step) of a workdir, as NumPy arrays; averaged ones where kept.
+
+  Args:
+    workdir: folder of a run.
+    which: last, best, average, or a step.
+    say: told what was chosen.
+  """
+  store = checkpoint.Checkpoints(workdir, read_only=True, say=say)
+  try:
+    steps = store.steps()
+    if not steps:
+      raise types.UserError(
+        f"{workdir}: holds no checkpoint yet; train further first"
+      )
+    host = store.read(steps[-1])[1]
+    chosen = choose(workdir, which, steps, host)
+    trees = [store.read(s)[0] for s in chosen]
+  finally:
+    store.close()
+  if len(trees) == 1:
+    return trees[0], chosen[0]
+  say(f"average of the checkpoints {', '.join(map(str, chosen))}")
+  mean = lambda *xs: np.mean(np.stack(xs), axis=0, dtype=np.float64).astype(
+    xs[0].dtype
+  )
+  return jax.tree.map(mean, *trees), chosen[-1]
+
+
+def choose(workdir, which: str, steps: list[int], host: dict) -> list[int]:
+  """The steps that `last`, `best`, `average` or a number means."""
+  if which == "last":
+    return [steps[-1]]
+  if which == "best":
+    best = host.get("best_step")
+    return [best if best in steps else steps[-1]]
+  if which == "average":
+    chosen = [s for s in host.get("averaged", []) if s in steps]
+    if not chosen:
+      raise types.UserError(
+        f"{workdir}: no checkpoints to average; train with --train.average N"
+      )
+    return chosen
+  if which.isdigit() and int(which) in steps:
+    return [int(which)]
+  raise types.UserError(
+    f"--checkpoint {which}: {workdir} has last, best, average and the steps "
+    f"{', '.join(map(str, steps))}"
+  )
+
+
+def merge(params, other, say):
+  """Starts from `other` where names and shapes agree, and reports all.
+
+  Args:
+    params: freshly initialised parameters.
+    other: parameters of another run.
+    say: told of what was taken, left as it was, or not used.
+  """
+  own = flax.traverse_util.flatten_dict(params, sep="/")
+  theirs = flax.traverse_util.flatten_dict(other, sep="/")
+  taken, shapes, missing = [], [], []
+  for name, value in own.items():
+    if name not in theirs:
+      missing.append(name)
+    elif theirs[name].shape == value.shape:
+      taken.append(name)
+    else:
+      shapes.append(f"{name} {theirs[name].shape} -> {value.shape}")
+  unused = sorted(set(theirs) - set(own))
+  if not taken:
+    raise types.UserError(
+      "train.init_from: no parameter has the name and shape of one here; "
+      f"there: {', '.join(sorted(theirs))}"
+    )
+  say(f"init_from: took {len(taken)} of {len(own)}: {', '.join(taken)}")
+  for what, names in (
+    ("other shape, left as initialised", shapes),
+    ("not there, left as initialised", missing),
+    ("there but not used", unused),
+  ):
+    if names:
+      say(f"init_from: {what}: {', '.join(names)}")
+  for name in taken:
+    own[name] = theirs[name]
+  return flax.traverse_util.unflatten_dict(own, sep="/")

@@ -1,0 +1,244 @@
+"""What a person sees of a running training: a live block, or plain lines."""
+
+import math
+import sys
+import time
+
+import rich.console
+import rich.live
+import rich.text
+import rich.theme
+
+Text = rich.text.Text
+THEME = rich.theme.Theme({"warning": "yellow", "error": "bold red"})
+REDRAWS = 4  # a second, on a thread of their own
+MEMORY = 30.0  # seconds over which the rate of steps is smoothed
+
+
+class Display:
+  """The state of a run on `stream` (standard error).
+
+  live: redraw one block (True), write plain lines without control characters
+    (False), or the block where the stream is a terminal (None).
+  interval: seconds between two plain lines, phases and scores aside.
+  """
+
+  def __init__(
+    self,
+    total_steps: int,
+    *,
+    step: int = 0,
+    live: bool | None = None,
+    interval: float = 10.0,
+    stream=None,
+    clock=time.monotonic,
+  ):
+    stream = stream or sys.stderr
+    # FORCE_COLOR makes rich take a pipe for a terminal, so rich is not asked.
+    terminal = stream.isatty()
+    self._console = rich.console.Console(
+      file=stream,
+      force_terminal=terminal or bool(live),
+      theme=THEME,
+      highlight=False,
+    )
+    if live is None:
+      live = terminal and not self._console.is_dumb_terminal
+    self._stream, self._clock, self._interval = stream, clock, interval
+    self._total, self._step, self._values = total_steps, step, {}
+    self._phase, self._kind, self._scores = "starting", "starting", None
+    self._born = self._phase_start = clock()
+    self._end = None
+    self._mark = None  # (time, step) of the last step of this phase
+    self._seconds = self._steps = 0.0  # decaying sums: the rate of steps
+    self._last_line, self._news = -math.inf, False
+    self._live = None
+    if live:
+      self._live = rich.live.Live(
+        get_renderable=self._block,
+        console=self._console,
+        refresh_per_second=REDRAWS,
+        # What goes to a file or pipe must not be turned to the terminal.
+        redirect_stdout=sys.stdout.isatty(),
+        redirect_stderr=terminal,
+      )
+
+  def start(self):
+    if self._live:
+      self._live.start()
+
+  def close(self):
+    """Leaves the last state on screen and the cursor visible."""
+    self._end = self._end or self._clock()
+    if self._live:
+      self._live.stop()
+    elif self._news:
+      self.say(self._status())
+      self._news = False
+
+  def phase(self, name: str, done: int | None = None, total: int | None = None):
+    """What is going on; `done/total` goes in front of a colon in `name`."""
+    kind, colon, detail = name.partition(":")
+    count = "" if done is None else f" {done}"
+    count += "" if total is None else f"/{total}"
+    self._phase = kind + count + colon + detail
+    now = self._clock()
+    previous, started = self._kind, self._phase_start
+    if kind != previous:
+      self._kind, self._phase_start, self._mark = kind, now, None
+    if self._live:
+      return
+    if kind != previous and previous == "compiling":
+      self.say(f"compiled in {now - started:.1f} s")
+    if kind != previous and kind == "compiling":
+      self._last_line = now
+      self.say(self._phase)
+    elif kind != "training" and self._due(now):
+      self.say(self._phase)
+
+  def progress(self, step: int, epoch: int, values: dict[str, float]):
+    """A step done. Called at every step: it stores and draws nothing.
+
+    values: any of loss, learning_rate, tokens_per_second,
+      padded_tokens_per_second, and stall, the share of time (0 to 1) spent
+      waiting for data. What is left out keeps its last value.
+    """
+    now = self._clock()
+    if self._mark is not None:
+      # Only time between two steps of one phase counts: compilation and
+      # validation would make the rate of steps look slower than it is.
+      seconds, steps = now - self._mark[0], step - self._mark[1]
+      decay = math.exp(-seconds / MEMORY)
+      self._seconds = self._seconds * decay + seconds
+      self._steps = self._steps * decay + steps
+    self._mark = now, step
+    self._step, self._news = step, True
+    self._values |= values | {"epoch": epoch}
+    if not self._live and self._due(now):
+      self.say(self._status())
+      self._news = False
+
+  def validation(
+    self,
+    step: int,
+    metric: str,
+    score: float,
+    best_step: int | None,
+    best_score: float | None,
+  ):
+    """A validation's score and the best so far, None where there is none."""
+    self._scores = [
+      _item(f"valid {metric}", f"{_score(score)} at step {step:,}")
+    ]
+    if best_step is not None:
+      self._scores.append(
+        _item("best", f"{_score(best_score)} at step {best_step:,}")
+      )
+    if not self._live:
+      self.say(_join(self._scores))
+
+  def say(self, text: str, style: str | None = None):
+    """A message above the block; style `warning`, `error`, or any of rich."""
+    lines = text.expandtabs().splitlines() or [""]
+    # A stray escape sequence would move the cursor out of the block.
+    text = "\n".join("".join(filter(str.isprintable, x)) for x in lines)
+    if self._live:
+      # Broken by the terminal, a long path or command can still be copied.
+      self._console.print(Text(text, style=style or ""), soft_wrap=True)
+    else:
+      print(text, file=self._stream, flush=True)
+
+  def _due(self, now: float) -> bool:
+    due = now - self._last_line >= self._interval
+    if due:
+      self._last_line = now
+    return due
+
+  def _status(self) -> str:
+    steps = f"step {self._step:,}/{self._total:,}"
+    return "  ".join([steps, _join(self._items()), f"{self._left()} left"])
+
+  def _left(self) -> str:
+    if not self._steps:
+      return "-:--"
+    steps = max(self._total - self._step, 0)
+    return _duration(steps * self._seconds / self._steps)
+
+  def _items(self) -> list[Text]:
+    get = self._values.get
+    items = []
+    if (epoch := get("epoch")) is not None:
+      items.append(_item("epoch", f"{epoch}"))
+    if (loss := get("loss")) is not None:
+      text = f"{loss:.4f}" if abs(loss) < 1000 else f"{loss:.4g}"
+      items.append(_item("loss", text))
+    if (rate := get("learning_rate")) is not None:
+      items.append(_item("lr", f"{rate:.2e}"))
+    if (real := get("tokens_per_second")) is not None:
+      text = f"{real:,.0f}"
+      if (padded := get("padded_tokens_per_second")) is not None:
+        text += f" (padded {padded:,.0f})"
+      items.append(_item("tok/s", text))
+    if (stall := get("stall")) is not None:
+      items.append(_item("stall", f"{stall:.0%}"))
+    return items
+
+  def _block(self) -> Text:
+    # The last column stays free: some terminals wrap as soon as it is filled.
+    width = max(self._console.width - 1, 1)
+    seconds = (self._end or self._clock()) - self._born
+    elapsed = _item("elapsed", _duration(seconds))
+    head = Text(self._phase, style="bold cyan")
+    head.truncate(max(width - elapsed.cell_len - 2, 1))
+    head.append(" " * max(width - head.cell_len - elapsed.cell_len, 1))
+    lines = [
+      Text.assemble(head, elapsed),
+      self._bar(width),
+      *_flow(self._items(), width),
+      *_flow(self._scores or [], width),
+    ]
+    for line in lines:
+      line.truncate(width)
+    return Text("\n", no_wrap=True, overflow="crop", end="").join(lines)
+
+  def _bar(self, width: int) -> Text:
+    share = min(self._step / max(self._total, 1), 1.0)
+    tail = f" {self._step:,}/{self._total:,} {share:4.0%}  {self._left()} left"
+    plain = not self._console.encoding.startswith("utf")
+    done, rest = "#-" if plain else "━─"
+    length = max(width - len(tail) - 1, 0)
+    filled = int(share * length)
+    return Text.assemble(
+      (done * filled, "green"), (rest * (length - filled), "dim"), " ", tail
+    )
+
+
+def _item(label: str, value: str) -> Text:
+  return Text.assemble((label, "dim"), " ", value)
+
+
+def _join(items: list[Text]) -> str:
+  return "  ".join(item.plain for item in items)
+
+
+def _flow(items: list[Text], width: int) -> list[Text]:
+  """Fills lines with items, none of which is divided."""
+  lines = []
+  for item in items:
+    if lines and lines[-1].cell_len + 2 + item.cell_len <= width:
+      lines[-1] = Text.assemble(lines[-1], "  ", item)
+    else:
+      lines.append(item.copy())
+  return lines
+
+
+def _score(score: float) -> str:
+  return f"{score:.2f}" if abs(score) >= 10 else f"{score:.4f}"
+
+
+def _duration(seconds: float) -> str:
+  minutes, second = divmod(round(seconds), 60)
+  hours, minute = divmod(minutes, 60)
+  if hours:
+    return f"{hours}:{minute:02}:{second:02}"
+  return f"{minute}:{second:02}"

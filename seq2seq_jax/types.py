@@ -1,0 +1,70 @@
+"""The values that pass between modules, and the letters of their shapes.
+
+`B` batch, `S` source length, `T` target length, `K` hypotheses per source,
+`Q` queries, `N` hypotheses returned, `D` features, `H` heads, `V` vocabulary,
+`F` mel bins. Lengths count real tokens, EOS included.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Array = Any  # np.ndarray or jax.Array: this module imports NumPy alone.
+
+# Owned by every tokenizer: four distinct ids, the same in all vocabularies.
+PAD, BOS, EOS, UNK = 0, 1, 2, 3
+SPECIALS = ("<pad>", "<s>", "</s>", "<unk>")
+
+
+class UserError(Exception):
+  """Bad input: one clear message that names the place and the way out."""
+
+
+class Batch(NamedTuple):
+  """Rows of padded examples; a filler row has `src_len = 1, tgt_len = 0`."""
+
+  src: Array | None  # [B, S] int32, ends with EOS; None: a language model
+  src_len: Array | None  # [B]
+  tgt: Array  # [B, T] int32, EOS last, BOS not stored
+  tgt_len: Array  # [B]
+  row: Array  # [B] int32, place in the planned global batch
+  src_ext: Array | None = None  # [B, S] ids in the extended vocabulary
+  tgt_ext: Array | None = None  # [B, T]
+
+
+class Memory(NamedTuple):
+  """What the encoder hands to the decoder; shared by the K hypotheses."""
+
+  values: Array  # [B, S', D]
+  mask: Array  # [B, S'] bool
+  state: Any  # tuple over layers of carries, both directions concatenated
+  keys: Any = None  # whatever `prepare` computes from the source alone
+  source: Array | None = None  # [B, S'] ids in the extended vocabulary
+
+
+class StepOutput(NamedTuple):
+  """One decoder step, or all of them: K (or T) on axis 1."""
+
+  features: Array  # [B, K, D]
+  attention: Array | None  # [B, K, S']
+  extra: dict[str, Array]  # [B, K, ...]
+
+
+class Hypotheses(NamedTuple):
+  """The N best outputs of each source, best first."""
+
+  tokens: Array  # [B, N, T] int32, pad behind the end
+  length: Array  # [B, N] tokens, EOS included
+  score: Array  # [B, N] the length rule's; -inf: no such hypothesis
+  log_prob: Array  # [B, N] sum over tokens
+  token_log_probs: Array  # [B, N, T], 0 behind the end
+  finished: Array  # [B, N] bool; False: cut at the longest length
+  attention: Array | None = None  # [B, N, T, S']
+
+
+def pad_to(rows: list[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
+  """Stacks id sequences into `shape`, pad behind. [B, L] int32."""
+  out = np.full(shape, PAD, np.int32)
+  for i, row in enumerate(rows):
+    out[i, : len(row)] = row
+  return out

@@ -1,0 +1,295 @@
+"""Training end to end: mappers, devices, resuming, what gets compiled."""
+
+import dataclasses
+import json
+import pathlib
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from seq2seq_jax import config, decode, evaluate, train, types
+from seq2seq_jax.training import checkpoint, parallel, pretrained
+
+TINY = pathlib.Path(__file__).parent / "configs" / "tiny.py"
+
+
+def tiny(**changes) -> config.Config:
+  """The tiny config with fields changed: `train={"steps": 3}`."""
+  conf = config.load(str(TINY))
+  for section, fields in changes.items():
+    part = dataclasses.replace(getattr(conf, section), **fields)
+    conf = dataclasses.replace(conf, **{section: part})
+  return conf
+
+
+def state_of(workdir, step=None):
+  """All arrays of a checkpoint."""
+  store = checkpoint.Checkpoints(workdir, read_only=True)
+  step = step or store.steps()[-1]
+  tree = store.read(step)[0]
+  store.close()
+  return jax.tree.leaves(tree)
+
+
+def curve(workdir, split="train"):
+  lines = (workdir / "metrics.jsonl").read_text().splitlines()
+  rows = [json.loads(line) for line in lines]
+  return {r["step"]: r["loss"] for r in rows if r["split"] == split}
+
+
+def same(a, b):
+  return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+  """A finished run on eight devices."""
+  workdir = tmp_path_factory.mktemp("whole")
+  train.train(tiny(), workdir, live=False)
+  return workdir
+
+
+def test_three_mappers_give_the_same_curve(tmp_path):
+  curves = {}
+  for kind in ("pmap", "shard_map", "vmap"):
+    conf = tiny(train={"steps": 10, "mapper": kind, "log_every": 1})
+    conf = dataclasses.replace(
+      conf, optim=dataclasses.replace(conf.optim, optimizer="sgd")
+    )
+    train.train(conf, tmp_path / kind, live=False)
+    curves[kind] = np.array(list(curve(tmp_path / kind).values()))
+  np.testing.assert_allclose(curves["shard_map"], curves["pmap"], rtol=1e-5)
+  np.testing.assert_allclose(curves["vmap"], curves["pmap"], rtol=1e-5)
+
+
+def test_interrupted_run_ends_like_the_whole_one(whole, tmp_path, monkeypatch):
+  """Stopped behind steps 20 and 45, with plateau, EMA and early stopping."""
+  for last in (20, 45):
+    loop = train.loop
+
+    def stopping(run, out, stop, last=last, loop=loop):
+      dispatched = train.Meter.dispatched
+
+      def counting(self, at, outputs, bucket):
+        dispatched(self, at, outputs, bucket)
+        if at == last:
+          stop.signal = 15
+
+      monkeypatch.setattr(train.Meter, "dispatched", counting)
+      try:
+        return loop(run, out, stop)
+      finally:
+        monkeypatch.setattr(train.Meter, "dispatched", dispatched)
+
+    monkeypatch.setattr(train, "loop", stopping)
+    with pytest.raises(SystemExit):
+      train.train(tiny(), tmp_path, live=False)
+    monkeypatch.setattr(train, "loop", loop)
+  train.train(tiny(), tmp_path, live=False)
+  assert same(state_of(tmp_path), state_of(whole))
+  assert curve(tmp_path, "valid") == curve(whole, "valid")
+
+
+def test_damaged_checkpoint_falls_back_to_the_one_before(whole, tmp_path):
+  workdir = tmp_path / "run"
+  shutil.copytree(whole, workdir)
+  steps = checkpoint.Checkpoints(workdir, read_only=True).steps()
+  folder = workdir / "checkpoints" / str(steps[-1]) / "state"
+  # All of them: which of its files a checkpoint still reads is Orbax's choice.
+  for path in folder.glob("**/d/*"):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+  said = []
+  run = train.Run(tiny(), workdir, said.append)
+  assert run.first == steps[-2]
+  assert any("damaged" in s for s in said)
+  assert (workdir / "checkpoints-damaged" / str(steps[-1])).is_dir()
+  run.checkpoints.close()
+
+
+def test_other_config_is_refused_and_nothing_touched(whole):
+  before = {p: p.stat().st_mtime_ns for p in whole.rglob("*") if p.is_file()}
+  with pytest.raises(types.UserError, match=r"model\.embed_dim: 16 .* 32 now"):
+    train.train(tiny(model={"embed_dim": 32}), whole, live=False)
+  after = {p: p.stat().st_mtime_ns for p in whole.rglob("*") if p.is_file()}
+  assert before == after
+
+
+def test_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tmp_path):
+  conf = tiny(
+    train={"steps": 60, "validate_every": 10},
+    optim={"optimizer": "sgd", "learning_rate": 3e38, "clip_norm": 0.0},
+  )
+  with pytest.raises(types.UserError, match=r"step \d+: the loss is"):
+    train.train(conf, tmp_path, live=False)
+
+
+def test_nothing_compiles_from_the_second_epoch_on(tmp_path, monkeypatch):
+  """And every shape of batch is compiled exactly once before the first."""
+  compiled = []
+  jax.monitoring.register_event_duration_secs_listener(
+    lambda name, secs, **_: (
+      compiled.append(name)
+      if name == "/jax/core/compile/backend_compile_duration"
+      else None
+    )
+  )
+  marks = {}
+  read = train.Meter._read
+
+  def counting(self, at, outputs, bucket):
+    marks[at] = len(compiled)
+    read(self, at, outputs, bucket)
+
+  monkeypatch.setattr(train.Meter, "_read", counting)
+  conf = tiny(train={"steps": 80, "validate_every": 10, "patience": 0})
+  run = train.train(conf, tmp_path, live=False)
+  epoch = len(run.train_data.plan)
+  assert 10 < epoch < 30
+  # Steps 2 to 9 meet every shape, and compile nothing.
+  assert {run.train_data.bucket(s) for s in range(9)} == {0, 1}
+  assert marks[9] == marks[2]
+  assert marks[80] == marks[epoch + 10]
+
+
+@pytest.fixture(scope="module")
+def translators(whole):
+  def make(count):
+    mapper = parallel.Mapper("pmap", local=True)
+    if count == 1:
+      mapper.devices, mapper.count, mapper.here = mapper.devices[:1], 1, 1
+      mesh = jax.sharding.Mesh(np.array(mapper.devices), ("data",))
+      spec = jax.sharding.PartitionSpec()
+      mapper.replicated = jax.sharding.NamedSharding(mesh, spec)
+    loaded = decode.load(whole, "best", mapper, print)
+    translator = decode.Translator([loaded.model], loaded.config.decode, mapper)
+    return loaded, translator
+
+  return {count: make(count) for count in (1, 8)}
+
+
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_same_bits_for_any_batch_size_order_and_devices(translators, beam_size):
+  loaded, _ = translators[8]
+  rng = np.random.default_rng(0)
+  texts = [
+    " ".join(map(str, rng.integers(5, size=n))) for n in rng.integers(1, 12, 70)
+  ]
+  ids = [loaded.toks.encode_source(t) for t in texts]
+  options = decode.Options(beam_size, beam_size, "gnmt", 0.6, False)
+
+  def run(count, order, size):
+    loaded, translator = translators[count]
+    out = {}
+    for first in range(0, len(order), size):
+      part = order[first : first + size]
+      found = translator.search(
+        (loaded.params,), [ids[i] for i in part], options
+      )
+      out.update(zip(part, found))
+    return [out[i] for i in range(len(ids))]
+
+  natural = list(range(len(ids)))
+  first = run(8, natural, 64)
+  shuffled = [int(i) for i in rng.permutation(len(ids))]
+  by_length = sorted(natural, key=lambda i: len(ids[i]))
+  for count, order, size in (
+    (8, natural, 1),
+    (8, shuffled, 7),
+    (1, natural, 64),
+    (1, by_length, 7),
+  ):
+    for a, b in zip(first, run(count, order, size)):
+      assert np.array_equal(a.tokens, b.tokens)
+      assert np.array_equal(a.score, b.score)
+      assert np.array_equal(a.token_log_probs, b.token_log_probs)
+
+
+def test_scores_of_search_equal_scores_of_given_targets(translators):
+  loaded, translator = translators[8]
+  ids = [loaded.toks.encode_source(t) for t in ("1 2 3", "4 0", "2 2 2 2")]
+  options = decode.Options(3, 2, "none", 0.0, False)
+  found = translator.search((loaded.params,), ids, options)
+  scorer = evaluate.Scorer([loaded.model], 16, translator.mapper)
+  for source, h in zip(ids, found):
+    for n in range(2):
+      length = int(h.length[n])
+      if not h.finished[n]:
+        continue
+      pair = (source, h.tokens[n, :length])
+      scored = scorer.score((loaded.params,), [pair])[0]
+      np.testing.assert_allclose(
+        scored[0], h.token_log_probs[n, :length], rtol=1e-4, atol=1e-5
+      )
+
+
+def test_average_is_the_mean_of_its_checkpoints(whole):
+  store = checkpoint.Checkpoints(whole, read_only=True)
+  host = store.read(store.steps()[-1])[1]
+  store.close()
+  assert len(host["averaged"]) == 2
+  mean = jax.tree.leaves(pretrained.load(whole, "average", print)[0])
+  parts = [state_of(whole, s) for s in host["averaged"]]
+  for m, a, b in zip(mean, *parts, strict=True):
+    np.testing.assert_allclose(m, (a.astype(np.float64) + b) / 2, rtol=1e-6)
+
+
+def test_init_from_takes_parameters_by_name(whole, tmp_path):
+  conf = tiny(train={"init_from": str(whole), "steps": 1})
+  said = []
+  run = train.Run(conf, tmp_path, said.append)
+  run.checkpoints.close()
+  assert same(
+    jax.tree.leaves(jax.device_get(run.state.params)),
+    jax.tree.leaves(pretrained.load(whole, "best", print)[0]),
+  )
+  assert any("took" in s for s in said)
+
+
+def test_accumulation_equals_the_whole_batch(tmp_path):
+  curves = []
+  for parts in (1, 4):
+    conf = tiny(
+      train={"steps": 8, "log_every": 1, "mapper": "vmap"},
+      optim={"accumulate": parts, "optimizer": "sgd"},
+    )
+    train.train(conf, tmp_path / str(parts), live=False)
+    curves.append(list(curve(tmp_path / str(parts)).values()))
+  np.testing.assert_allclose(curves[0], curves[1], rtol=1e-5)
+
+
+def test_frozen_parameters_stay(tmp_path):
+  conf = tiny(
+    train={"steps": 5}, optim={"freeze": ("encoder/",), "ema_decay": 0.0}
+  )
+  run = train.train(conf, tmp_path, live=False)
+  first = train.initial_params(run.model, 0, False)["params"]
+  last = jax.device_get(run.state.params)["params"]
+  equal = jax.tree.map(np.array_equal, first, last)
+  assert all(jax.tree.leaves(equal["encoder"]))
+  assert not any(jax.tree.leaves(equal["decoder"]["layer_0"]))
+
+
+def test_language_model_trains_the_decoder_alone(tmp_path):
+  text = "".join(f"{i % 7} {(i + 1) % 7} {(i + 2) % 7}\n" for i in range(80))
+  (tmp_path / "train.txt").write_text(text)
+  (tmp_path / "valid.txt").write_text(text[:60])
+  base = tiny()
+  conf = dataclasses.replace(
+    base,
+    data=dataclasses.replace(
+      base.data,
+      task="language_model",
+      root=str(tmp_path),
+      train=("train.txt",),
+      valid=("valid.txt",),
+    ),
+    model=dataclasses.replace(base.model, attention="none"),
+    train=dataclasses.replace(
+      base.train, metric="perplexity", steps=80, patience=0
+    ),
+    optim=dataclasses.replace(base.optim, schedule="constant"),
+  )
+  run = train.train(conf, tmp_path / "run", live=False)
+  assert run.host["best_score"] < 3.0
