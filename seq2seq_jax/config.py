@@ -426,7 +426,8 @@ class Train:
   mapper: Literal["pmap", "shard_map", "vmap"] = _free("pmap")
   """How steps are mapped over devices; vmap is the oracle on one device."""
   init_from: str = ""
-  """Workdir whose parameters, merged by name, start this run."""
+  """Workdir, or `.npz` file of arrays named by path, whose parameters, merged
+  by name, start this run."""
 
   def __post_init__(self):
     for name in ("steps", "validate_every", "log_every", "keep_last"):

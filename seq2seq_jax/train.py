@@ -229,9 +229,7 @@ class Run:
       )
       self.host = {k: host[k] for k in NEW}
     elif conf.train.init_from:
-      other, _ = pretrained.load(
-        pathlib.Path(conf.train.init_from), "best", self.say
-      )
+      other = pretrained.load_any(conf.train.init_from, self.say)
       merged = pretrained.merge(jax.device_get(params), other, self.say)
       state = step.init_state(merged, self.optimizer, conf.train.seed, ema)
       state = self.mapper.replicate(state)

@@ -5,6 +5,7 @@ import json
 import pathlib
 import shutil
 
+import flax
 import jax
 import numpy as np
 import pytest
@@ -245,6 +246,18 @@ def test_init_from_takes_parameters_by_name(whole, tmp_path):
     jax.tree.leaves(pretrained.load(whole, "best", print)[0]),
   )
   assert any("took" in s for s in said)
+
+
+def test_init_from_a_file(whole, tmp_path):
+  best = pretrained.load(whole, "best", print)[0]
+  flat = flax.traverse_util.flatten_dict(best, sep="/")
+  np.savez(tmp_path / "some.npz", **flat)
+  other = pretrained.load_any(str(tmp_path / "some.npz"), print)
+  assert same(jax.tree.leaves(other), jax.tree.leaves(best))
+  (tmp_path / "no.npz").write_bytes(b"PK and then nothing")
+  for name, why in (("no.npz", "neither a workdir"), ("x.npz", "no such")):
+    with pytest.raises(types.UserError, match=why):
+      pretrained.load_any(str(tmp_path / name), print)
 
 
 def test_accumulation_equals_the_whole_batch(tmp_path):

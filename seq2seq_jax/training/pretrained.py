@@ -1,6 +1,7 @@
 """Parameters from another place: a workdir's checkpoint, or several."""
 
 import pathlib
+import zipfile
 
 import flax.traverse_util
 import jax
@@ -37,6 +38,29 @@ def load(workdir: pathlib.Path, which: str, say):
     xs[0].dtype
   )
   return jax.tree.map(mean, *trees), chosen[-1]
+
+
+def load_any(place: str, say):
+  """Parameters of a workdir's best checkpoint, or of an `.npz` file.
+
+  A file's arrays are named by path, `params/decoder/layer_0/kernel`.
+  """
+  path = pathlib.Path(place)
+  if path.is_dir():
+    return load(path, "best", say)[0]
+  try:
+    with path.open("rb") as f, np.load(f) as stored:
+      flat = {name: stored[name] for name in stored.files}
+  except FileNotFoundError as e:
+    raise types.UserError(
+      f"train.init_from: {path}: no such workdir or file"
+    ) from e
+  except (OSError, ValueError, EOFError, zipfile.BadZipFile) as e:
+    raise types.UserError(
+      f"train.init_from: {path}: neither a workdir nor a whole .npz file of "
+      f"named arrays ({e})"
+    ) from e
+  return flax.traverse_util.unflatten_dict(flat, sep="/")
 
 
 def choose(workdir, which: str, steps: list[int], host: dict) -> list[int]:

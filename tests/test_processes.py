@@ -1,0 +1,79 @@
+"""Two processes on one machine take the steps that one process takes."""
+
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+import numpy as np
+
+ROOT = pathlib.Path(__file__).parent.parent
+TINY = ROOT / "tests" / "configs" / "tiny.py"
+# SGD: Adam would hide gradients that are too large by a constant factor.
+FLAGS = ["--optim.optimizer", "sgd", "--train.patience", "0"]
+
+
+def _start(workdir, steps, devices, flags=()):
+  command = [sys.executable, "-m", "seq2seq_jax.train", str(TINY)]
+  command += ["--workdir", str(workdir), "--cpu-devices", str(devices)]
+  command += ["--train.steps", str(steps), *FLAGS, *flags]
+  return subprocess.Popen(
+    command,
+    env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    cwd=ROOT,
+    stdout=subprocess.DEVNULL,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+
+
+def _run(*processes):
+  for process in processes:
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+
+
+def _free_port():
+  with socket.socket() as s:
+    s.bind(("localhost", 0))
+    return s.getsockname()[1]
+
+
+def _two(workdir, steps, flags=()):
+  where = f"localhost:{_free_port()}"
+  _run(
+    *(
+      _start(
+        workdir,
+        steps,
+        2,
+        [
+          *("--coordinator", where, "--processes", "2"),
+          *("--process-id", str(i), *flags),
+        ],
+      )
+      for i in range(2)
+    )
+  )
+
+
+def _lines(workdir, split):
+  text = (workdir / "metrics.jsonl").read_text()
+  rows = [json.loads(line) for line in text.splitlines()]
+  return [r for r in rows if r["split"] == split]
+
+
+def test_two_processes_equal_one(tmp_path):
+  one, two = tmp_path / "one", tmp_path / "two"
+  _run(_start(one, 60, 1))
+  _two(two, 20)
+  _two(two, 40, ["--train.mapper", "shard_map"])
+  _run(_start(two, 60, 8))  # goes on alone from what two processes wrote
+  for split in ("train", "valid"):
+    a, b = (
+      {r["step"]: r["loss"] for r in _lines(w, split)} for w in (one, two)
+    )
+    assert list(a) == list(b) and len(a) >= 3
+    np.testing.assert_allclose(list(b.values()), list(a.values()), rtol=2e-5)
