@@ -41,7 +41,7 @@ def get_config() -> config.Config:
       embed_dim=512,
       encoder_dim=512,
       encoder_layers=1,
-      bidirectional=True,
+      direction="both",
       decoder_dim=512,
       decoder_layers=2,
       bridge="dense",

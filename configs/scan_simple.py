@@ -24,7 +24,7 @@ def get_config() -> config.Config:
       embed_dim=64,
       encoder_dim=64,
       encoder_layers=1,
-      bidirectional=True,
+      direction="both",
       decoder_dim=128,
       attention="general",
       readout_dim=128,

@@ -40,7 +40,7 @@ def get_config() -> config.Config:
       embed_dim=256,
       encoder_dim=256,
       encoder_layers=1,
-      bidirectional=True,
+      direction="both",
       decoder_dim=512,
       decoder_layers=1,
       bridge="dense",

@@ -42,7 +42,7 @@ def get_config() -> config.Config:
       embed_dim=512,
       encoder_dim=512,
       encoder_layers=2,
-      bidirectional=True,
+      direction="both",
       decoder_dim=1024,
       decoder_layers=2,
       bridge="dense",

@@ -40,7 +40,7 @@ def get_config() -> config.Config:
       embed_dim=1024,
       encoder_dim=512,
       encoder_layers=4,
-      bidirectional=True,
+      direction="both",
       decoder_dim=1024,
       decoder_layers=4,
       bridge="dense",

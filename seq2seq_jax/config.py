@@ -70,6 +70,8 @@ class Synthetic:
   """Longest source, in symbols (addition: digits of a number)."""
   symbols: int = 10
   """Different symbols (addition always has ten digits)."""
+  rules: int = 200
+  """Rules of copy_rules, as many of each kind; 100 instances each."""
 
   def __post_init__(self):
     _check(
@@ -78,7 +80,7 @@ class Synthetic:
       "must be at least 1 and at most max_length",
     )
     _check(self.symbols >= 2, "symbols", "must be at least 2")
-    for name in ("train", "valid", "test"):
+    for name in ("train", "valid", "test", "rules"):
       _check(getattr(self, name) >= 1, name, "must be at least 1")
 
 
@@ -92,6 +94,7 @@ class Data:
     "reverse",
     "sort",
     "addition",
+    "copy_rules",
     "parallel",
     "tsv",
     "jsonl",
@@ -103,7 +106,8 @@ class Data:
   root: str = _free("")
   """Folder of the data sets; else the environment's SEQ2SEQ_JAX_DATA."""
   name: str = "simple"
-  """SCAN's split, or the TFDS set (`wmt14_translate/de-en`)."""
+  """SCAN's split, copy_rules' kind (`all`), or the TFDS set
+  (`wmt14_translate/de-en`)."""
   train: tuple[str, ...] = ()
   """Training files below `root`: source and target (`parallel`), or one; for
   `tfds` a split expression. Empty where the task generates its data."""
@@ -173,41 +177,122 @@ class Data:
     )
 
 
+CELLS = (
+  "lstm",
+  "gru",
+  "gru_bahdanau",
+  "gru_cho",
+  "elman",
+  "ln_lstm",
+  "rnmt_lstm",
+  "ln_gru",
+  "sru",
+)
+SCORES = (
+  "none",
+  "additive",
+  "normed_additive",
+  "dot",
+  "scaled_dot",
+  "general",
+  "scaled_general",
+  "concat",
+  "location",
+  "location_aware",
+  "coverage",
+  "feedback",
+  "multi_head_dot",
+  "multi_head_additive",
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class Model:
-  """An encoder, a bridge, a decoder with or without attention, a readout."""
+  """An encoder, a bridge, a decoder with or without attention, a head."""
 
-  cell: Literal["lstm", "gru"] = "lstm"
-  """Recurrent cell of encoder and decoder."""
+  architecture: Literal[
+    "rnn", "transformer", "transformer_rnn", "rnn_transformer"
+  ] = "rnn"
+  """Recurrent or Transformer; mixed ones name the encoder first."""
+  cell: Literal[CELLS] = "lstm"
+  """Recurrent cell. `gru` resets behind the recurrent product (cuDNN,
+  PyTorch), `gru_bahdanau` and `gru_cho` before it; `elman` is the plain tanh;
+  `ln_*` and `rnmt_lstm` are layer-normalised; `sru` has no product inside the
+  loop."""
+  decoder_cell: Literal[("same", *CELLS)] = "same"
+  """The decoder's cell, where it is another one."""
   forget_bias: float = 1.0
   """Initial bias of the LSTM's forget gate."""
+  transition_depth: int = 1
+  """Cells a step of every layer; those behind the first see the state alone
+  (deep transition)."""
   embed_dim: int = 256
   """Width of source and target embeddings."""
+  input_features: int = 0
+  """Features of a source frame (speech); 0: the source is tokens."""
+  front_end: Literal["none", "convolution"] = "none"
+  """Before the encoder of frames: two convolutions of stride 2 over time and
+  frequency."""
+  front_end_channels: int = 32
+  """Channels of the convolutions."""
   encoder_dim: int = 256
   """Width of the encoder's state, per direction."""
   encoder_layers: int = 1
   """Encoder layers, per direction."""
-  bidirectional: bool = True
-  """Read the source in both directions."""
-  stacking: Literal["joint", "separate"] = "joint"
-  """Layers of two directions: concatenated after each layer, or each direction
-  a stack of its own, concatenated at the top (Britz et al. 2017)."""
+  direction: Literal["forward", "backward", "both"] = "both"
+  """Read the source from the first position, from the last, or both ways."""
+  stacking: Literal["joint", "separate", "gnmt"] = "joint"
+  """Layers of two directions: concatenated after each layer, each direction a
+  stack of its own (Britz et al. 2017), or only the first layer of two
+  directions (GNMT)."""
+  residual: Literal["none", "add", "dense"] = "none"
+  """Add a recurrent layer's input to its output, or the inputs of all layers
+  below too (Britz et al. 2017: Res, ResD)."""
+  residual_start: int = 2
+  """First layer with a residual, counted from 1 (GNMT: 3)."""
+  reduction: Literal["concat", "max"] = "concat"
+  """How pyramidal layers join pairs of positions."""
+  reductions: int = 0
+  """Encoder layers that read pairs, from the second on; each halves the
+  length (Chan et al. 2016)."""
   decoder_dim: int = 512
   """Width of the decoder's state."""
   decoder_layers: int = 1
   """Decoder layers."""
-  bridge: Literal["zero", "last", "mean", "dense"] = "dense"
+  bridge: Literal["zero", "last", "mean", "dense", "backward"] = "dense"
   """The decoder's first state: zero, the encoder's last state (same sizes
-  only), or a tanh layer over its last state or over its mean output."""
-  attention: Literal["none", "additive", "general", "dot"] = "general"
-  """Score: none, Bahdanau's, or Luong's general or dot."""
+  only), or a tanh layer over its last state, over its mean output, or over the
+  last state of its backward direction (Bahdanau)."""
+  attention: Literal[SCORES] = "general"
+  """Score of the attention; models/README.md lists them with their papers."""
   attention_dim: int = 256
-  """Width of the additive score's hidden layer."""
-  placement: Literal["after", "before"] = "after"
-  """Attend with the new state (Luong) or with the previous one, the context
-  then being an input of the recurrence (Bahdanau)."""
+  """Width of the score's hidden layer, or of all heads together."""
+  attention_heads: int = 4
+  """Heads of multi_head_dot and multi_head_additive."""
+  attention_norm: Literal["softmax", "sparsemax"] = "softmax"
+  """From scores to weights."""
+  attention_window: Literal["none", "monotonic", "predictive"] = "none"
+  """Luong's local attention: around the step's own place (local-m) or around a
+  predicted one (local-p)."""
+  attention_window_size: int = 10
+  """Positions on either side of a local attention's centre."""
+  attention_filters: int = 10
+  """Channels of location_aware's convolution."""
+  attention_filter_width: int = 15
+  """Width of location_aware's convolution; odd."""
+  attention_positions: int = 100
+  """Longest source that `location` has weights for."""
+  placement: Literal[
+    "after", "before", "between", "bottom", "bottom_previous"
+  ] = "after"
+  """Attend with the new top state (Luong), with the previous one, the context
+  then being an input (Bahdanau), between two cells (Nematus's conditional GRU),
+  with the lowest layer's new state, the context going to the layers above
+  (gnmt_v2), or with its previous state, the context going to all (GNMT)."""
   input_feeding: bool = True
-  """Feed the readout of a step into the next one (Luong)."""
+  """Feed the readout or context of a step into the next one (Luong)."""
+  feed: Literal["readout", "context"] = "readout"
+  """What input feeding feeds."""
   context: Literal["last", "all"] = "last"
   """Without attention, the fixed vector: the encoder's last state, or all its
   outputs concatenated up to `context_length`."""
@@ -216,50 +301,227 @@ class Model:
   (through the bridge), every step's input and readout, or both."""
   context_length: int = 50
   """Source positions that `context all` holds; later ones are left out."""
-  readout: Literal["tanh", "linear"] = "tanh"
-  """Between state and softmax: Luong's tanh layer over context and state, or
-  their concatenation as it is."""
+  readout: Literal["tanh", "maxout", "linear"] = "tanh"
+  """Between state and softmax: Luong's tanh layer, Bahdanau's maxout, or its
+  inputs side by side as they are."""
   readout_dim: int = 512
-  """Width of the tanh readout."""
+  """Width of the tanh or maxout readout."""
+  readout_inputs: Literal["state", "state_context", "all"] = "state_context"
+  """What the readout sees; `all` is state, context and embedding."""
+  readout_state: Literal["new", "previous"] = "new"
+  """The readout sees the step's new state, or the one before (Bahdanau, with
+  placement before)."""
+  head: Literal["softmax", "pointer", "copynet"] = "softmax"
+  """Words from a softmax alone, or also from the source: pointer-generator
+  (See et al. 2017), CopyNet (Gu et al. 2016)."""
   tie: Literal["none", "decoder", "all"] = "none"
   """Shared matrices: none, target embedding and softmax, or those and the
   source embedding (needs `data.joint`)."""
+  transformer_dim: int = 256
+  """Width of the Transformer."""
+  transformer_layers: int = 3
+  """Its layers, in the encoder and in the decoder."""
+  transformer_heads: int = 4
+  """Its heads."""
+  transformer_hidden: int = 1024
+  """Width of its feed-forward layers."""
+  transformer_norm: Literal["pre", "post"] = "pre"
+  """Layer normalisation before each part, or behind it (the paper's)."""
+  transformer_positions: Literal["sinusoidal", "learned"] = "sinusoidal"
+  """Its position vectors."""
+  transformer_max_positions: int = 512
+  """Positions of the learned table; later ones share the last."""
   dropout_embed: float = 0.0
   """Dropout on embeddings."""
+  dropout_word: float = 0.0
+  """Dropout of whole source and target embeddings (word dropout)."""
   dropout_rnn: float = 0.0
-  """Dropout on every recurrent layer's output, not on its recurrence
-  (Zaremba et al. 2014)."""
+  """Dropout on every layer's output, not on its recurrence (Zaremba et al.
+  2014); in a Transformer on the output of each part."""
+  dropout_state: float = 0.0
+  """Dropout on the state in the recurrent product, one mask a sequence (Gal &
+  Ghahramani 2016)."""
+  dropout_update: float = 0.0
+  """Dropout on the candidate of a cell (Semeniuta et al. 2016)."""
   dropout_readout: float = 0.0
   """Dropout on the readout."""
-  init: Literal["xavier", "uniform"] = "xavier"
-  """Initial weights: Xavier's with orthogonal recurrences, or all uniform in
-  plus or minus `init_scale`."""
+  variational: bool = False
+  """The same masks at all steps of a sequence (Gal & Ghahramani 2016)."""
+  zoneout: float = 0.0
+  """Rate at which units of a carry keep their value (Krueger et al. 2017)."""
+  init: Literal["xavier", "uniform", "normal", "bahdanau"] = "xavier"
+  """Initial weights: Xavier's, uniform in plus or minus `init_scale`, normal of
+  deviation `init_scale`, or those of Bahdanau et al. 2015."""
   init_scale: float = 0.08
-  """Half width of the uniform initialisation."""
+  """Half width or deviation of the initial weights."""
+  recurrent_init: Literal["auto", "orthogonal", "same"] = "auto"
+  """Recurrent matrices: orthogonal, or like the others; `auto` is orthogonal
+  with xavier and bahdanau."""
   dtype: Literal["float32", "bfloat16"] = "float32"
   """Type of products; parameters, states and sums stay float32."""
 
   def __post_init__(self):
-    for name in ("embed_dim", "encoder_dim", "encoder_layers", "decoder_dim"):
+    for name in (
+      "transition_depth",
+      "embed_dim",
+      "front_end_channels",
+      "encoder_dim",
+      "encoder_layers",
+      "residual_start",
+      "decoder_dim",
+      "decoder_layers",
+      "attention_dim",
+      "attention_heads",
+      "attention_window_size",
+      "attention_filters",
+      "attention_filter_width",
+      "attention_positions",
+      "readout_dim",
+      "transformer_dim",
+      "transformer_layers",
+      "transformer_heads",
+      "transformer_hidden",
+      "transformer_max_positions",
+      "context_length",
+    ):
       _check(getattr(self, name) >= 1, name, "must be at least 1")
-    for name in ("decoder_layers", "attention_dim", "readout_dim"):
-      _check(getattr(self, name) >= 1, name, "must be at least 1")
-    for name in ("dropout_embed", "dropout_rnn", "dropout_readout"):
+    for name in ("embed", "word", "rnn", "state", "update", "readout"):
+      name = f"dropout_{name}"
       _check(0 <= getattr(self, name) < 1, name, "must lie in [0, 1)")
-    width = self.encoder_dim * (2 if self.bidirectional else 1)
+    _check(0 <= self.zoneout < 1, "zoneout", "must lie in [0, 1)")
     _check(
-      self.attention != "dot" or width == self.decoder_dim,
-      "attention",
-      f"dot needs the encoder's width ({width}) to equal decoder_dim "
-      f"({self.decoder_dim}); general has no such need",
+      self.attention_filter_width % 2 == 1,
+      "attention_filter_width",
+      "must be odd",
     )
+    self._check_encoder()
+    if self.recurrent_decoder():
+      self._check_decoder()
+      self._check_attention()
+    else:
+      _check(
+        self.head != "copynet",
+        "head",
+        "copynet's selective read is an input of a recurrent decoder",
+      )
+    _check(
+      self.transformer_dim % self.transformer_heads == 0,
+      "transformer_heads",
+      f"must divide transformer_dim ({self.transformer_dim})",
+    )
+
+    _check(
+      self.head == "softmax"
+      or self.reductions == 0
+      or not self.recurrent_encoder(),
+      "reductions",
+      "would join the positions that the head copies from",
+    )
+
+  def recurrent_encoder(self) -> bool:
+    return self.architecture in ("rnn", "rnn_transformer")
+
+  def recurrent_decoder(self) -> bool:
+    return self.architecture in ("rnn", "transformer_rnn")
+
+  def encoder_widths(self) -> list[int]:
+    """Width of the output of each encoder layer."""
+    if not self.recurrent_encoder():
+      return [self.transformer_dim]
+    both = self.direction == "both" or self.stacking == "gnmt"
+    widths = [self.encoder_dim * (2 if both else 1)] * self.encoder_layers
+    if self.stacking == "gnmt":
+      widths[1:] = [self.encoder_dim] * (self.encoder_layers - 1)
+    return widths
+
+  def cells(self) -> tuple[str, str]:
+    """Names of the encoder's and the decoder's cell."""
+    same = self.decoder_cell == "same"
+    return self.cell, self.cell if same else self.decoder_cell
+
+  def _check_encoder(self):
+    _check(
+      self.stacking == "joint" or self.direction == "both",
+      "stacking",
+      "separate and gnmt need direction both",
+    )
+    _check(
+      self.front_end == "none" or self.input_features > 0,
+      "front_end",
+      "reads frames of features; set input_features",
+    )
+    _check(self.input_features >= 0, "input_features", "must not be negative")
+    if not self.recurrent_encoder():
+      return
+    _check(
+      self.transition_depth == 1 or "sru" not in self.cells(),
+      "transition_depth",
+      "sru has no recurrent product to deepen",
+    )
+    _check(
+      0 <= self.reductions < self.encoder_layers,
+      "reductions",
+      "must be less than encoder_layers",
+    )
+    _check(
+      self.reductions == 0 or self.stacking == "joint",
+      "reductions",
+      "need stacking joint",
+    )
+    if self.residual != "none":
+      _check(
+        self.reduction == "max"
+        or self.reductions == 0
+        or self.residual_start > self.reductions + 1,
+        "residual_start",
+        f"layers up to {self.reductions + 1} read pairs side by side, wider "
+        "than they write; raise it or use reduction max",
+      )
+      widths = [self.embed_dim, *self.encoder_widths()]
+      if self.stacking == "separate":
+        widths[1:] = [self.encoder_dim] * self.encoder_layers
+      first = self.residual_start - 1
+      _check(
+        len(set(widths[first:])) <= 1 or first >= self.encoder_layers,
+        "residual_start",
+        f"layers {self.residual_start} and up read and write other widths "
+        f"({widths}); raise it or make them equal",
+      )
+
+  def _check_decoder(self):
+    widths = self.encoder_widths()
+    if self.residual != "none" and self.residual_start == 1:
+      raise types.UserError(
+        "residual_start: the decoder's first layer reads other things than it "
+        "writes; use 2 or more"
+      )
     _check(
       self.bridge != "last"
       or (
-        width == self.decoder_dim and self.encoder_layers == self.decoder_layers
+        set(widths) == {self.decoder_dim} and len(widths) == self.decoder_layers
       ),
       "bridge",
       "last needs encoder and decoder of one shape; use dense",
+    )
+    _check(
+      self.bridge != "backward"
+      or (
+        self.recurrent_encoder()
+        and self.direction == "both"
+        and (self.stacking != "gnmt" or self.encoder_layers == 1)
+      ),
+      "bridge",
+      "backward needs a top encoder layer of both directions",
+    )
+    _check(
+      self.readout_state == "new" or self.placement == "before",
+      "readout_state",
+      "previous needs placement before",
+    )
+    _check(
+      self.head == "softmax" or self.attention != "none",
+      "head",
+      "copying needs an attention",
     )
     _check(
       self.attention != "none"
@@ -268,11 +530,6 @@ class Model:
       "bridge",
       "zero without attention, with the context at the start alone, would hide "
       "the source from the decoder; use dense",
-    )
-    _check(
-      not (self.attention == "none" and self.placement == "before"),
-      "placement",
-      "before needs an attention",
     )
     _check(
       not (
@@ -284,6 +541,44 @@ class Model:
       "bridge",
       "context all at the start needs the dense bridge",
     )
+
+  def _check_attention(self):
+    width = self.encoder_widths()[-1]
+    if self.attention == "none":
+      _check(self.placement == "after", "placement", "needs an attention")
+      _check(
+        not self.input_feeding or self.feed == "readout",
+        "feed",
+        "context needs an attention",
+      )
+      return
+    _check(
+      self.attention not in ("dot", "scaled_dot") or width == self.decoder_dim,
+      "attention",
+      f"{self.attention} needs the encoder's width ({width}) to equal "
+      f"decoder_dim ({self.decoder_dim}); general has no such need",
+    )
+    _check(
+      not self.placement.startswith("bottom") or self.decoder_layers > 1,
+      "placement",
+      f"{self.placement} feeds the layers above the lowest: decoder_layers "
+      "must be at least 2",
+    )
+    _check(
+      self.head != "pointer" or self.attention_window != "predictive",
+      "attention_window",
+      "predictive weights do not sum to 1, so pointer cannot copy by them",
+    )
+    if self.attention.startswith("multi_head"):
+      for name, size in (
+        ("attention_dim", self.attention_dim),
+        ("the encoder's width", width),
+      ):
+        _check(
+          size % self.attention_heads == 0,
+          "attention_heads",
+          f"must divide {name} ({size})",
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -338,6 +633,28 @@ class Optim:
   """Probability moved away from the reference token."""
   smoothing_form: Literal["uniform", "others"] = "uniform"
   """Over all tokens (Szegedy) or over all but the reference (fairseq)."""
+  coverage_weight: float = 0.0
+  """Weight of the coverage loss, sum of min(attention, coverage) (See et al.
+  2017)."""
+  ctc_weight: float = 0.0
+  """Share of a CTC loss on the encoder in the whole loss (Watanabe et al.
+  2017)."""
+  sampling: Literal[
+    "none", "constant", "linear", "exponential", "inverse_sigmoid"
+  ] = "none"
+  """Scheduled sampling: course of the probability that the reference's token is
+  fed, and not the model's own (Bengio et al. 2015)."""
+  sampling_unit: Literal["token", "sequence", "step"] = "token"
+  """A coin for each token, each sequence, or each step of the whole batch."""
+  sampling_choice: Literal["argmax", "sample"] = "argmax"
+  """The model's own token: the most probable one, or a drawn one."""
+  sampling_rate: float = 1.0
+  """That probability where it is constant, or at the start of `linear`."""
+  sampling_low: float = 0.0
+  """The lowest probability of `linear`."""
+  sampling_k: float = 0.0
+  """Slope an update of `linear`, base of `exponential`, or k of
+  `inverse_sigmoid`."""
   normalize: Literal["tokens", "sentences"] = "tokens"
   """The loss is divided by the batch's target tokens or by its sentences."""
   accumulate: int = 1
@@ -361,6 +678,21 @@ class Optim:
       self.schedule != "inverse_sqrt" or self.warmup_steps > 0,
       "warmup_steps",
       "schedule inverse_sqrt needs a warm-up",
+    )
+    _check(self.coverage_weight >= 0, "coverage_weight", "is negative")
+    _check(0 <= self.ctc_weight <= 1, "ctc_weight", "must lie in [0, 1]")
+    for name in ("sampling_rate", "sampling_low"):
+      _check(0 <= getattr(self, name) <= 1, name, "must lie in [0, 1]")
+    ranges = {
+      "linear": self.sampling_k >= 0,
+      "exponential": 0 < self.sampling_k < 1,
+      "inverse_sigmoid": self.sampling_k >= 1,
+    }
+    _check(
+      ranges.get(self.sampling, True),
+      "sampling_k",
+      "is a slope of at least 0 (linear), a base in (0, 1) (exponential), or "
+      "at least 1 (inverse_sigmoid)",
     )
     for rate in self.rates:
       pattern, _, factor = rate.rpartition("=")
@@ -462,6 +794,9 @@ class Decode:
   """Longest output over source length, EOS counted in both."""
   max_extra: int = _free(10)
   """Added to the longest output."""
+  replace_unknown: bool = _free(False)
+  """Put the source word most attended to for every unknown word (Luong et al.
+  2015); words on both sides."""
   rows: int = _free(64)
   """Rows of every search program on each device, whatever is asked for."""
   quantum: int = _free(8)
@@ -507,10 +842,55 @@ class Config:
       "optim.accumulate",
       f"must divide data.row_multiple ({rows})",
     )
+    lm = self.data.task == "language_model"
     _check(
-      self.data.task != "language_model" or self.model.attention == "none",
+      not lm
+      or self.model.attention == "none"
+      or not self.model.recurrent_decoder(),
       "model.attention",
       "a language model has no source to attend to; use none",
+    )
+    attended = self.model.attention != "none"
+    _check(
+      not self.optim.coverage_weight
+      or attended
+      or not self.model.recurrent_decoder(),
+      "optim.coverage_weight",
+      "needs an attention",
+    )
+    _check(
+      self.model.head == "softmax" or self.optim.label_smoothing == 0,
+      "optim.label_smoothing",
+      "is not defined for a head that copies; use 0",
+    )
+    _check(
+      self.model.head == "softmax" or not lm,
+      "model.head",
+      "a language model has no source to copy from",
+    )
+    _check(
+      self.model.head == "softmax" or self.model.input_features == 0,
+      "model.head",
+      "frames hold no words to copy",
+    )
+    sides = (self.data.source, self.data.target)
+    words = all(
+      t.tokenizer == "word" for t in (sides[:1] if self.data.joint else sides)
+    )
+    _check(
+      self.model.head == "softmax" or words,
+      "model.head",
+      "copying works on words: use tokenizer word on both sides",
+    )
+    _check(
+      not self.decode.replace_unknown or (words and attended),
+      "decode.replace_unknown",
+      "needs tokenizer word on both sides, and an attention",
+    )
+    _check(
+      self.optim.ctc_weight == 0 or not lm,
+      "optim.ctc_weight",
+      "a language model has no encoder",
     )
     _check(
       self.data.task != "language_model"

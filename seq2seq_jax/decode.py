@@ -40,6 +40,7 @@ class Queries(NamedTuple):
   src_len: np.ndarray  # [B]
   min_len: np.ndarray  # [B]
   max_len: np.ndarray  # [B]
+  src_ext: np.ndarray | None = None  # [B, S] where the model copies
 
 
 def make_search(models, options: Options, max_steps: int):
@@ -56,9 +57,15 @@ def make_search(models, options: Options, max_steps: int):
   def search(params, queries: Queries):
     memories, carries = [], []
     for model, p in zip(models, params):
-      memory = model.apply(p, queries.src, queries.src_len, method="encode")
+      memory = model.apply(
+        p,
+        queries.src,
+        queries.src_len,
+        source=queries.src_ext,
+        method="encode",
+      )
       memories.append(memory)
-      carries.append(model.apply(p, memory, method="start"))
+      carries.append(model.apply(p, memory, max_steps, method="start"))
 
     def step_fn(carry, tokens):
       outs = [
@@ -109,7 +116,9 @@ class Translator:
     longest = max(1, math.floor(d.max_ratio * length) + d.max_extra)
     return min(longest, math.ceil(d.min_ratio * length)), longest
 
-  def search(self, params, sources_, options: Options, done=None):
+  def search(
+    self, params, sources_, options: Options, done=None, extended=None
+  ):
     """Hypotheses of every source, in order, each of one row.
 
     Args:
@@ -117,6 +126,7 @@ class Translator:
       sources_: encoded sources with EOS.
       options: of the search.
       done: called with the number of sentences answered so far.
+      extended: the sources in the extended vocabulary, where the model copies.
     """
     out, answered = [None] * len(sources_), 0
     groups: dict[int, list[int]] = {}
@@ -130,6 +140,11 @@ class Translator:
       for turn, first in enumerate(range(0, len(members), self.rows)):
         part = members[first : first + self.rows]
         queries = self._queries([sources_[i] for i in part], padded)
+        if extended is not None:
+          ids = [extended[i] for i in part]
+          ids += [np.array([types.EOS], np.int32)] * (self.rows - len(ids))
+          src_ext = types.pad_to(ids, (self.rows, padded))
+          queries = queries._replace(src_ext=src_ext)
         pending.append((part, program(params, queries, turn)))
         if len(pending) > ahead:
           answered += self._collect(out, *pending.pop(0))
@@ -190,7 +205,12 @@ def load(workdir: pathlib.Path, which: str, mapper, say) -> Loaded:
   conf = config.from_json(path.read_text(), str(path))
   toks = pipeline.load_tokenizers(conf.data, workdir / "tokenizers")
   source_size = toks.source.vocab_size if toks.source else None
-  model = build.build(conf.model, source_size, toks.target.vocab_size)
+  model = build.build(
+    conf.model,
+    source_size,
+    toks.target.vocab_size,
+    ctc=conf.optim.ctc_weight > 0,
+  )
   params, step = pretrained.load(workdir, which, say)
   return Loaded(conf, toks, model, mapper.replicate(params), step)
 
@@ -207,23 +227,58 @@ def load_all(workdirs, which: str, mapper, say) -> list[Loaded]:
   return members
 
 
-def text_of(hypothesis, toks, n: int = 0) -> str:
-  """The n-th best output as text."""
+def text_of(hypothesis, toks, n: int = 0, source=None, replace=False) -> str:
+  """The n-th best output as text.
+
+  Args:
+    hypothesis: of one source.
+    toks: the run's tokenizers.
+    n: which of the hypotheses.
+    source: the source's text, where the model copies or words are replaced.
+    replace: put the source word most attended to for unknown words.
+  """
   length = int(hypothesis.length[n])
-  return toks.target.decode(hypothesis.tokens[n, :length])
+  attended = None
+  if replace and hypothesis.attention is not None:
+    attended = np.argmax(hypothesis.attention[n, :length], axis=-1)
+  return toks.target_text(hypothesis.tokens[n, :length], source, attended)
 
 
-def describe(source: str, hypothesis, toks, attention: bool) -> dict:
+class Reader:
+  """From source texts to searches' answers and their texts."""
+
+  def __init__(self, translator, toks, copies: bool, replace: bool):
+    self.translator, self.toks = translator, toks
+    self.copies, self.replace = copies, replace
+
+  def search(self, params, texts: list[str], options: Options, done=None):
+    """Hypotheses of source texts, in order."""
+    ids = [self.toks.encode_source(text) for text in texts]
+    extended = None
+    if self.copies:
+      extended = [
+        self.toks.extended("source", text, self.toks.unknown(text))
+        for text in texts
+      ]
+    if self.replace:
+      options = options._replace(attention=True)
+    return self.translator.search(params, ids, options, done, extended)
+
+  def text(self, source: str, hypothesis, n: int = 0) -> str:
+    return text_of(hypothesis, self.toks, n, source, self.replace)
+
+
+def describe(source: str, hypothesis, reader: Reader, attention: bool) -> dict:
   """A line of JSONL output."""
-  entries = []
+  entries, toks = [], reader.toks
   for n in range(len(hypothesis.score)):
     length = int(hypothesis.length[n])
     if not length:
       continue
     ids = hypothesis.tokens[n, :length]
     entry = {
-      "text": toks.target.decode(ids),
-      "tokens": toks.target.tokens(ids),
+      "text": reader.text(source, hypothesis, n),
+      "tokens": toks.target_tokens(ids, source),
       "score": float(hypothesis.score[n]),
       "log_prob": float(hypothesis.log_prob[n]),
       "token_log_probs": [
@@ -237,6 +292,13 @@ def describe(source: str, hypothesis, toks, attention: bool) -> dict:
       entry["attention"] = [[float(w) for w in row] for row in weights]
     entries.append(entry)
   return {"source": source, "hypotheses": entries}
+
+
+def reader_of(translator, loaded: Loaded, conf: config.Config) -> Reader:
+  """The reader of a loaded run, with the config of the moment."""
+  copies = loaded.config.model.head != "softmax"
+  replace = conf.decode.replace_unknown
+  return Reader(translator, loaded.toks, copies, replace)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -277,19 +339,20 @@ def main(argv=None) -> int:
   params = tuple(m.params for m in members)
   options = cli.search_options(conf.decode, n_best, args.attention)
 
+  reader = reader_of(translator, first, conf)
+
   def answer(lines: list[str]) -> list[str]:
-    ids = [first.toks.encode_source(line) for line in lines]
-    found = translator.search(params, ids, options)
+    found = reader.search(params, lines, options)
     if args.format == "jsonl":
       return [
         json.dumps(
-          describe(line, h, first.toks, args.attention), ensure_ascii=False
+          describe(line, h, reader, args.attention), ensure_ascii=False
         )
         for line, h in zip(lines, found)
       ]
     return [
-      text_of(h, first.toks, n)
-      for h in found
+      reader.text(line, h, n)
+      for line, h in zip(lines, found)
       for n in range(n_best)
       if n == 0 or h.length[n]
     ]

@@ -85,8 +85,16 @@ class Evaluator:
   def __init__(self, conf: config.Config, toks, models, split, mapper):
     self.conf, self.toks = conf, toks
     self.pairs = [split[i] for i in range(len(split))]
-    self.encoded = [pipeline.encode_pair(toks, p) for p in self.pairs]
-    self.translator = decode.Translator(models, conf.decode, mapper)
+    copies = conf.model.head != "softmax"
+    self.encoded = [
+      pipeline.encode_pair(toks, p, copies=copies) for p in self.pairs
+    ]
+    self.reader = decode.Reader(
+      decode.Translator(models, conf.decode, mapper),
+      toks,
+      copies,
+      conf.decode.replace_unknown,
+    )
     self.scorer = Scorer(models, conf.decode.rows, mapper)
 
   def losses(self, params) -> dict[str, float]:
@@ -96,9 +104,10 @@ class Evaluator:
 
   def translate(self, params, options, done=None):
     """Hypotheses, and the text of the best of each."""
-    ids = [p[0] for p in self.encoded]
-    found = self.translator.search(params, ids, options, done)
-    return found, [decode.text_of(h, self.toks) for h in found]
+    sources_ = [p[0] for p in self.pairs]
+    found = self.reader.search(params, sources_, options, done)
+    texts = [self.reader.text(s, h) for s, h in zip(sources_, found)]
+    return found, texts
 
   def score_texts(self, texts: list[str], names) -> dict:
     """Decoded metrics of outputs against the references."""
@@ -153,7 +162,7 @@ def _pairs(args, conf):
     split = getattr(pipeline.Corpus(conf.data), args.split)
   else:
     given = args.split == "train" or getattr(conf.data, args.split)
-    generated = conf.data.task in ("copy", "reverse", "sort", "addition")
+    generated = conf.data.task in sources.GENERATED
     split = None
     if given or generated:
       split = sources.open_split(conf.data, args.split, folder)

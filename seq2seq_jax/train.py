@@ -47,25 +47,26 @@ NEW = {
 
 def losses_of(model, conf: config.Optim):
   """`losses(params, batch, seed, step)` with dropout, for the train step."""
+  what = build.losses(conf)
 
   def losses(params, batch, seed, step):
-    keys = noise.row_keys(seed, step, batch.row)
     return model.apply(
       params,
       batch,
-      keys,
-      conf.label_smoothing,
-      conf.smoothing_form,
+      noise.row_keys(seed, step, batch.row),
+      what,
+      noise.batch_key(seed, step),
+      step,
       method="losses",
     )
 
   return losses
 
 
-def initial_params(model, seed: int, language_model: bool):
+def initial_params(model, seed: int, example: types.Batch):
   """Freshly initialised parameters."""
   init = lambda rng, batch: model.init(rng, batch, method="initialize")
-  return jax.jit(init)(jax.random.key(seed), build.example(language_model))
+  return jax.jit(init)(jax.random.key(seed), example)
 
 
 class Run:
@@ -83,12 +84,14 @@ class Run:
       "shard_map" if conf.train.mapper == "shard_map" else "pmap", local=True
     )
     self.toks = self._tokenizers(resumed)
+    self.copies = conf.model.head != "softmax"
     self.train_data = pipeline.TrainData(
       conf.data,
       self.corpus,
       self.toks,
       conf.train.seed,
       workdir / "lengths.npz" if self.primary else None,
+      copies=self.copies,
     )
     for bucket in self.train_data.buckets:
       self.mapper.check_rows(
@@ -96,7 +99,10 @@ class Run:
       )
     source_size = self.toks.source.vocab_size if self.toks.source else None
     self.model = build.build(
-      conf.model, source_size, self.toks.target.vocab_size
+      conf.model,
+      source_size,
+      self.toks.target.vocab_size,
+      ctc=conf.optim.ctc_weight > 0,
     )
     self.evaluator = None
     if self.corpus.valid is not None:
@@ -208,8 +214,12 @@ class Run:
   def _restore(self):
     """State of the last good checkpoint, or a fresh one."""
     conf = self.conf
-    lm = self.toks.source is None
-    params = initial_params(self.model, conf.train.seed, lm)
+    example = build.example(
+      self.toks.source is None,
+      frames=conf.model.input_features,
+      copies=self.copies,
+    )
+    params = initial_params(self.model, conf.train.seed, example)
     optim.check_paths(conf.optim, params)
     self.size = sum(x.size for x in jax.tree.leaves(params))
     ema = conf.optim.ema_decay > 0
@@ -254,6 +264,7 @@ class Run:
         np.arange(bucket.rows // jax.process_count()),
         bucket.source,
         bucket.target,
+        copies=self.copies,
       )
       self.train_step.lower(self.state, self.mapper.shard(batch)).compile()
 

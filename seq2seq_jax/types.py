@@ -32,6 +32,15 @@ class Batch(NamedTuple):
   tgt_ext: Array | None = None  # [B, T]
 
 
+class Encoded(NamedTuple):
+  """An example as ids, each side with EOS."""
+
+  source: Array | None  # [S]; None: a language model
+  target: Array  # [T]
+  source_ext: Array | None = None  # [S] ids in the extended vocabulary
+  target_ext: Array | None = None  # [T]
+
+
 class Memory(NamedTuple):
   """What the encoder hands to the decoder; shared by the K hypotheses."""
 

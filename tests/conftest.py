@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import tempfile
 
 import jax
 import pytest
@@ -10,6 +11,13 @@ import pytest
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# Many tests compile the same small programs; so do the processes they start.
+_CACHE = tempfile.TemporaryDirectory(prefix="seq2seq_jax_xla_")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", _CACHE.name)
+jax.config.update(
+  "jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"]
+)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 ROOT = pathlib.Path(__file__).parent.parent
 

@@ -48,7 +48,7 @@ def _two(workdir, steps, flags=()):
       _start(
         workdir,
         steps,
-        2,
+        1,
         [
           *("--coordinator", where, "--processes", "2"),
           *("--process-id", str(i), *flags),
@@ -70,7 +70,7 @@ def test_two_processes_equal_one(tmp_path):
   _run(_start(one, 60, 1))
   _two(two, 20)
   _two(two, 40, ["--train.mapper", "shard_map"])
-  _run(_start(two, 60, 8))  # goes on alone from what two processes wrote
+  _run(_start(two, 60, 4))  # goes on alone from what two processes wrote
   for split in ("train", "valid"):
     a, b = (
       {r["step"]: r["loss"] for r in _lines(w, split)} for w in (one, two)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from seq2seq_jax import config, decode, evaluate, train, types
+from seq2seq_jax.models import build
 from seq2seq_jax.training import checkpoint, parallel, pretrained
 
 TINY = pathlib.Path(__file__).parent / "configs" / "tiny.py"
@@ -277,7 +278,7 @@ def test_frozen_parameters_stay(tmp_path):
     train={"steps": 5}, optim={"freeze": ("encoder/",), "ema_decay": 0.0}
   )
   run = train.train(conf, tmp_path, live=False)
-  first = train.initial_params(run.model, 0, False)["params"]
+  first = train.initial_params(run.model, 0, build.example(False))["params"]
   last = jax.device_get(run.state.params)["params"]
   equal = jax.tree.map(np.array_equal, first, last)
   assert all(jax.tree.leaves(equal["encoder"]))

@@ -27,7 +27,7 @@ class Corpus:
     folder = root(data)
     self.train = sources.open_split(data, "train", folder)
     self.valid = self.test = None
-    generated = data.task in ("copy", "reverse", "sort", "addition")
+    generated = data.task in sources.GENERATED
     if data.valid or generated:
       self.valid = sources.open_split(data, "valid", folder)
     if data.test or generated or data.task == "scan":
@@ -84,6 +84,64 @@ class Tokenizers:
   def encode_target(self, text: str, rng=None) -> np.ndarray:
     """Ids with EOS."""
     return np.append(_encode(self.target, text, rng), np.int32(types.EOS))
+
+  def unknown(self, text: str) -> list[str]:
+    """A source's distinct words that the target vocabulary lacks."""
+    words = self.source.words(text)
+    ids = self.target.encode(" ".join(words))
+    return list(dict.fromkeys(w for w, i in zip(words, ids) if i == types.UNK))
+
+  def extended(self, side: str, text: str, unknown: list[str]) -> np.ndarray:
+    """Ids of the target vocabulary, the n-th unknown word being V + n.
+
+    Args:
+      side: source or target.
+      text: of that side.
+      unknown: as `unknown` gives them for the source.
+    """
+    tokenizer = self.source if side == "source" else self.target
+    words = tokenizer.words(text)
+    place = {w: self.target.vocab_size + n for n, w in enumerate(unknown)}
+    ids = self.target.encode(" ".join(words))
+    ids = [place.get(w, i) if i == types.UNK else i for w, i in zip(words, ids)]
+    if side == "source" and self.reverse_source:
+      ids = ids[::-1]
+    return np.array([*ids, types.EOS], np.int32)
+
+  def target_text(self, ids, source: str | None = None, attended=None) -> str:
+    """Text of output ids.
+
+    Args:
+      ids: with ids from V on, where the model copies from `source`.
+      source: the source's text.
+      attended: for each output, the source position most attended to: unknown
+        words are replaced by the source's word there (Luong et al. 2015).
+    """
+    size = self.target.vocab_size
+    if attended is None and not any(i >= size for i in ids):
+      return self.target.decode(ids)
+    unknown = self.unknown(source) if any(i >= size for i in ids) else []
+    words = self.source.words(source) if attended is not None else []
+    if self.reverse_source:
+      words = words[::-1]
+    out = []
+    for n, i in enumerate(int(i) for i in ids):
+      if i in (types.PAD, types.BOS, types.EOS):
+        continue
+      word = unknown[i - size] if i >= size else self.target.decode([i])
+      if i == types.UNK and attended is not None and attended[n] < len(words):
+        word = words[attended[n]]
+      out.append(word)
+    return " ".join(out)
+
+  def target_tokens(self, ids, source: str) -> list[str]:
+    """One string for each output id; copied words as they are."""
+    size = self.target.vocab_size
+    unknown = self.unknown(source) if any(i >= size for i in ids) else []
+    one = lambda i: (
+      unknown[i - size] if i >= size else self.target.tokens([i])[0]
+    )
+    return [one(int(i)) for i in ids]
 
   def checksum(self) -> str:
     both = [t.checksum() for t in (self.source, self.target) if t]
@@ -143,8 +201,10 @@ def load_tokenizers(data: config.Data, folder: pathlib.Path) -> Tokenizers:
 class TrainData:
   """The batches of training: a function of the step."""
 
-  def __init__(self, data: config.Data, corpus, toks, seed, cache=None):
-    self.source, self.toks = corpus.train, toks
+  def __init__(
+    self, data: config.Data, corpus, toks, seed, cache=None, copies=False
+  ):
+    self.source, self.toks, self.copies = corpus.train, toks, copies
     lengths = _lengths(corpus, toks, cache)
     longest = (data.max_source_length, data.max_target_length)
     fits = (lengths <= longest).all(axis=1)
@@ -193,14 +253,18 @@ class TrainData:
       else None
       for r in rows
     ]
-    return collate(pairs, rows, bucket.source, bucket.target)
+    return collate(
+      pairs, rows, bucket.source, bucket.target, copies=self.copies
+    )
 
   def _example(self, i, step, bucket):
     index = int(self.indices[i])
     if not self.sampled:
       pair = self._memo.get(i)
       if pair is None:
-        pair = self._memo[i] = encode_pair(self.toks, self.source[index])
+        pair = self._memo[i] = encode_pair(
+          self.toks, self.source[index], copies=self.copies
+        )
       return pair
     epoch = step // len(self.plan)
     rng = np.random.default_rng((self.seed, 3, epoch, index))
@@ -228,38 +292,56 @@ class TrainData:
     return iter(data)
 
 
-def encode_pair(toks: Tokenizers, pair, rng=None):
-  """(source ids or None, target ids), each with EOS."""
+def encode_pair(toks: Tokenizers, pair, rng=None, copies=False):
+  """An example as ids; `copies`: in the extended vocabulary too."""
   source = None
   if toks.source is not None:
     source = toks.encode_source(pair[0], rng)
-  return source, toks.encode_target(pair[1], rng)
+  encoded = types.Encoded(source, toks.encode_target(pair[1], rng))
+  if not copies:
+    return encoded
+  unknown = toks.unknown(pair[0])
+  return encoded._replace(
+    source_ext=toks.extended("source", pair[0], unknown),
+    target_ext=toks.extended("target", pair[1], unknown),
+  )
 
 
-def collate(pairs, rows, source: int, target: int) -> types.Batch:
-  """Pads pairs of ids to a shape; None is a filler row.
+def collate(
+  pairs, rows, source: int, target: int, copies: bool = False
+) -> types.Batch:
+  """Pads encoded pairs to a shape; None is a filler row.
 
   Args:
-    pairs: (source ids or None, target ids) or None, one a row.
+    pairs: `types.Encoded` (or as tuples) or None, one a row.
     rows: [B] place in the global batch.
     source: padded source length; 0: a language model.
     target: padded target length.
+    copies: add the ids in the extended vocabulary.
   """
-  empty = np.zeros(0, np.int32)
-  filler = np.array([types.EOS], np.int32)
-  tgt = [p[1] if p else empty for p in pairs]
-  src_ids = src_len = None
-  if source:
-    src = [p[0] if p else filler for p in pairs]
-    src_ids = types.pad_to(src, (len(pairs), source))
-    src_len = np.array([len(s) for s in src], np.int32)
-  return types.Batch(
-    src=src_ids,
-    src_len=src_len,
-    tgt=types.pad_to(tgt, (len(pairs), target)),
-    tgt_len=np.array([len(t) for t in tgt], np.int32),
+  eos, empty = np.array([types.EOS], np.int32), np.zeros(0, np.int32)
+  blank = types.Encoded(eos, empty, eos, empty)
+  pairs = [types.Encoded(*p) if p else blank for p in pairs]
+  shape = lambda size: (len(pairs), size)
+  count = lambda ids: np.array([len(i) for i in ids], np.int32)
+  tgt = [p.target for p in pairs]
+  batch = types.Batch(
+    src=None,
+    src_len=None,
+    tgt=types.pad_to(tgt, shape(target)),
+    tgt_len=count(tgt),
     row=np.asarray(rows, np.int32),
   )
+  if source:
+    src = [p.source for p in pairs]
+    src_ids = types.pad_to(src, shape(source))
+    batch = batch._replace(src=src_ids, src_len=count(src))
+  if copies:
+    batch = batch._replace(
+      src_ext=types.pad_to([p.source_ext for p in pairs], shape(source)),
+      tgt_ext=types.pad_to([p.target_ext for p in pairs], shape(target)),
+    )
+  return batch
 
 
 def _lengths(corpus, toks, cache: pathlib.Path | None) -> np.ndarray:
@@ -276,7 +358,7 @@ def _lengths(corpus, toks, cache: pathlib.Path | None) -> np.ndarray:
       cache.unlink()  # half written: made again below
   lengths = np.zeros((len(corpus.indices), 2), np.int64)
   for n, i in enumerate(corpus.indices):
-    source, target = encode_pair(toks, corpus.train[int(i)])
+    source, target, *_ = encode_pair(toks, corpus.train[int(i)])
     lengths[n] = (0 if source is None else len(source), len(target))
   if cache is not None:
     part = cache.with_suffix(".part.npz")
@@ -289,7 +371,7 @@ def eval_batches(pairs, rows: int):
   """Batches of encoded pairs with fixed rows, for losses and scores.
 
   Args:
-    pairs: (source ids or None, target ids), each with EOS.
+    pairs: encoded examples.
     rows: rows of every batch; missing ones are filler.
 
   Yields:
@@ -297,14 +379,16 @@ def eval_batches(pairs, rows: int):
     quantum of the pair alone, so a pair always meets the same shape.
   """
   groups: dict[tuple[int, int], list[int]] = {}
-  for i, (source, target) in enumerate(pairs):
+  pairs = [types.Encoded(*p) for p in pairs]
+  copies = bool(pairs) and pairs[0].source_ext is not None
+  for i, (source, target, *_) in enumerate(pairs):
     shape = (0 if source is None else ceil_length(len(source)),)
     groups.setdefault((*shape, ceil_length(len(target))), []).append(i)
   for (source, target), members in sorted(groups.items()):
     for first in range(0, len(members), rows):
       part = members[first : first + rows]
       chosen = [pairs[i] for i in part] + [None] * (rows - len(part))
-      yield part, collate(chosen, np.arange(rows), source, target)
+      yield part, collate(chosen, np.arange(rows), source, target, copies)
 
 
 def ceil_length(length: int, quantum: int = 8) -> int:

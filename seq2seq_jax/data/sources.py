@@ -13,7 +13,9 @@ import zlib
 import numpy as np
 
 from seq2seq_jax import types
-from seq2seq_jax.data import scan, synthetic
+from seq2seq_jax.data import rules, scan, synthetic
+
+GENERATED = (*synthetic.TASKS, "copy_rules")  # tasks with three splits
 
 
 class Pairs:
@@ -235,6 +237,9 @@ def open_split(data, split: str, root: str):
   """
   if data.task == "scan":
     return Pairs(scan.pairs(data.name, split))
+  if data.task == "copy_rules":
+    kind, count = data.name, data.synthetic.rules
+    return Pairs(rules.pairs(kind, split, data.seed, count))
   if data.task in synthetic.TASKS:
     s = data.synthetic
     return Pairs(

@@ -63,6 +63,12 @@ class Tokenizer:
       text = text.lower()
     return np.array(self._sample(text, rng), np.int32)
 
+  def words(self, text: str) -> list[str]:
+    """The words that `encode` gives one id each; word tokenizers alone."""
+    if self.kind != "word":
+      raise types.UserError(f"tokenizer {self.kind}: has no whole words")
+    return (text.lower() if self.lowercase else text).split()
+
   def decode(self, ids: Sequence[int] | np.ndarray) -> str:
     """The text of ids; pad, BOS and EOS are left out, unk is `<unk>`."""
     ids = np.asarray(ids).tolist()

@@ -1,71 +1,98 @@
 """Recurrent cells: `project` what depends on inputs alone, `advance` a step.
 
-A carry is a tuple of `[..., H]` arrays whose last entry is the output h.
+A carry is a tuple of `[..., H]` arrays whose last entry is the output h. A new
+cell is one class with its `update`, and one line in `CELLS`.
 """
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from seq2seq_jax.models import recurrence
+from seq2seq_jax.models import initial, recurrence
+from seq2seq_jax.models import noise as noises
+
+# Order of the gates' blocks of columns; i, f, o are sigmoids, g the candidate.
+GATE_ORDERS = {"cudnn": "ifgo", "tensorflow": "igfo"}
 
 
-def weights(init: str, scale: float):
-  """Initialiser of a product's matrix: Xavier's, or uniform in +-scale."""
-  if init == "uniform":
-    return uniform(scale)
-  return nn.initializers.xavier_uniform()
+def reorder_gates(matrix, source: str, target: str = "cudnn"):
+  """An LSTM's kernel or bias in another order of gates. [..., 4 H].
 
-
-def uniform(scale: float):
-  """Uniform in [-scale, scale]."""
-
-  def init(rng, shape, dtype=jnp.float32):
-    return jax.random.uniform(rng, shape, dtype, -scale, scale)
-
-  return init
-
-
-def by_gate(init, gates: int):
-  """Initialises each gate's block of columns on its own."""
-
-  def blocks(rng, shape, dtype=jnp.float32):
-    rngs = jax.random.split(rng, gates)
-    block = (*shape[:-1], shape[-1] // gates)
-    return jnp.concatenate([init(r, block, dtype) for r in rngs], axis=-1)
-
-  return blocks
+  TensorFlow's BasicLSTMCell also adds its forget bias at run time: add it to
+  the f block of the bias when such weights are brought here.
+  """
+  blocks = dict(
+    zip(GATE_ORDERS[source], jnp.split(matrix, 4, axis=-1), strict=True)
+  )
+  return jnp.concatenate([blocks[g] for g in GATE_ORDERS[target]], axis=-1)
 
 
 class Cell(nn.Module):
-  """What LSTM and GRU share: the products of inputs, feeds and state.
+  """What all cells share: the products of inputs, feeds and state.
 
-  `feeds` are the widths of inputs known only inside the loop (a fed readout,
-  a context); each has a kernel of its own.
+  features: H.
+  inputs: width of what `project` takes; 0: nothing.
+  feeds: widths of inputs known only inside the loop (a fed readout, a context);
+    each has a kernel of its own.
+  depth: cells a step; those behind the first see the state alone (deep
+    transition, Pascanu et al. 2014, Miceli Barone et al. 2017).
+  zoneout: rate at which a unit keeps its value (Krueger et al. 2017); without
+    noise, the expectation.
+
+  The masks of a step's `noise`: `state` on h in the recurrent product (Gal &
+  Ghahramani 2016), `update` on the candidate (Semeniuta et al. 2016), and
+  `zone_i` for the i-th leaf of the carry.
   """
 
   features: int
   inputs: int
   feeds: tuple[int, ...] = ()
-  init: str = "xavier"
+  depth: int = 1
+  zoneout: float = 0.0
+  init_kind: str = "xavier"
   init_scale: float = 0.08
+  recurrent_init: str = "auto"
   forget_bias: float = 1.0
   dtype: jnp.dtype = jnp.float32
 
   gates = 0
   leaves = 0
+  bias_outside = True  # the bias is part of `project`
 
   def setup(self):
     width = self.gates * self.features
-    dense = by_gate(weights(self.init, self.init_scale), self.gates)
-    square = dense
-    if self.init == "xavier":
-      square = by_gate(nn.initializers.orthogonal(), self.gates)
-    self.kernel = self.param("kernel", dense, (self.inputs, width))
+    dense = initial.by_gate(
+      initial.weights(self.init_kind, self.init_scale), self.gates
+    )
+    if self.inputs:
+      self.kernel = self.param("kernel", dense, (self.inputs, width))
     self.feed_kernels = [
       self.param(f"feed_{i}", dense, (n, width))
       for i, n in enumerate(self.feeds)
     ]
+    self.own(width)
+    self.transitions = [
+      type(self)(
+        self.features,
+        inputs=0,
+        init_kind=self.init_kind,
+        init_scale=self.init_scale,
+        recurrent_init=self.recurrent_init,
+        forget_bias=self.forget_bias,
+        dtype=self.dtype,
+        name=f"transition_{i}",
+      )
+      for i in range(1, self.depth)
+    ]
+    for cell in self.transitions:
+      cell.zero(1)  # sets it up now: parameters must not be born in a loop
+
+  def own(self, width: int):
+    """Declares the parameters behind the inputs' products."""
+    square = initial.by_gate(
+      initial.recurrent(self.init_kind, self.init_scale, self.recurrent_init),
+      self.gates,
+    )
     self.recurrent = self.param("recurrent", square, (self.features, width))
     self.bias = self.param("bias", self.bias_init, (width,))
 
@@ -73,10 +100,26 @@ class Cell(nn.Module):
     del rng
     return jnp.zeros(shape, dtype)
 
+  def scale(self, name: str, width: int):
+    return self.param(name, nn.initializers.ones, (width,))
+
+  @nn.nowrap
+  def masks(self, name: str, state: float, update: float, shared: bool):
+    """The masks of a step, their names behind `name/`."""
+    one = lambda what, rate, shared: noises.Mask(
+      f"{name}/{what}", self.features, rate, shared
+    )
+    zones = [one(f"zone_{i}", self.zoneout, False) for i in range(self.leaves)]
+    return (
+      one("state", state, True),
+      one("update", update, shared),
+      *zones,
+    )
+
   def project(self, x):
     """Products of inputs. [..., D] -> [..., gates * H]."""
     y = recurrence.product(x, self.kernel, self.dtype)
-    return recurrence.add_bias(y, self.bias)
+    return recurrence.add_bias(y, self.bias) if self.bias_outside else y
 
   def fed(self, projected, feeds):
     """Adds the products of what is fed inside the loop."""
@@ -84,10 +127,40 @@ class Cell(nn.Module):
       projected = projected + recurrence.product(x, kernel, self.dtype)
     return projected
 
+  def unmoved(self, h):
+    """The products of no input. [..., gates * H]."""
+    zeros = jnp.zeros((*h.shape[:-1], self.gates * self.features), h.dtype)
+    return recurrence.add_bias(zeros, self.bias) if self.bias_outside else zeros
+
+  def back(self, h, noise):
+    """The recurrent product. [..., H] -> [..., gates * H]."""
+    h = noises.apply(h, noise, "state")
+    return recurrence.product(h, self.recurrent, self.dtype)
+
   def zero(self, *shape: int):
     """The zero carry, leaves [*shape, H]."""
     zeros = jnp.zeros((*shape, self.features), jnp.float32)
     return (zeros,) * self.leaves
+
+  def advance(self, carry, projected, feeds=(), noise=None):
+    """One step. [..., gates * H] -> carry, [..., H]."""
+    new = self.update(carry, self.fed(projected, feeds), noise)
+    for cell in self.transitions:
+      new = cell.update(new, cell.unmoved(new[-1]), noise)
+    if self.zoneout:
+      new = tuple(
+        self.zoned(a, b, noise, f"zone_{i}")
+        for i, (a, b) in enumerate(zip(carry, new))
+      )
+    return new, new[-1]
+
+  def zoned(self, old, new, noise, name):
+    # A mask is 0 or 1 / (1 - rate); without one this is the expectation.
+    return old + (1.0 - self.zoneout) * noises.apply(new - old, noise, name)
+
+  def update(self, carry, z, noise):
+    """The equations of a step, from the products of its inputs."""
+    raise TypeError("a cell defines its update")
 
 
 class LSTM(Cell):
@@ -105,15 +178,66 @@ class LSTM(Cell):
     h = self.features
     return jnp.zeros(shape, dtype).at[h : 2 * h].set(self.forget_bias)
 
-  def advance(self, carry, projected, feeds=()):
-    """One step. [..., 4 H] -> carry, [..., H]."""
-    c, h = carry
-    z = self.fed(projected, feeds)
-    z = z + recurrence.product(h, self.recurrent, self.dtype)
+  def update(self, carry, z, noise):
+    return self.gated(carry, z + self.back(carry[-1], noise), noise)
+
+  def gated(self, carry, z, noise):
+    """From the gates' sums to the carry."""
     i, f, g, o = jnp.split(z, 4, axis=-1)
-    c = nn.sigmoid(f) * c + nn.sigmoid(i) * jnp.tanh(g)
-    h = nn.sigmoid(o) * jnp.tanh(c)
-    return (c, h), h
+    g = noises.apply(jnp.tanh(g), noise, "update")
+    c = nn.sigmoid(f) * carry[0] + nn.sigmoid(i) * g
+    return c, nn.sigmoid(o) * self.shown(c)
+
+  def shown(self, c):
+    return jnp.tanh(c)
+
+
+class NormLSTM(LSTM):
+  """LSTM with layer normalisation by gate (Ba et al. 2016).
+
+  z = LN(W x) + LN(U h) + b; h' = o tanh(LN(c')).
+  """
+
+  bias_outside = False
+
+  def own(self, width):
+    super().own(width)
+    self.scale_input = self.scale("scale_input", width)
+    self.scale_recurrent = self.scale("scale_recurrent", width)
+    self.scale_cell = self.scale("scale_cell", self.features)
+    self.bias_cell = self.param(
+      "bias_cell", nn.initializers.zeros, (self.features,)
+    )
+
+  def update(self, carry, z, noise):
+    z = by_gate_norm(z, 4, self.scale_input)
+    back = self.back(carry[-1], noise)
+    z = z + by_gate_norm(back, 4, self.scale_recurrent)
+    return self.gated(carry, recurrence.add_bias(z, self.bias), noise)
+
+  def shown(self, c):
+    c = by_gate_norm(c, 1, self.scale_cell)
+    return jnp.tanh(recurrence.add_bias(c, self.bias_cell))
+
+
+class RnmtLSTM(LSTM):
+  """The LSTM of RNMT+ (Chen et al. 2018).
+
+  z = LN(W x + U h) + b by gate; no output nonlinearity: h' = o c'.
+  """
+
+  bias_outside = False
+
+  def own(self, width):
+    super().own(width)
+    self.scale_gates = self.scale("scale", width)
+
+  def update(self, carry, z, noise):
+    z = by_gate_norm(z + self.back(carry[-1], noise), 4, self.scale_gates)
+    return self.gated(carry, recurrence.add_bias(z, self.bias), noise)
+
+  def shown(self, c):
+    return c
 
 
 class GRU(Cell):
@@ -127,22 +251,139 @@ class GRU(Cell):
   gates = 3
   leaves = 1
 
-  def setup(self):
-    super().setup()
+  def own(self, width):
+    super().own(width)
     self.bias_hn = self.param(
       "bias_hn", nn.initializers.zeros, (self.features,)
     )
 
-  def advance(self, carry, projected, feeds=()):
-    """One step. [..., 3 H] -> carry, [..., H]."""
+  def update(self, carry, z, noise):
     (h,) = carry
-    xr, xz, xn = jnp.split(self.fed(projected, feeds), 3, axis=-1)
-    u = recurrence.product(h, self.recurrent, self.dtype)
-    ur, uz, un = jnp.split(u, 3, axis=-1)
+    xr, xz, xn = jnp.split(z, 3, axis=-1)
+    ur, uz, un = jnp.split(self.back(h, noise), 3, axis=-1)
     r, z = nn.sigmoid(xr + ur), nn.sigmoid(xz + uz)
     n = jnp.tanh(xn + r * recurrence.add_bias(un, self.bias_hn))
-    h = (1.0 - z) * n + z * h
-    return (h,), h
+    n = noises.apply(n, noise, "update")
+    return ((1.0 - z) * n + z * h,)
 
 
-CELLS = {"lstm": LSTM, "gru": GRU}
+class NormGRU(Cell):
+  """GRU with layer normalisation by gate (Ba et al. 2016).
+
+  r, z = σ(LN(W x) + LN(U h) + b); n = tanh(LN(W_n x) + b_n + r LN(U_n h));
+  h' = (1 - z) n + z h.
+  """
+
+  gates = 3
+  leaves = 1
+  bias_outside = False
+
+  def own(self, width):
+    super().own(width)
+    self.scale_input = self.scale("scale_input", width)
+    self.scale_recurrent = self.scale("scale_recurrent", width)
+
+  def update(self, carry, z, noise):
+    (h,) = carry
+    x = by_gate_norm(z, 3, self.scale_input)
+    x = recurrence.add_bias(x, self.bias)
+    u = by_gate_norm(self.back(h, noise), 3, self.scale_recurrent)
+    xr, xz, xn = jnp.split(x, 3, axis=-1)
+    ur, uz, un = jnp.split(u, 3, axis=-1)
+    r, z = nn.sigmoid(xr + ur), nn.sigmoid(xz + uz)
+    n = noises.apply(jnp.tanh(xn + r * un), noise, "update")
+    return ((1.0 - z) * n + z * h,)
+
+
+class BahdanauGRU(Cell):
+  """GRU with the reset before the product (Bahdanau et al. 2015, A.1.1).
+
+  r, z = σ(W x + U h + b); n = tanh(W_n x + U_n (r h) + b_n);
+  h' = (1 - z) h + z n.
+  """
+
+  gates = 3
+  leaves = 1
+  updates = True  # z is the share of the new
+
+  def update(self, carry, z, noise):
+    (h,) = carry
+    both = 2 * self.features
+    seen = noises.apply(h, noise, "state")
+    gates = recurrence.product(seen, self.recurrent[:, :both], self.dtype)
+    r, z_gate = jnp.split(nn.sigmoid(z[..., :both] + gates), 2, axis=-1)
+    back = recurrence.product(r * seen, self.recurrent[:, both:], self.dtype)
+    n = noises.apply(jnp.tanh(z[..., both:] + back), noise, "update")
+    new = z_gate if self.updates else 1.0 - z_gate
+    return ((1.0 - new) * h + new * n,)
+
+
+class ChoGRU(BahdanauGRU):
+  """Cho et al. 2014, whose update gate keeps: h' = z h + (1 - z) n."""
+
+  updates = False
+
+
+class Elman(Cell):
+  """h' = tanh(W x + U h + b), the simple recurrent network (Elman 1990)."""
+
+  gates = 1
+  leaves = 1
+
+  def update(self, carry, z, noise):
+    h = jnp.tanh(z + self.back(carry[-1], noise))
+    return (noises.apply(h, noise, "update"),)
+
+
+class SRU(Cell):
+  """Simple recurrent unit (Lei et al. 2018): no product inside the loop.
+
+  f, r = σ(W x + v c + b); c' = f c + (1 - f) W x; h' = r c' + (1 - r) W_h x,
+  the highway's W_h standing for x where widths differ. The carry is (c, h).
+  """
+
+  gates = 4  # candidate, f, r, highway
+  leaves = 2
+  bias_outside = False
+
+  def own(self, width):
+    del width
+    both = (2 * self.features,)
+    self.bias = self.param("bias", nn.initializers.zeros, both)
+    uniform = initial.uniform(3.0**0.5)  # the paper's: variance 1
+    self.peephole = self.param("peephole", uniform, both)
+
+  def update(self, carry, z, noise):
+    c, h = carry
+    del h
+    x, f, r, high = jnp.split(z, 4, axis=-1)
+    bias = jnp.split(self.bias, 2)
+    v = jnp.split(self.peephole, 2)
+    row = lambda a: a.reshape((1,) * (c.ndim - 1) + a.shape)
+    f = nn.sigmoid(f + row(v[0]) * c + row(bias[0]))
+    r = nn.sigmoid(r + row(v[1]) * c + row(bias[1]))
+    new = f * c + (1.0 - f) * noises.apply(x, noise, "update")
+    return new, r * new + (1.0 - r) * high
+
+
+def by_gate_norm(x, gates: int, scale, epsilon: float = 1e-5):
+  """Layer normalisation of each gate's block, and a gain. [..., gates * H]."""
+  blocks = x.reshape(*x.shape[:-1], gates, -1)
+  mean = jnp.mean(blocks, axis=-1, keepdims=True)
+  centred = blocks - mean
+  variance = jnp.mean(jnp.square(centred), axis=-1, keepdims=True)
+  normed = (centred * jax.lax.rsqrt(variance + epsilon)).reshape(x.shape)
+  return normed * scale.reshape((1,) * (x.ndim - 1) + scale.shape)
+
+
+CELLS = {
+  "lstm": LSTM,
+  "gru": GRU,
+  "gru_bahdanau": BahdanauGRU,
+  "gru_cho": ChoGRU,
+  "elman": Elman,
+  "ln_lstm": NormLSTM,
+  "rnmt_lstm": RnmtLSTM,
+  "ln_gru": NormGRU,
+  "sru": SRU,
+}

@@ -3,259 +3,279 @@
 from typing import Any, NamedTuple
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from seq2seq_jax import types
-from seq2seq_jax.models import attention as attentions
-from seq2seq_jax.models import cells, recurrence, softmax
+from seq2seq_jax.models import (
+  attention,
+  bridges,
+  heads,
+  layers,
+  recurrence,
+  sampling,
+)
 from seq2seq_jax.models import noise as noises
 
 
 class Carry(NamedTuple):
-  """Every leaf is [B, K, ...]."""
+  """Every leaf is [B, K, ...]; None where a decoder has no use for it."""
 
   cells: tuple[Any, ...]  # over layers
-  feed: Any  # the last readout, or None
+  feed: Any = None  # the last readout or context
+  past: Any = None  # [B, K, S] what the attention remembers
+  place: Any = None  # [B, K] steps made
+  copied: Any = None  # [B, K, S] the last copy scores
 
 
 class Prepared(NamedTuple):
   """What depends on the source alone (`Memory.keys`)."""
 
-  keys: Any  # the score's, or None
-  context: Any  # [B, 1, D] the fixed vector, or None
+  attention: Any = None  # the score's keys
+  context: Any = None  # [B, 1, D] the fixed vector
+  gates: Any = None  # [B, 1, G] its product in the first layer
+  head: Any = None
 
 
-class Embed(nn.Module):
-  """A table of embeddings [V, D]."""
+class Inputs(NamedTuple):
+  """What depends on the tokens alone. [B, Q, ...]."""
 
-  size: int
-  features: int
-  init: str = "xavier"
-  init_scale: float = 0.08
-
-  def setup(self):
-    init = cells.uniform(self.init_scale)
-    if self.init == "xavier":
-      init = nn.initializers.normal(self.features**-0.5)
-    self.table = self.param("table", init, (self.size, self.features))
-
-  def __call__(self, ids):
-    """Ids beyond the table, a sentence's own unknown words, become unk."""
-    ids = jnp.where(ids < self.size, ids, types.UNK)
-    return jnp.take(self.table, ids, axis=0, mode="clip")
+  gates: Any  # products of the first layer
+  embedded: Any = None
+  tokens: Any = None
 
 
-class Dense(nn.Module):
-  """A product and a bias."""
+class Stepping(nn.Module):
+  """What decoders share: a head, and steps fed with their own tokens."""
 
-  inputs: int
-  features: int
-  init: str = "xavier"
-  init_scale: float = 0.08
-  use_bias: bool = True
-  dtype: jnp.dtype = jnp.float32
+  def unroll_sampled(self, memory, tokens, noise, sampled: sampling.Sampled):
+    """Scheduled sampling (Bengio et al. 2015): some inputs are its own."""
+    decoder, variables = self.unbind()
 
-  @nn.compact
-  def __call__(self, x):
-    init = cells.weights(self.init, self.init_scale)
-    kernel = self.param("kernel", init, (self.inputs, self.features))
-    y = recurrence.product(x, kernel, self.dtype)
-    if self.use_bias:
-      zeros = nn.initializers.zeros
-      bias = self.param("bias", zeros, (self.features,))
-      y = recurrence.add_bias(y, bias)
-    return y
+    def body(carry, xs):
+      carry, last = carry
+      given, coin, t, noise = xs
+      mixed = jnp.where(coin < sampled.gold, given, last)[:, None]
+      one = {k: noise[k][None] for k in ("embed", "word") if k in noise}
+      inputs = decoder.apply(variables, mixed, one, method="embed")
+      inner = {k: v[:, None] for k, v in noise.items() if k not in one}
+      carry, output = decoder.apply(
+        variables, memory, carry, inputs, inner, method="advance"
+      )
+      log_probs = decoder.apply(variables, memory, output, method="log_probs")
+      return (carry, sampling.choose(sampled, log_probs[:, 0], t)), output
 
+    steps = jnp.arange(tokens.shape[1], dtype=jnp.int32)
+    xs = (tokens.swapaxes(0, 1), sampled.coins, steps, noise)
+    first = (self.start(memory, tokens.shape[1]), tokens[:, 0])
+    _, outputs = recurrence.scan(body, first, xs)
+    return jax.tree.map(lambda y: y[:, :, 0].swapaxes(0, 1), outputs)
 
-class Bridge(nn.Module):
-  """From the encoder to the decoder's first carry.
+  def log_probs(self, memory, output: types.StepOutput):
+    """[B, K, D] -> [B, K, V + X]."""
+    return self.head.log_probs(memory, output)
 
-  `last` copies; `dense` and `mean` are tanh layers over the encoder's last
-  state and its mean output, one for every leaf of every decoder layer. A
-  decoder of fewer layers takes the encoder's upper ones; a deeper one repeats
-  the lowest.
-  """
-
-  kind: str
-  cell: nn.Module
-  layers: int
-  features: int
-  inputs: int
-  dense_args: dict
-
-  @nn.compact
-  def __call__(self, memory: types.Memory, fixed):
-    """`fixed` [B, D], where given, stands for the encoder's state."""
-    rows = memory.mask.shape[0]
-    if self.kind == "zero":
-      return (self.cell.zero(rows, 1),) * self.layers
-    if self.kind == "mean":
-      real = memory.mask[..., None].astype(jnp.float32)
-      fixed = jnp.sum(memory.values * real, 1) / jnp.sum(real, 1)
-    carries = []
-    for layer in range(self.layers):
-      below = layer + len(memory.state) - self.layers
-      state = memory.state[max(0, below)]
-      if fixed is not None:
-        state = (fixed,) * self.cell.leaves
-      if self.kind != "last":
-        state = tuple(
-          jnp.tanh(
-            Dense(
-              self.inputs,
-              self.features,
-              **dict(self.dense_args),
-              name=f"layer_{layer}_{i}",
-            )(leaf)
-          )
-          for i, leaf in enumerate(state)
-        )
-      carries.append(tuple(leaf[:, None] for leaf in state))
-    return tuple(carries)
+  def losses(self, memory, output: types.StepOutput, targets, smoothing, form):
+    """Per-token loss, nll and correctness, each [B, T]."""
+    return self.head.losses(memory, output, targets, smoothing, form)
 
 
-class Decoder(nn.Module):
-  """LSTM or GRU layers, attention before or after them, a readout, a softmax.
+class Decoder(Stepping):
+  """Recurrent layers, an attention at one of five places, a readout, a head.
 
-  Luong et al. 2015 (`placement` after, with input feeding: section 3.3) and
-  Bahdanau et al. 2015 (`placement` before: the query is the previous state).
+  placement: where attention stands.
+    after: its query is the new top state (Luong et al. 2015).
+    before: the query is the previous top state, the context an input of the
+      first layer (Bahdanau et al. 2015).
+    between: the first layer is two cells with the attention between them
+      (Nematus's conditional GRU, Sennrich et al. 2017).
+    bottom: the query is the new state of the lowest layer, the context an input
+      of the layers above; the lowest one sees the context of the step before,
+      unless the readout is fed to it (tf/nmt's gnmt_v2).
+    bottom_previous: the query is the lowest layer's previous state, the context
+      an input of all layers (Wu et al. 2016; tf/nmt's gnmt).
+  feed: none; readout, or context: that of a step is an input of the next one's
+    first layer (input feeding: Luong et al. 2015, section 3.3). The readout is
+    fed as it was before its own dropout.
   """
 
   embed_table: nn.Module
+  head_class: type[nn.Module]
   vocab_size: int
   cell: type[nn.Module]
   cell_args: dict
   features: int
   layers: int
+  residual: str
+  residual_start: int
   memory_dim: int  # width of the memory; 0: there is no source
+  half: int  # see bridges.Bridge
   bridge: str
-  score: str | None
-  attention_dim: int
+  attention_class: type[nn.Module] | None
+  attention_args: dict
   placement: str
-  input_feeding: bool
+  feed: str
   context: str
   context_at: str
   context_length: int
   readout: str
   readout_dim: int
+  readout_inputs: str
+  readout_state: str
   tied: bool
-  dropout_embed: float
-  dropout_rnn: float
-  dropout_readout: float
+  dropout: layers.Dropout
   dense_args: dict  # init, init_scale, dtype
 
   def setup(self):
     args = dict(self.dense_args)
     self.attention = None
-    if self.score:
-      self.attention = attentions.SCORES[self.score](
-        self.features, self.memory_dim, self.attention_dim, **args
+    if self.attention_class:
+      self.attention = attention.Attention(
+        self.attention_class, **dict(self.attention_args)
       )
-    stack = []
-    for i in range(self.layers):
-      width = self.embed_table.features if i == 0 else self.features
-      feeds = self.feed_widths() if i == 0 else ()
-      stack.append(
-        self.cell(
-          self.features,
-          width,
-          feeds,
-          **dict(self.cell_args),
-          name=f"layer_{i}",
-        )
+    self.stack = [
+      self.cell(
+        self.features,
+        self.features if i else self.embed_table.features,
+        self.feed_widths(i),
+        **dict(self.cell_args),
+        name=f"layer_{i}",
       )
-    self.stack = stack
-    fixed = self.memory_dim * (
-      self.context_length if self.context == "all" else 1
-    )
-    state_dim = self.memory_dim
-    if self.uses_fixed("start") and self.context == "all":
-      state_dim = fixed
-    self.start_bridge = Bridge(
-      self.bridge, stack[0], self.layers, self.features, state_dim, args
+      for i in range(self.layers)
+    ]
+    if self.placement == "between":
+      self.second = self.cell(
+        self.features,
+        self.memory_dim,
+        **dict(self.cell_args),
+        name="layer_0_context",
+      )
+    self.start_bridge = bridges.Bridge(
+      self.bridge, self.stack[0], self.layers, self.features, self.half, args
     )
     self.context_gates = None
     if self.uses_fixed("every_step"):
       width = self.cell.gates * self.features
-      self.context_gates = Dense(fixed, width, use_bias=False, **args)
-    if self.readout == "tanh":
-      self.readout_layer = Dense(
-        self.features + self.context_width(), self.readout_dim, **args
+      self.context_gates = layers.Dense(
+        self.fixed_width(), width, use_bias=False, **args
       )
-    self.tie_layer = None
-    if self.tied and self.readout_width() != self.embed_table.features:
-      self.tie_layer = Dense(
-        self.readout_width(),
-        self.embed_table.features,
-        use_bias=False,
-        **args,
-      )
-    if not self.tied:
-      self.kernel = self.param(
-        "softmax_kernel",
-        cells.weights(args["init"], args["init_scale"]),
-        (self.readout_width(), self.vocab_size),
-      )
-    self.bias = self.param(
-      "softmax_bias", nn.initializers.zeros, (self.vocab_size,)
+    if self.readout != "linear":
+      width = self.readout_dim * (2 if self.readout == "maxout" else 1)
+      self.readout_layer = layers.Dense(self.read_widths(), width, **args)
+    self.head = self.head_class(
+      self.vocab_size,
+      self.readout_width(),
+      self.features * self.cell.leaves
+      if self.head_class is heads.Pointer
+      else self.features,
+      self.memory_dim,
+      self.embed_table.features
+      + (self.memory_dim if self.feed == "context" else 0),
+      self.embed_table if self.tied else None,
+      args,
     )
+
+  # Widths, from the fields alone.
 
   @nn.nowrap
   def uses_fixed(self, where: str) -> bool:
     """Whether a fixed vector enters at `start` or at `every_step`."""
-    if self.score or not self.memory_dim:
+    if self.attention_class or not self.memory_dim:
       return False
     return self.context_at in (where, "both")
 
   @nn.nowrap
+  def fixed_width(self) -> int:
+    return self.memory_dim * (
+      self.context_length if self.context == "all" else 1
+    )
+
+  @nn.nowrap
   def context_width(self) -> int:
-    """Width of what the readout sees beside the state."""
-    if self.score:
+    """Width of the context, attended to or fixed."""
+    if self.attention_class:
       return self.memory_dim
-    if self.uses_fixed("every_step"):
-      length = self.context_length if self.context == "all" else 1
-      return self.memory_dim * length
-    return 0
+    return self.fixed_width() if self.uses_fixed("every_step") else 0
+
+  @nn.nowrap
+  def read_widths(self) -> int:
+    width = self.features
+    if self.readout_inputs != "state":
+      width += self.context_width()
+    if self.readout_inputs == "all":
+      width += self.embed_table.features
+    return width
 
   @nn.nowrap
   def readout_width(self) -> int:
-    if self.readout == "tanh":
-      return self.readout_dim
-    return self.features + self.context_width()
+    return self.read_widths() if self.readout == "linear" else self.readout_dim
 
   @nn.nowrap
-  def feed_widths(self) -> tuple[int, ...]:
-    """Widths of what the first layer is fed inside the loop."""
+  def feed_widths(self, i: int) -> tuple[int, ...]:
+    """Widths of what layer i is fed inside the loop."""
     feeds = ()
-    if self.score and self.placement == "before":
-      feeds += (self.memory_dim,)
-    if self.input_feeding:
+    if self.attention_class:
+      everywhere = self.placement == "bottom_previous"
+      if everywhere or (self.placement == "bottom" and i):
+        feeds += (self.memory_dim,)
+      if self.placement == "before" and i == 0:
+        feeds += (self.memory_dim,)
+    if i:
+      return feeds
+    if self.feed_kind() == "readout":
       feeds += (self.readout_width(),)
+    if self.feed_kind() == "context":
+      feeds += (self.memory_dim,)
+    if self.head_class.reads:
+      feeds += (self.memory_dim,)
     return feeds
 
   @nn.nowrap
-  def noise_widths(self) -> noises.Widths:
-    """Masks of a call, by name."""
-    layers = tuple(
-      (f"layer_{i}", self.features, self.dropout_rnn)
-      for i in range(self.layers)
-    )
+  def feed_kind(self) -> str:
+    # Under `bottom` the lowest layer sees something of the last step anyway.
+    if self.placement == "bottom" and self.feed == "none":
+      return "context"
+    return self.feed
+
+  @nn.nowrap
+  def feeds_back(self) -> bool:
+    """Whether a step needs the attention or readout of the one before."""
     return (
-      ("embed", self.embed_table.features, self.dropout_embed),
-      *layers,
-      ("readout", self.readout_width(), self.dropout_readout),
+      self.feed_kind() != "none"
+      or self.placement != "after"
+      or self.head_class.reads
+      or bool(self.attention_class and self.attention_class.remembers)
     )
 
+  @nn.nowrap
+  def masks(self) -> tuple[noises.Mask, ...]:
+    """Masks of a call, by name."""
+    d = self.dropout
+    masks = list(d.inputs(self.embed_table.features))
+    cell = self.cell(self.features, 1, **dict(self.cell_args), parent=None)
+    names = [f"layer_{i}" for i in range(self.layers)]
+    for name in names:
+      masks.append(noises.Mask(name, self.features, d.rnn, d.shared))
+    if self.placement == "between":
+      names.append("layer_0_context")
+    for name in names:
+      masks += cell.masks(name, d.state, d.update, d.shared)
+    readout = noises.Mask("readout", self.readout_width(), d.readout, d.shared)
+    return (*masks, readout)
+
+  # What happens before the steps.
+
   def prepare(self, memory: types.Memory) -> types.Memory:
-    """Computes once what depends on the source alone."""
-    keys, context = None, None
+    """Adds what depends on the source alone."""
+    keys = Prepared()
     if self.attention:
-      keys = self.attention.keys(memory.values)
+      keys = keys._replace(attention=self.attention.keys(memory.values))
     if self.uses_fixed("every_step"):
       context = self.fixed_vector(memory)[:, None]
       # The product is part of every step's gates, so it is made here.
-      keys = self.context_gates(context)
-    return memory._replace(keys=Prepared(keys, context))
+      gates = self.context_gates(context)
+      keys = keys._replace(context=context, gates=gates)
+    return memory._replace(keys=keys._replace(head=self.head.keys(memory)))
 
   def fixed_vector(self, memory: types.Memory):
     """The encoder's last state, or all its outputs side by side. [B, D]."""
@@ -267,108 +287,208 @@ class Decoder(nn.Module):
     values = jnp.pad(values, ((0, 0), (0, max(0, room - length)), (0, 0)))
     return values.reshape(rows, room * width)
 
-  def start(self, memory: types.Memory) -> Carry:
+  def start(self, memory: types.Memory, steps: int = 0) -> Carry:
     """The carry before the first step, leaves [B, 1, ...]."""
+    del steps  # a decoder with a cache needs it
     fixed = None
     if self.uses_fixed("start") and self.context == "all":
       fixed = self.fixed_vector(memory)
-    carry = self.start_bridge(memory, fixed)
-    feed = None
-    if self.input_feeding:
-      rows = memory.mask.shape[0]
-      feed = jnp.zeros((rows, 1, self.readout_width()), jnp.float32)
-    return Carry(carry, feed)
+    carry = Carry(self.start_bridge(memory, fixed))
+    rows, size = memory.mask.shape
+    zeros = lambda width: jnp.zeros((rows, 1, width), jnp.float32)
+    if self.feed_kind() != "none":
+      readout = self.feed_kind() == "readout"
+      width = self.readout_width() if readout else self.memory_dim
+      carry = carry._replace(feed=zeros(width))
+    if self.attention and self.attention.remembers():
+      carry = carry._replace(past=zeros(size))
+    if self.attention and self.attention.counts():
+      carry = carry._replace(place=jnp.zeros((rows, 1), jnp.int32))
+    if self.head_class.reads:
+      carry = carry._replace(copied=zeros(size))
+    return carry
 
-  def embed(self, tokens, noise=None):
-    """First layer's input products. [B, Q] -> [B, Q, G]."""
-    if noise and "embed" in noise:  # [T, B, D] -> [B, T, D]
-      noise = {"embed": noise["embed"].swapaxes(0, 1)}
+  def embed(self, tokens, noise=None) -> Inputs:
+    """What depends on the tokens alone. [B, Q] -> [B, Q, ...]."""
+    noise = {k: (noise or {}).get(k) for k in ("embed", "word")}
+    # [T, B, D] -> [B, T, D]
+    noise = {k: v.swapaxes(0, 1) for k, v in noise.items() if v is not None}
     x = noises.apply(self.embed_table(tokens), noise, "embed")
-    return self.stack[0].project(x)
+    x = noises.apply(x, noise, "word")
+    read = self.readout_inputs == "all" or self.head_class is heads.Pointer
+    return Inputs(
+      self.stack[0].project(x),
+      x if read else None,
+      tokens if self.head_class.reads else None,
+    )
 
-  @nn.nowrap
-  def feeds_back(self) -> bool:
-    """Whether a step needs the attention or readout of the one before."""
-    return self.input_feeding or self.placement == "before"
+  # A step.
 
-  def advance(self, memory, carry: Carry, inputs, noise=None):
-    """One step of K hypotheses. [B, K, G] -> carry, StepOutput."""
-    carry, top, attended = self.recur(memory, carry, inputs, noise)
+  def advance(self, memory, carry: Carry, inputs: Inputs, noise=None):
+    """One step of K hypotheses. [B, K, ...] -> carry, StepOutput."""
+    carry, hidden, attended = self.recur(memory, carry, inputs, noise)
     if attended is None:
-      attended = self.attend(memory, top)
-    output = self.read(memory, top, attended, noise)
-    if self.input_feeding:
-      carry = carry._replace(feed=output.extra["feed"])
+      carry, attended = self.attend(memory, carry, hidden["top"])
+    if carry.place is not None:
+      carry = carry._replace(place=carry.place + 1)
+    output = self.read(memory, hidden, attended, noise)
+    if self.feed_kind() == "readout":
+      carry = carry._replace(feed=output.extra.pop("feed"))
+    elif self.feed_kind() == "context":
+      carry = carry._replace(feed=attended.context)
+    if self.head_class.reads:
+      carry = carry._replace(copied=output.extra["copy"])
     return carry, output
 
-  def recur(self, memory, carry: Carry, inputs, noise=None):
+  def recur(self, memory, carry: Carry, inputs: Inputs, noise=None):
     """The recurrence alone, with the attention where it comes before.
 
     Returns:
-      Carry, the top state [B, K, D], (context, weights) or None.
+      Carry, hidden [B, K, ...] (what the readout and the head look at), and
+      what was attended to, or None.
     """
-    feeds, attended = (), None
-    if self.score and self.placement == "before":
-      attended = self.attend(memory, carry.cells[-1][-1])
-      feeds += (attended[0],)
-    if self.input_feeding:
-      feeds += (carry.feed,)
-    if self.uses_fixed("every_step"):
-      inputs = inputs + memory.keys.keys
-    x, states = inputs, []
+    hidden, attended, states = {}, None, []
+    previous = carry.cells[-1][-1]
+    first = inputs.gates
+    if memory.keys.gates is not None:
+      first = first + memory.keys.gates
+    if self.attention and self.placement in ("before", "bottom_previous"):
+      lowest = self.placement == "bottom_previous"
+      query = carry.cells[0][-1] if lowest else previous
+      carry, attended = self.attend(memory, carry, query)
+    x, below = first, []
     for i, cell in enumerate(self.stack):
+      masks = noises.part(noise, f"layer_{i}")
+      added = bool(i) and i + 1 >= self.residual_start
+      if added:
+        below.append(x)
       if i:
         x = cell.project(noises.apply(x, noise, f"layer_{i - 1}"))
-      state, x = cell.advance(carry.cells[i], x, feeds if i == 0 else ())
+      feeds = self.feeds(i, memory, carry, inputs, attended)
+      state, x = cell.advance(carry.cells[i], x, feeds, masks)
+      if i == 0 and self.placement == "between":
+        carry, attended = self.attend(memory, carry, x)
+        masks = noises.part(noise, "layer_0_context")
+        state, x = self.second.advance(
+          state, self.second.project(attended.context), (), masks
+        )
+      if i == 0 and self.placement == "bottom":
+        carry, attended = self.attend(memory, carry, x)
       states.append(state)
-    return carry._replace(cells=tuple(states)), x, attended
+      if added and self.residual != "none":
+        x = sum(below if self.residual == "dense" else below[-1:], x)
+    hidden["top"] = x
+    if self.readout_state == "previous":
+      hidden["previous"] = previous
+    if self.head_class.copies:
+      pointer = self.head_class is heads.Pointer
+      whole = jnp.concatenate(states[-1], axis=-1) if pointer else x
+      hidden["state"] = whole
+    if inputs.embedded is not None:
+      hidden["embedded"] = hidden["read"] = inputs.embedded
+      if self.feed == "context":
+        read = [inputs.embedded, carry.feed]
+        hidden["read"] = jnp.concatenate(read, axis=-1)
+    return carry._replace(cells=tuple(states)), hidden, attended
 
-  def attend(self, memory, query):
-    """Context [B, Q, D] and weights [B, Q, S], or None and None."""
+  def feeds(self, i: int, memory, carry: Carry, inputs: Inputs, attended):
+    """What layer i is fed, in the order of `feed_widths`."""
+    feeds = ()
+    placed = self.placement
+    if placed == "bottom_previous" or (placed == "bottom" and i):
+      feeds += (attended.context,)
+    if placed == "before" and i == 0:
+      feeds += (attended.context,)
+    if i:
+      return feeds
+    if self.feed_kind() != "none":
+      feeds += (carry.feed,)
+    if self.head_class.reads:
+      feeds += (self.head.read(memory, carry.copied, inputs.tokens),)
+    return feeds
+
+  def attend(self, memory, carry: Carry, query):
+    """Attends with queries [B, Q, D] -> carry, attention.Attended."""
     if not self.attention:
-      return memory.keys.context if memory.keys else None, None
-    scores = self.attention(query, memory.keys.keys)
-    return attentions.attend(scores, memory.mask, memory.values)
+      return carry, attention.Attended(memory.keys.context, None)
+    keys = memory.keys.attention
+    place = carry.place
+    if place is not None and query.shape[1] != place.shape[1]:
+      # All steps at once: each query stands at its own place.
+      place = jnp.arange(query.shape[1], dtype=jnp.int32)[None]
+    attended = self.attention(query, memory, keys, carry.past, place)
+    if carry.past is not None:
+      past = self.attention.remember(carry.past, attended, keys)
+      carry = carry._replace(past=past)
+    return carry, attended
 
-  def read(self, memory, top, attended, noise=None) -> types.StepOutput:
-    """From state and context to what the softmax sees."""
-    del memory
-    context, weights = attended
-    x = noises.apply(top, noise, f"layer_{self.layers - 1}")
-    if context is not None:
-      shape = (*x.shape[:2], context.shape[-1])
-      x = jnp.concatenate([x, jnp.broadcast_to(context, shape)], axis=-1)
+  def read(self, memory, hidden, attended, noise=None) -> types.StepOutput:
+    """From state, context and embedding to what the head sees."""
+    top = hidden.get("previous", hidden["top"])
+    parts = [noises.apply(top, noise, f"layer_{self.layers - 1}")]
+    if self.readout_inputs != "state" and attended.context is not None:
+      shape = (*top.shape[:2], attended.context.shape[-1])
+      parts.append(jnp.broadcast_to(attended.context, shape))
+    if self.readout_inputs == "all":
+      parts.append(hidden["embedded"])
+    x = jnp.concatenate(parts, axis=-1)
     if self.readout == "tanh":
       x = jnp.tanh(self.readout_layer(x))
-    extra = {"feed": x} if self.input_feeding else {}
+    elif self.readout == "maxout":
+      x = self.readout_layer(x)
+      x = jnp.max(x.reshape(*x.shape[:-1], -1, 2), axis=-1)
+    extra = self.head.extra(memory, hidden, attended)
+    if self.feed_kind() == "readout":
+      extra["feed"] = x
     x = noises.apply(x, noise, "readout")
-    return types.StepOutput(x, weights, extra)
+    return types.StepOutput(x, attended.weights, extra)
 
-  def softmax_input(self, features):
-    return self.tie_layer(features) if self.tie_layer else features
+  # All steps with given or sampled tokens.
 
-  def softmax_kernel(self):
-    return self.embed_table.table.T if self.tied else self.kernel
+  def unroll(self, memory, tokens, noise=None, sampled=None):
+    """All steps, by the very step of search. Tokens [B, T] -> StepOutput of T.
 
-  def log_probs(self, memory, output: types.StepOutput):
-    """[B, K, D] -> [B, K, V]."""
-    del memory
-    dtype = dict(self.dense_args)["dtype"]
-    features = self.softmax_input(output.features)
-    return softmax.log_probs(features, self.softmax_kernel(), self.bias, dtype)
+    Where nothing feeds back, attention and readout of all steps are computed
+    at once behind the recurrence.
 
-  def losses(self, memory, output: types.StepOutput, targets, smoothing, form):
-    """Per-token loss, nll and correctness, each [B, T]."""
-    del memory
-    dtype = dict(self.dense_args)["dtype"]
-    x = self.softmax_input(output.features)
-    terms = softmax.losses(
-      x.reshape(-1, x.shape[-1]),
-      self.softmax_kernel(),
-      self.bias,
-      targets.reshape(-1),
-      smoothing,
-      form,
-      dtype,
-    )
-    return tuple(t.reshape(targets.shape) for t in terms)
+    Args:
+      memory: prepared.
+      tokens: inputs of the steps, BOS first.
+      noise: masks [T, B, D].
+      sampled: a `sampling.Sampled`, which feeds the model's own tokens.
+    """
+    if sampled is not None:
+      return self.unroll_sampled(memory, tokens, noise or {}, sampled)
+    carry = self.start(memory)
+    by_step = lambda a: a.swapaxes(0, 1)[:, :, None]  # [T, B, 1, ...]
+    steps = jax.tree.map(by_step, self.embed(tokens, noise))
+    looped, after = self.split_noise(noise)
+    decoder, variables = self.unbind()
+    method = "advance" if self.feeds_back() else "recur"
+
+    def body(carry, xs):
+      x, noise = xs
+      carry, *y = decoder.apply(
+        variables, memory, carry, x, noise, method=method
+      )
+      return carry, y[0]
+
+    _, outputs = recurrence.scan(body, carry, (steps, looped))
+    # [T, B, 1, D] -> [B, T, D]
+    outputs = jax.tree.map(lambda y: y[:, :, 0].swapaxes(0, 1), outputs)
+    if self.feeds_back():
+      return outputs
+    _, attended = self.attend(memory, carry, outputs["top"])
+    return self.read(memory, outputs, attended, after)
+
+  def split_noise(self, noise):
+    """Masks for inside the loop [T, B, 1, D] and behind it [B, T, D]."""
+    inner = dict(noise or {})
+    for name in ("embed", "word"):
+      inner.pop(name, None)
+    after = {}
+    if not self.feeds_back():
+      last = (f"layer_{self.layers - 1}", "readout")
+      after = {k: v.swapaxes(0, 1) for k, v in inner.items() if k in last}
+      inner = {k: v for k, v in inner.items() if k not in last}
+    return {k: v[:, :, None] for k, v in inner.items()}, after

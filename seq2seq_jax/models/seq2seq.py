@@ -1,12 +1,30 @@
 """Encoder and decoder together: losses of a batch, and steps for search."""
 
+from typing import NamedTuple
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import optax
 
 from seq2seq_jax import types
+from seq2seq_jax.models import layers, sampling
 from seq2seq_jax.models import noise as noises
-from seq2seq_jax.models import recurrence
+
+
+class Losses(NamedTuple):
+  """What is trained for, and with which inputs."""
+
+  smoothing: float = 0.0
+  form: str = "uniform"
+  coverage: float = 0.0  # weight of See et al.'s coverage loss
+  ctc: float = 0.0  # weight of CTC on the encoder; 1 - ctc of the decoder's
+  course: str = "none"  # of scheduled sampling, see `sampling`
+  unit: str = "token"  # of its coins
+  choice: str = "argmax"  # or sample
+  rate: float = 1.0
+  low: float = 0.0
+  k: float = 0.0
 
 
 class Seq2Seq(nn.Module):
@@ -14,13 +32,16 @@ class Seq2Seq(nn.Module):
 
   encoder: nn.Module | None
   decoder: nn.Module
+  ctc_head: nn.Module | None = None
 
-  def encode(self, src, src_len, noise=None) -> types.Memory:
+  def encode(self, src, src_len, noise=None, source=None) -> types.Memory:
     """Reads the source and prepares it for the decoder's steps.
 
     Args:
-      src: [B, S], or None for a language model.
+      src: [B, S] or [B, S, F], or None for a language model.
       src_len: [B]; of a language model it only counts the rows.
+      noise: masks.
+      source: [B, S] ids in the extended vocabulary, where the model copies.
     """
     if self.encoder is None:
       rows = src_len.shape[0]
@@ -29,10 +50,10 @@ class Seq2Seq(nn.Module):
       )
     else:
       memory = self.encoder(src, src_len, noise)
-    return self.decoder.prepare(memory)
+    return self.decoder.prepare(memory._replace(source=source))
 
-  def start(self, memory):
-    return self.decoder.start(memory)
+  def start(self, memory, steps: int = 1):
+    return self.decoder.start(memory, steps)
 
   def step(self, memory, carry, tokens):
     """One step of search. Tokens [B, K] -> carry, log_probs, attention."""
@@ -41,87 +62,102 @@ class Seq2Seq(nn.Module):
     log_probs = self.decoder.log_probs(memory, output)
     return carry, log_probs, output.attention
 
-  def unroll(self, memory, tokens, noise=None) -> types.StepOutput:
-    """All steps with the given inputs. Tokens [B, T] -> StepOutput of T.
+  def unroll(self, memory, tokens, noise=None, sampled=None):
+    """All steps with the given inputs. Tokens [B, T] -> StepOutput of T."""
+    return self.decoder.unroll(memory, tokens, noise, sampled)
 
-    Scans the very step of search; where nothing feeds back, attention and
-    readout of all steps are computed at once behind the recurrence.
-    """
-    carry = self.decoder.start(memory)
-    inputs = self.decoder.embed(tokens, noise)
-    steps = inputs.swapaxes(0, 1)[:, :, None]  # [T, B, 1, G]
-    decoder, variables = self.decoder.unbind()
-    inner = dict(noise or {})
-    inner.pop("embed", None)
-    looped, after = inner, {}
-    if not decoder.feeds_back():
-      last = (f"layer_{decoder.layers - 1}", "readout")
-      after = {k: v.swapaxes(0, 1) for k, v in inner.items() if k in last}
-      looped = {k: v for k, v in inner.items() if k not in last}
-    looped = {k: v[:, :, None] for k, v in looped.items()}
-
-    def whole(carry, xs):
-      x, noise = xs
-      return decoder.apply(variables, memory, carry, x, noise, method="advance")
-
-    def recur(carry, xs):
-      x, noise = xs
-      carry, top, _ = decoder.apply(
-        variables, memory, carry, x, noise, method="recur"
-      )
-      return carry, top
-
-    flat = lambda y: y[:, :, 0].swapaxes(0, 1)  # [T, B, 1, D] -> [B, T, D]
-    if decoder.feeds_back():
-      _, outputs = recurrence.scan(whole, carry, (steps, looped))
-      outputs = outputs._replace(extra={})
-      return jax.tree.map(flat, outputs)
-    _, tops = recurrence.scan(recur, carry, (steps, looped))
-    top = flat(tops)
-    return self.decoder.read(
-      memory, top, self.decoder.attend(memory, top), after
-    )
-
-  def __call__(self, batch: types.Batch, keys=None):
-    """Teacher-forced outputs of a batch.
+  def __call__(self, batch: types.Batch, keys=None, sampled=None):
+    """Outputs of a batch's steps.
 
     Args:
       batch: B rows.
       keys: the rows' keys for dropout [B], or None for none.
+      sampled: for scheduled sampling, else the reference is fed.
     """
     enc_noise, dec_noise = None, None
     if keys is not None:
-      key = lambda i: jax.vmap(lambda k: jax.random.fold_in(k, i))(keys)
       if self.encoder is not None:
-        enc_noise = noises.draw(
-          key(0), batch.src.shape[1], self.encoder.noise_widths()
-        )
-      dec_noise = noises.draw(
-        key(1), batch.tgt.shape[1], self.decoder.noise_widths()
-      )
+        masks = self.encoder.masks()
+        enc_noise = noises.draw(fold(keys, 0), batch.src.shape[1], masks)
+      masks = self.decoder.masks()
+      dec_noise = noises.draw(fold(keys, 1), batch.tgt.shape[1], masks)
     rows = batch.tgt_len if batch.src is None else batch.src_len
-    memory = self.encode(batch.src, rows, enc_noise)
-    return memory, self.unroll(memory, shifted(batch.tgt), dec_noise)
+    memory = self.encode(batch.src, rows, enc_noise, batch.src_ext)
+    tokens = shifted(references(batch))
+    return memory, self.unroll(memory, tokens, dec_noise, sampled)
 
   def losses(
-    self, batch: types.Batch, keys=None, smoothing=0.0, form="uniform"
+    self, batch: types.Batch, keys=None, what=None, batch_key=None, step=0
   ):
     """Per-token terms of a batch, 0 over padding. Dict of [B, T].
 
-    `loss` (smoothed), `nll`, `correct` (the reference is the most probable).
+    `loss` (what is trained for), `nll`, `correct` (the reference is the most
+    probable); `ctc` [B] where it is trained for.
+
+    Args:
+      batch: B rows.
+      keys: the rows' keys [B]; None: no dropout, and the reference is fed.
+      what: `Losses`, by default the plain likelihood.
+      batch_key: key of the update.
+      step: the update, for scheduled sampling's course.
     """
-    memory, output = self(batch, keys)
+    what = what or Losses()
+    sampled = None
+    if keys is not None and what.course != "none":
+      gold = sampling.gold_probability(
+        what.course, step, what.rate, what.low, what.k
+      )
+      coins = sampling.coins(
+        what.unit, batch_key, fold(keys, 2), batch.tgt.shape[1]
+      )
+      own = fold(keys, 3) if what.choice == "sample" else None
+      sampled = sampling.Sampled(gold, coins, own)
+    memory, output = self(batch, keys, sampled)
     loss, nll, correct = self.decoder.losses(
-      memory, output, batch.tgt, smoothing, form
+      memory, output, references(batch), what.smoothing, what.form
     )
+    if what.coverage:
+      loss = loss + what.coverage * coverage_losses(output.attention)
     real = target_mask(batch).astype(jnp.float32)
-    return {"loss": loss * real, "nll": nll * real, "correct": correct * real}
+    terms = {"loss": loss * real, "nll": nll * real, "correct": correct * real}
+    if what.ctc:
+      terms["loss"] = (1.0 - what.ctc) * terms["loss"]
+      terms["ctc"] = what.ctc * self.ctc_losses(memory, batch)
+    return terms
+
+  def ctc_losses(self, memory, batch: types.Batch):
+    """-log P of the targets under CTC on the memory (Graves 2006). [B].
+
+    The blank is pad's id; EOS is left out. Where a target is longer than the
+    memory no alignment exists: such rows are left out.
+    """
+    logits = self.ctc_head(memory.values)
+    steps = jnp.arange(batch.tgt.shape[1], dtype=jnp.int32)
+    silent = (steps[None] >= batch.tgt_len[:, None] - 1).astype(jnp.float32)
+    padded = 1.0 - memory.mask.astype(jnp.float32)
+    loss = optax.ctc_loss(logits, padded, batch.tgt, silent, blank_id=types.PAD)
+    room = jnp.sum(memory.mask, axis=1, dtype=jnp.int32)
+    repeated = (batch.tgt[:, 1:] == batch.tgt[:, :-1]) & (silent[:, 1:] == 0)
+    need = batch.tgt_len - 1 + jnp.sum(repeated, axis=1, dtype=jnp.int32)
+    return jnp.where((need <= room) & (batch.tgt_len > 0), loss, 0.0)
 
   def initialize(self, batch: types.Batch):
     """Touches every parameter, outside of any loop; for `init` alone."""
     rows = batch.tgt_len if batch.src is None else batch.src_len
-    memory = self.encode(batch.src, rows)
+    memory = self.encode(batch.src, rows, None, batch.src_ext)
+    if self.ctc_head is not None:
+      self.ctc_head(memory.values)
     return self.step(memory, self.start(memory), batch.tgt[:, :1])
+
+
+def fold(keys, i: int):
+  """The i-th key of every row. [B]."""
+  return jax.vmap(lambda key: jax.random.fold_in(key, i))(keys)
+
+
+def references(batch: types.Batch):
+  """Targets, in the extended vocabulary where the model copies. [B, T]."""
+  return batch.tgt if batch.tgt_ext is None else batch.tgt_ext
 
 
 def shifted(tgt):
@@ -132,5 +168,10 @@ def shifted(tgt):
 
 def target_mask(batch: types.Batch):
   """[B, T] True over real target tokens."""
-  steps = jnp.arange(batch.tgt.shape[1], dtype=jnp.int32)
-  return steps[None] < batch.tgt_len[:, None]
+  return layers.length_mask(batch.tgt_len, batch.tgt.shape[1])
+
+
+def coverage_losses(weights):
+  """sum_i min(α_ti, sum of α_i before t) (See et al. 2017). [B, T]."""
+  before = jnp.cumsum(weights, axis=1) - weights
+  return jnp.sum(jnp.minimum(weights, before), axis=-1)

@@ -48,7 +48,7 @@ def make_train_step(
 
   Args:
     losses: (params, batch, seed, step) -> dict of per-token terms [B, T], 0
-      over padding, `loss` among them.
+      over padding, `loss` and `nll` among them, and perhaps `ctc` [B].
     optimizer: as made by `optim.optimizer`.
     schedule: step -> learning rate.
     normalize: `tokens` or `sentences`.
@@ -58,7 +58,7 @@ def make_train_step(
 
   def summed(params, batch, state):
     terms = losses(params, batch, state.seed, state.step)
-    total = jnp.sum(terms["loss"])
+    total = sum(jnp.sum(terms[k]) for k in ("loss", "ctc") if k in terms)
     return total, {"loss": total, "nll": jnp.sum(terms["nll"])}
 
   gradient = jax.grad(summed, has_aux=True)

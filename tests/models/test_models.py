@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,12 +10,12 @@ import pytest
 
 from seq2seq_jax import config, types
 from seq2seq_jax.models import (
-  attention,
   build,
   cells,
-  decoders,
   encoders,
+  layers,
   noise,
+  seq2seq,
   softmax,
 )
 
@@ -89,7 +88,7 @@ CONFIGS = {
     "context_at": "both",
     "readout": "linear",
     "cell": "gru",
-    "bidirectional": False,
+    "direction": "forward",
     "decoder_layers": 2,
   },
   "tie_decoder": {"tie": "decoder", "readout_dim": 5},
@@ -142,15 +141,18 @@ def made(**changes):
 def encoder(cell, **changes):
   """An encoder with scattered weights."""
   fields = dict(
-    embed=decoders.Embed(VOCAB, 5),
+    embed=encoders.Tokens(layers.Embed(VOCAB, 5)),
     cell=cells.CELLS[cell],
     cell_args={},
     features=3,
-    layers=1,
-    bidirectional=False,
+    depth=1,
+    direction="forward",
     stacking="joint",
-    dropout_embed=0.0,
-    dropout_rnn=0.0,
+    residual="none",
+    residual_start=2,
+    reduction="concat",
+    reductions=0,
+    dropout=layers.Dropout(),
   )
   model = encoders.Encoder(**(fields | changes))
   batch = example()
@@ -196,8 +198,10 @@ def places(layers, bidirectional):
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_encoder_equals_torch(cell, bidirectional):
   torch = pytest.importorskip("torch", reason="PyTorch is the oracle here")
-  layers, directions = 2, 2 if bidirectional else 1
-  model, variables = encoder(cell, layers=layers, bidirectional=bidirectional)
+  depth, directions = 2, 2 if bidirectional else 1
+  model, variables = encoder(
+    cell, depth=depth, direction="both" if bidirectional else "forward"
+  )
   params = variables["params"]
   rng = np.random.default_rng(1)
   rows, length = 6, 9
@@ -206,7 +210,7 @@ def test_encoder_equals_torch(cell, bidirectional):
   src_len[0] = length
   weight = rng.normal(size=(rows, length, 3 * directions)).astype(np.float32)
   leaves = 2 if cell == "lstm" else 1
-  shape = (layers, leaves, rows, 3 * directions)
+  shape = (depth, leaves, rows, 3 * directions)
   state_weight = rng.normal(size=shape).astype(np.float32)
 
   @jax.jit
@@ -222,9 +226,10 @@ def test_encoder_equals_torch(cell, bidirectional):
   grads, (values, state) = run(variables)
   grads = grads["params"]
 
-  twin = torch_twin(torch, cell, params, layers, bidirectional)
+  twin = torch_twin(torch, cell, params, depth, bidirectional)
   table = torch.tensor(
-    np.asarray(params["embed"]["table"], np.float64), requires_grad=True
+    np.asarray(params["embed"]["table"]["table"], np.float64),
+    requires_grad=True,
   )
   packed = torch.nn.utils.rnn.pack_padded_sequence(
     table[torch.tensor(src.astype(np.int64))],
@@ -238,9 +243,9 @@ def test_encoder_equals_torch(cell, bidirectional):
   # [layers * directions, B, H] -> [layers, B, directions * H]
   last = torch.stack(
     [
-      leaf.reshape(layers, directions, rows, 3)
+      leaf.reshape(depth, directions, rows, 3)
       .transpose(1, 2)
-      .reshape(layers, rows, -1)
+      .reshape(depth, rows, -1)
       for leaf in last
     ],
     dim=1,
@@ -251,8 +256,8 @@ def test_encoder_equals_torch(cell, bidirectional):
 
   close(values, out.detach())
   close(state, last.detach())
-  close(grads["embed"]["table"], table.grad)
-  for name, layer, end in places(layers, bidirectional):
+  close(grads["embed"]["table"]["table"], table.grad)
+  for name, layer, end in places(depth, bidirectional):
     g, at = grads[name], f"{layer}{end}"
     close(g["kernel"], getattr(twin, f"weight_ih_{at}").grad.T)
     close(g["recurrent"], getattr(twin, f"weight_hh_{at}").grad.T)
@@ -310,14 +315,14 @@ def gru_loop(p, xs):
 @pytest.mark.parametrize("stacking", ["joint", "separate"])
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_encoder_equals_a_loop(cell, stacking):
-  model, variables = encoder(
-    cell, layers=2, bidirectional=True, stacking=stacking
-  )
+  model, variables = encoder(cell, depth=2, direction="both", stacking=stacking)
   p, batch = variables["params"], example()
   memory = jax.jit(model.apply)(variables, batch.src, batch.src_len)
   loop = lstm_loop if cell == "lstm" else gru_loop
   for row, length in enumerate(batch.src_len):
-    x = np.asarray(p["embed"]["table"], np.float64)[batch.src[row, :length]]
+    x = np.asarray(p["embed"]["table"]["table"], np.float64)[
+      batch.src[row, :length]
+    ]
     ahead, back = x, x
     for i in range(2):
       state, ahead = loop(p[f"forward_{i}"], ahead)
@@ -335,75 +340,6 @@ def test_encoder_equals_a_loop(cell, stacking):
     )
 
 
-# Attention.
-
-
-def score_loop(kind, p, query, value):
-  """One score e(s, h) of Bahdanau (additive) or Luong (general, dot)."""
-  p = {k: np.asarray(v, np.float64) for k, v in p.items()}
-  if kind == "additive":
-    hidden = np.tanh(query @ p["query"] + value @ p["key"] + p["bias"])
-    return hidden @ p["v"][:, 0]
-  if kind == "general":
-    return sum(
-      query[i] * p["key"][j, i] * value[j]
-      for i in range(len(query))
-      for j in range(len(value))
-    )
-  return np.sum(query * value)
-
-
-@pytest.mark.quick
-@pytest.mark.parametrize("kind", ["additive", "general", "dot"])
-def test_attention_equals_a_loop(kind):
-  rng = np.random.default_rng(2)
-  rows, queries, length, dim = 3, 2, 5, 4
-  width = dim if kind == "dot" else 6
-  query = rng.normal(size=(rows, queries, dim)).astype(np.float32)
-  values = rng.normal(size=(rows, length, width)).astype(np.float32)
-  lengths = np.array([5, 2, 1])
-  mask = np.arange(length)[None] < lengths[:, None]
-  score = attention.SCORES[kind](dim, width, 7)
-
-  def scores(module, query, values):
-    return module(query, module.keys(values))
-
-  init = nn.init(scores, score)
-  shapes = jax.eval_shape(init, jax.random.key(0), query, values)
-  variables = scattered(shapes)
-
-  @jax.jit
-  def run(variables, query, values):
-    e = score.apply(variables, query, values, method=scores)
-    return attention.attend(e, mask, values)
-
-  context, weights = run(variables, query, values)
-  p = variables.get("params", {})
-  for b in range(rows):
-    for q in range(queries):
-      e = np.array(
-        [
-          score_loop(kind, p, query[b, q].astype(np.float64), v)
-          for v in values[b, : lengths[b]].astype(np.float64)
-        ]
-      )
-      a = np.exp(e) / np.sum(np.exp(e))
-      close(weights[b, q, : lengths[b]], a)
-      close(context[b, q], a @ values[b, : lengths[b]].astype(np.float64))
-  assert np.all(np.asarray(weights)[~mask[:, None].repeat(queries, 1)] == 0)
-  close(jnp.sum(weights, axis=-1), np.ones((rows, queries)))
-
-
-@pytest.mark.quick
-def test_masked_scores_have_no_weight_however_large():
-  scores = jnp.array([[[-3e38, 1e30, 5.0]], [[-1e30, 3e38, 1e4]]], jnp.float32)
-  mask = np.array([[True, False, False], [True, False, True]])
-  values = jnp.ones((2, 3, 2), jnp.float32)
-  context, weights = jax.jit(attention.attend)(scores, mask, values)
-  assert np.array_equal(weights[:, 0], [[1, 0, 0], [0, 0, 1]])
-  close(context, np.ones((2, 1, 2)))
-
-
 # The whole model.
 
 
@@ -411,7 +347,8 @@ def losses_and_grads(model):
   """Of variables and a batch: gradients and terms."""
 
   def total(variables, batch):
-    terms = model.apply(variables, batch, None, 0.1, method="losses")
+    what = seq2seq.Losses(smoothing=0.1)
+    terms = model.apply(variables, batch, None, what, method="losses")
     return jnp.sum(terms["loss"]), terms
 
   return jax.jit(jax.grad(total, has_aux=True))

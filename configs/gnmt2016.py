@@ -1,0 +1,92 @@
+"""GNMT: Wu et al. 2016 (arXiv 1609.08144), WMT 2014 English to French.
+
+Eight layers on each side; the first encoder layer reads both ways, layers from
+the third on are residual; the lowest decoder layer's previous state attends,
+and the context goes to all layers. Everything below but the length rule is
+recalled, unconfirmed.
+
+Two parts, first Adam and then SGD, as in the paper:
+
+    pip install 'seq2seq_jax[prepare]'
+    python -m seq2seq_jax.data.prepare wmt14_translate/fr-en --data-dir DIR
+    python -m seq2seq_jax.train configs/gnmt2016.py \\
+      --workdir runs/gnmt2016_adam --data.root DIR
+    python -m seq2seq_jax.train configs/gnmt2016.py \\
+      --workdir runs/gnmt2016 --data.root DIR \\
+      --train.init_from runs/gnmt2016_adam --train.steps 1740000 \\
+      --optim.optimizer sgd --optim.learning_rate 0.5 \\
+      --optim.schedule halving --optim.decay_start 1140000 \\
+      --optim.decay_every 200000
+
+tf/nmt's `gnmt_v2` is `--model.placement bottom`.
+
+Hardware: several GPUs of 80 GB, weeks (an estimate; theirs took 96 GPUs). Not
+trained here. Published on newstest2014: 38.95 BLEU for one model before
+reinforcement learning (recalled, unconfirmed).
+
+What differs: a joint BPE of 32,000 takes the place of word pieces; one
+synchronous batch of 128 that of twelve asynchronous replicas of 128; states and
+logits are not clipped for quantisation; there is no reinforcement learning and
+no coverage penalty (theirs has weight 0.2) in the search.
+"""
+
+from seq2seq_jax import config
+
+
+def get_config() -> config.Config:
+  return config.Config(
+    data=config.Data(
+      task="tfds",
+      name="wmt14_translate/fr-en",
+      train=("train",),
+      valid=("validation",),
+      test=("test",),
+      source_field="en",
+      target_field="fr",
+      source=config.Text(tokenizer="bpe", vocab_size=32000),
+      joint=True,
+      batch_size=128,
+      buckets=8,
+    ),
+    model=config.Model(
+      cell="lstm",
+      embed_dim=1024,
+      encoder_dim=1024,
+      encoder_layers=8,
+      direction="both",
+      stacking="gnmt",
+      residual="add",
+      residual_start=3,
+      decoder_dim=1024,
+      decoder_layers=8,
+      bridge="zero",
+      attention="additive",
+      attention_dim=1024,
+      placement="bottom_previous",
+      input_feeding=False,
+      readout="linear",
+      readout_inputs="state",
+      dropout_rnn=0.2,
+      init="uniform",
+      init_scale=0.04,
+    ),
+    optim=config.Optim(
+      optimizer="adam",
+      learning_rate=2e-4,
+      clip_norm=5.0,
+      normalize="sentences",
+    ),
+    train=config.Train(
+      steps=60000,
+      validate_every=10000,
+      log_every=100,
+      metric="bleu",
+    ),
+    decode=config.Decode(
+      beam_size=8,
+      length_rule="gnmt",
+      alpha=0.2,
+      max_ratio=2.0,
+      max_extra=0,
+    ),
+  )

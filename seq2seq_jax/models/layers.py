@@ -1,0 +1,116 @@
+"""Small pieces that several models are made of."""
+
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from seq2seq_jax import types
+from seq2seq_jax.models import initial, recurrence
+from seq2seq_jax.models import noise as noises
+
+
+class Dropout(NamedTuple):
+  """Rates of what a stack drops."""
+
+  embed: float = 0.0  # units of embeddings
+  word: float = 0.0  # whole embeddings (word dropout)
+  rnn: float = 0.0  # outputs of layers (Zaremba et al. 2014)
+  state: float = 0.0  # units of h in the recurrent product (Gal)
+  update: float = 0.0  # units of the candidate (Semeniuta et al. 2016)
+  readout: float = 0.0
+  shared: bool = False  # the same masks at all steps (variational, Gal)
+
+  def inputs(self, width: int) -> tuple[noises.Mask, ...]:
+    """Masks of embedded tokens."""
+    return (
+      noises.Mask("embed", width, self.embed, self.shared),
+      noises.Mask("word", 1, self.word),
+    )
+
+
+class Embed(nn.Module):
+  """A table of embeddings [V, D]."""
+
+  size: int
+  features: int
+  init_kind: str = "xavier"
+  init_scale: float = 0.08
+
+  def setup(self):
+    init = initial.table(self.init_kind, self.init_scale, self.features)
+    self.table = self.param("table", init, (self.size, self.features))
+
+  def __call__(self, ids):
+    """Ids beyond the table, a sentence's own unknown words, become unk."""
+    ids = jnp.where(ids < self.size, ids, types.UNK)
+    return jnp.take(self.table, ids, axis=0, mode="clip")
+
+
+class Dense(nn.Module):
+  """A product and a bias."""
+
+  inputs: int
+  features: int
+  init_kind: str = "xavier"
+  init_scale: float = 0.08
+  use_bias: bool = True
+  dtype: jnp.dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x):
+    init = initial.weights(self.init_kind, self.init_scale)
+    kernel = self.param("kernel", init, (self.inputs, self.features))
+    y = recurrence.product(x, kernel, self.dtype)
+    if self.use_bias:
+      zeros = nn.initializers.zeros
+      bias = self.param("bias", zeros, (self.features,))
+      y = recurrence.add_bias(y, bias)
+    return y
+
+
+class Norm(nn.Module):
+  """Layer normalisation with gain and bias (Ba et al. 2016)."""
+
+  features: int
+  epsilon: float = 1e-5
+
+  @nn.compact
+  def __call__(self, x):
+    scale = self.param("scale", nn.initializers.ones, (self.features,))
+    bias = self.param("bias", nn.initializers.zeros, (self.features,))
+    centred = x - jnp.mean(x, axis=-1, keepdims=True)
+    variance = jnp.mean(jnp.square(centred), axis=-1, keepdims=True)
+    row = lambda a: a.reshape((1,) * (x.ndim - 1) + a.shape)
+    y = centred * jax.lax.rsqrt(variance + self.epsilon)
+    return y * row(scale) + row(bias)
+
+
+def length_mask(lengths, size: int):
+  """[B, size] True over real positions."""
+  return jnp.arange(size, dtype=jnp.int32)[None] < lengths[:, None]
+
+
+def zero_padding(x, lengths):
+  """`x` [B, S, ...] with 0 behind the lengths."""
+  mask = length_mask(lengths, x.shape[1])
+  return jnp.where(mask.reshape(mask.shape + (1,) * (x.ndim - 2)), x, 0.0)
+
+
+def pairs(x, lengths, how: str):
+  """Every two positions as one. [B, S, D] -> [B, ceil(S / 2), D or 2 D].
+
+  concat: side by side, the last of an odd length beside zeros; max: the
+  maximum of the real ones.
+  """
+  x = jnp.pad(x, ((0, 0), (0, x.shape[1] % 2), (0, 0)))
+  rows, size, width = x.shape
+  halved = (lengths + 1) // 2
+  if how == "concat":
+    x = zero_padding(x, lengths).reshape(rows, size // 2, 2 * width)
+    return x, halved
+  real = length_mask(lengths, size)[..., None]
+  x = jnp.where(real, x, jnp.finfo(x.dtype).min)
+  x = jnp.max(x.reshape(rows, size // 2, 2, width), axis=2)
+  return zero_padding(x, halved), halved

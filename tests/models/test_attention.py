@@ -1,0 +1,177 @@
+"""Every score, window and normalisation against loops in float64."""
+
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import oracle_models as oracle
+import pytest
+from test_cells import close, trees_close
+
+from seq2seq_jax import config
+from seq2seq_jax.models import attention
+
+pytestmark = pytest.mark.usefixtures("strict")
+Q, V, A, S = 4, 6, 8, 7
+LENGTHS = np.array([7, 3, 1])
+ROWS, QUERIES = 3, 2
+
+
+def made(name, **fields):
+  score = attention.SCORES[name]
+  width = Q if name in ("dot", "scaled_dot") else V
+  args = {
+    "query_dim": Q,
+    "value_dim": width,
+    "dim": A,
+    "heads": 2,
+    "positions": S - 1,
+    "filters": (2, 3),
+    "init_kind": "xavier",
+    "init_scale": 0.1,
+    "dtype": jnp.float32,
+  }
+  module = attention.Attention(score, args, **fields)
+  rng = np.random.default_rng(0)
+  draw = lambda *s: rng.normal(size=s).astype(np.float32)
+  inputs = {
+    "query": draw(ROWS, QUERIES, Q),
+    "values": draw(ROWS, S, width),
+    "past": rng.random((ROWS, QUERIES, S)).astype(np.float32),
+  }
+  real = np.arange(S)[None] < LENGTHS[:, None]
+  inputs["past"] *= real[:, None]
+  run = runner(module, real)
+  shapes = jax.eval_shape(
+    lambda key: module.init(key, inputs, method=run), jax.random.key(0)
+  )
+  weights = jax.tree.map(
+    lambda a: rng.uniform(-0.9, 0.9, a.shape).astype(np.float32), shapes
+  )
+  return module, weights.get("params", {}), inputs, real, run
+
+
+PLACE = np.array([[0, 4]], np.int32)
+
+
+def runner(module, real):
+  """Context, weights and the next past, of parameters and inputs."""
+
+  def run(m, inputs):
+    memory = SimpleNamespace(values=inputs["values"], mask=real)
+    keys = m.keys(inputs["values"])
+    past = inputs["past"] if m.remembers() else None
+    attended = m(inputs["query"], memory, keys, past, PLACE)
+    new = m.remember(past, attended, keys) if m.remembers() else None
+    return attended.context, attended.weights, new
+
+  return run
+
+
+def slow(name, module, params, inputs):
+  """The same by loops."""
+  p = dict(params.get("score", {}))
+  pw = None
+  if "window_v" in params:
+    pw = {"weight": params["window_weight"], "v": params["window_v"]}
+  if name == "location":
+    p["weight"] = np.pad(p["weight"], ((0, 0), (0, 1)))
+  for vector in ("coverage", "feedback"):
+    if vector in p:
+      p[vector] = p[vector][:, 0]
+  context = np.zeros((ROWS, QUERIES, inputs["values"].shape[-1]))
+  weights, new = np.zeros((2, ROWS, QUERIES, S))
+  for b, n in enumerate(LENGTHS):
+    values = inputs["values"][b, :n]
+    for q in range(QUERIES):
+      past = inputs["past"][b, q, :n]
+      c, w = oracle.attend(
+        name,
+        p,
+        inputs["query"][b, q],
+        values,
+        past if module.remembers() else None,
+        module.norm,
+        None if module.window == "none" else module.window,
+        int(PLACE[0, q]),
+        module.window_size,
+        pw,
+        2 if name.startswith("multi") else 1,
+      )
+      context[b, q], weights[b, q, :n] = c, w
+      if module.remembers():
+        new[b, q, :n] = oracle.remember(name, p, past, w, values)
+  return context, weights, new
+
+
+CASES = {
+  "plain": {},
+  "sparsemax": {"norm": "sparsemax"},
+  "monotonic": {"window": "monotonic", "window_size": 2},
+  "predictive": {"window": "predictive", "window_size": 2},
+}
+
+
+@pytest.mark.quick
+def test_names_are_those_of_the_config():
+  assert {"none", *attention.SCORES} == set(config.SCORES)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("name", attention.SCORES)
+def test_attention_equals_its_equations(name, case):
+  module, params, inputs, real, run = made(name, **CASES[case])
+  apply = lambda p, x: module.apply({"params": p}, x, method=run)
+  context, weights, new = jax.jit(apply)(params, inputs)
+  want = slow(name, module, params, inputs)
+  close(context, want[0])
+  close(weights, want[1])
+  if module.remembers():
+    close(np.asarray(new) * real[:, None], want[2])
+  assert np.all(np.asarray(weights)[~real[:, None].repeat(QUERIES, 1)] == 0)
+  if case != "predictive":
+    close(np.sum(weights, axis=-1), np.ones((ROWS, QUERIES)))
+  if case == "sparsemax":
+    return  # a kink lies near every difference
+  weight = np.random.default_rng(2).normal(size=context.shape)
+  total = lambda p, x: jnp.sum(apply(p, x)[0] * weight.astype(np.float32))
+  grads = jax.jit(jax.grad(total, (0, 1)))(params, inputs)
+  double = jax.tree.map(
+    lambda a: np.asarray(a, np.float64), {"p": dict(params), "x": inputs}
+  )
+  wanted = oracle.difference(
+    lambda t: np.sum(slow(name, module, t["p"], t["x"])[0] * weight), double
+  )
+  trees_close(flat(grads[0]), flat(wanted["p"]))
+  for key in ("query", "values"):
+    close(grads[1][key], wanted["x"][key], 1e-4, 0.1)
+
+
+def flat(tree):
+  return {
+    jax.tree_util.keystr(k): v
+    for k, v in jax.tree_util.tree_leaves_with_path(tree)
+  }
+
+
+@pytest.mark.quick
+def test_sparsemax_gradient():
+  """Away from kinks: 1 / n of the support, minus the mean over it."""
+  scores = jnp.array([[0.1, 0.9, 0.7, -3.0, 0.5]], jnp.float32)
+  allowed = jnp.array([[True, True, True, True, False]])
+  weights = attention.sparsemax(scores, allowed)
+  close(weights, [[0.0, 0.6, 0.4, 0.0, 0.0]])
+  jacobian = jax.jacobian(attention.sparsemax)(scores, allowed)[0, :, 0]
+  want = np.zeros((5, 5))
+  want[1:3, 1:3] = np.eye(2) - 0.5
+  close(jacobian, want)
+
+
+@pytest.mark.quick
+def test_masked_scores_have_no_weight_however_large():
+  scores = jnp.array([[[-3e38, 1e30, 5.0]], [[-1e30, 3e38, 1e4]]], jnp.float32)
+  mask = np.array([[True, False, False], [True, False, True]])
+  for norm in attention.NORMS.values():
+    weights = jax.jit(norm)(scores, mask[:, None])
+    assert np.array_equal(weights[:, 0], [[1, 0, 0], [0, 0, 1]])

@@ -1,0 +1,551 @@
+"""Heads against the papers' distributions in float64, and shared tables."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import oracle_models as oracle
+import pytest
+from test_cells import close, trees_close
+from test_models import scattered
+from test_parts import (
+  BASE,
+  DENSE,
+  VOCAB,
+  check_decoder,
+  compiled,
+  double,
+  normal,
+  slow_rows,
+)
+
+from seq2seq_jax import types
+from seq2seq_jax.models import (
+  attention,
+  build,
+  decoders,
+  heads,
+  layers,
+  seq2seq,
+)
+
+pytestmark = pytest.mark.usefixtures("strict")
+SIZE, WIDTH, STATE, MEMORY, READ = 7, 4, 3, 2, 5
+TINY = 1e-30
+# Sources of three rows: words twice, inside the vocabulary and beyond it.
+SOURCE = np.array(
+  [[SIZE + 1, 5, SIZE + 1, SIZE, 6], [4, 4, SIZE, 0, 0], [SIZE, 0, 0, 0, 0]],
+  np.int32,
+)
+LENGTHS = np.array([5, 3, 1])
+MASK = np.arange(5)[None] < LENGTHS[:, None]
+STEPS = 4
+
+
+def inputs_of_a_head(seed=0):
+  """Everything that a head looks at, for three rows of four steps."""
+  rng = np.random.default_rng(seed)
+  scores = 2.0 * normal(rng, 3, STEPS, 5)
+  weights = np.where(MASK[:, None], np.exp(scores), 0.0)
+  weights /= np.sum(weights, axis=-1, keepdims=True)
+  # Neither of two equal words has the most weight, both together have.
+  weights[0, 0] = [0.3, 0.38, 0.3, 0.02, 0.0]
+  return {
+    "features": normal(rng, 3, STEPS, WIDTH),
+    "state": normal(rng, 3, STEPS, STATE),
+    "read": normal(rng, 3, STEPS, READ),
+    "context": normal(rng, 3, STEPS, MEMORY),
+    "weights": weights.astype(np.float32),
+    "values": normal(rng, 3, 5, MEMORY) * MASK[..., None].astype(np.float32),
+  }
+
+
+def output_of(head, x):
+  """A memory and what a step hands to the head."""
+  memory = types.Memory(x["values"], MASK, (), None, SOURCE)
+  memory = memory._replace(keys=decoders.Prepared(head=head.keys(memory)))
+  hidden = {"state": x["state"], "read": x["read"]}
+  attended = attention.Attended(x["context"], x["weights"])
+  extra = head.extra(memory, hidden, attended)
+  return memory, types.StepOutput(x["features"], x["weights"], extra)
+
+
+def made(name, seed=1):
+  """A head and scattered weights."""
+  head = heads.HEADS[name](SIZE, WIDTH, STATE, MEMORY, READ, None, DENSE)
+  x = inputs_of_a_head()
+
+  def touch(head):
+    return head.log_probs(*output_of(head, x))
+
+  init = lambda key: head.init(key, method=touch)
+  shapes = jax.eval_shape(init, jax.random.key(0))
+  return head, scattered(shapes, seed)["params"], x
+
+
+def slow_probs(name, p, x):
+  """[B, T, V + S'] by the papers' equations, a step at a time."""
+  out = np.zeros((3, STEPS, SIZE + 5))
+  for b, n in enumerate(LENGTHS):
+    ids, values = SOURCE[b, :n], x["values"][b, :n]
+    for t in range(STEPS):
+      logits = x["features"][b, t] @ p["kernel"] + p["bias"]
+      if name == "pointer":
+        gate = oracle.p_gen(
+          p["gate"]["kernel"],
+          p["gate"]["bias"],
+          x["context"][b, t],
+          x["state"][b, t],
+          x["read"][b, t],
+        )
+        words = np.exp(oracle.log_softmax(logits))
+        out[b, t] = oracle.pointer(words, x["weights"][b, t, :n], ids, gate, 5)
+      else:
+        copy = {"copy": p["copy"]["kernel"]}
+        scores = oracle.copy_scores(copy, values, x["state"][b, t])
+        out[b, t] = oracle.copynet(logits, scores, ids, 5)
+  return out
+
+
+def targets_for(probs):
+  """Words of all kinds: of the vocabulary, copied, both, and the best one."""
+  targets = np.argmax(probs, axis=-1).astype(np.int32)
+  targets[0, 1:] = [6, SIZE + 1, types.EOS]  # both, copied twice, vocabulary
+  targets[1, 1:] = [4, SIZE, 5]  # both twice, copied, vocabulary
+  targets[2, 2:] = [types.UNK, SIZE + 3]  # and a word that is nowhere
+  return targets
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("name", ["pointer", "copynet"])
+def test_copying_head_equals_its_equations(name):
+  head, params, x = made(name)
+  if name == "pointer":
+    params["gate"]["bias"] -= 1.0  # copies more than it makes
+  want = slow_probs(name, double(params), double(x))
+  targets = targets_for(want)
+  pull = np.random.default_rng(2).uniform(0.5, 1.5, targets.shape)
+
+  def run(head, x):
+    memory, output = output_of(head, x)
+    terms = head.losses(memory, output, jnp.asarray(targets), 0.0, "uniform")
+    return terms, head.log_probs(memory, output)
+
+  def total(params, x):
+    terms, log_probs = head.apply({"params": params}, x, method=run)
+    return jnp.sum(terms[0] * pull.astype(np.float32)), (terms, log_probs)
+
+  grads, out = compiled(jax.grad(total, (0, 1), has_aux=True))(params, x)
+  (loss, nll, correct), log_probs = out
+  assert log_probs.shape == (3, STEPS, SIZE + 5)
+  close(np.exp(log_probs), want)
+  close(log_probs, np.log(np.maximum(want, TINY)))
+  close(np.sum(np.exp(log_probs), axis=-1), np.ones((3, STEPS)))
+
+  def likelihood(probs):
+    gold = np.take_along_axis(probs, targets[..., None], axis=-1)[..., 0]
+    return -np.log(np.maximum(gold, TINY))
+
+  close(nll, likelihood(want))
+  assert np.array_equal(loss, nll)
+  best = np.argmax(want, axis=-1)
+  assert np.array_equal(correct, best == targets)
+  assert 0 < np.sum(correct) < correct.size
+  if name == "pointer":
+    # The sum over equal words decides, not the largest weight.
+    assert np.argmax(x["weights"][0, 0]) == 1 and best[0, 0] == SIZE + 1
+    assert correct[0, 0] == 1
+  slow = lambda t: np.sum(likelihood(slow_probs(name, t["p"], t["x"])) * pull)
+  wanted = oracle.difference(slow, {"p": params, "x": x})
+  trees_close({"p": grads[0], "x": grads[1]}, wanted)
+
+
+@pytest.mark.quick
+def test_losses_see_the_best_token_wherever_it_is():
+  """Correct is 1 exactly for the most probable of all V + S' tokens."""
+  for name in ("pointer", "copynet"):
+    head, params, _ = made(name)
+
+    def run(head, x, targets):
+      memory, output = output_of(head, x)
+      terms = head.losses(memory, output, targets, 0.0, "uniform")
+      return terms[1], terms[2], head.log_probs(memory, output)
+
+    apply = compiled(
+      lambda x, targets, head=head, params=params, run=run: head.apply(
+        {"params": params}, x, targets, method=run
+      )
+    )
+    for seed in range(3, 8):
+      x = inputs_of_a_head(seed)
+      probs = slow_probs(name, double(params), double(x))
+      for kind in range(SIZE + 5):
+        targets = np.full((3, STEPS), kind, np.int32)
+        nll, correct, log_probs = apply(x, targets)
+        assert np.array_equal(correct, np.argmax(probs, axis=-1) == kind)
+        close(nll, -log_probs[..., kind])
+
+
+@pytest.mark.quick
+def test_generation_probability_of_the_pointer():
+  head, params, x = made("pointer")
+
+  def gate(head, x):
+    return output_of(head, x)[1].extra["gate"]
+
+  apply = compiled(lambda p, x: head.apply({"params": p}, x, method=gate))
+  got = oracle.sigmoid(apply(params, x))
+  assert got.shape == (3, STEPS, 1)
+  p = double(params["gate"])
+  for b, t in np.ndindex(3, STEPS):
+    parts = (x[k][b, t] for k in ("context", "state", "read"))
+    want = oracle.p_gen(p["kernel"], p["bias"], *parts)
+    close(got[b, t, 0], want)
+
+
+@pytest.mark.quick
+def test_copynet_reads_what_was_copied():
+  head, params, x = made("copynet")
+  scores = 3.0 * normal(np.random.default_rng(3), 3, 6, 5)
+  tokens = np.array(
+    [
+      [SIZE + 1, SIZE, 5, 6, 0, types.EOS],
+      [4, SIZE, 0, 5, SIZE + 1, types.UNK],
+      [SIZE, 0, 4, types.BOS, SIZE + 4, types.PAD],
+    ],
+    np.int32,
+  )
+  pull = normal(np.random.default_rng(4), 3, 6, MEMORY)
+
+  def read(values, scores):
+    memory = types.Memory(values, MASK, (), None, SOURCE)
+    return head.apply({"params": params}, memory, scores, tokens, method="read")
+
+  def total(values, scores):
+    got = read(values, scores)
+    return jnp.sum(got * pull), got
+
+  def slow(tree):
+    out = np.zeros((3, 6, MEMORY))
+    for b, n in enumerate(LENGTHS):
+      for k, token in enumerate(tokens[b]):
+        out[b, k] = oracle.selective_read(
+          tree["s"][b, k, :n], SOURCE[b, :n], token, tree["v"][b, :n]
+        )
+    return out
+
+  run = compiled(jax.grad(total, (0, 1), has_aux=True))
+  grads, got = run(x["values"], scores)
+  tree = double({"v": x["values"], "s": scores})
+  want = slow(tree)
+  close(got, want)
+  # A token that is not in the source reads nothing, padding least of all.
+  assert np.array_equal(np.any(got != 0, -1), np.any(want != 0, -1))
+  assert not np.any(got[tokens == types.PAD])
+  wanted = oracle.difference(lambda t: np.sum(slow(t) * pull), tree)
+  trees_close({"v": grads[0], "s": grads[1]}, wanted)
+
+
+DECODERS = {
+  "see": {
+    "head": "pointer",
+    "attention": "coverage",
+    "feed": "context",
+    "readout": "linear",
+  },
+  "pointer_gru": {
+    "head": "pointer",
+    "cell": "gru",
+    "placement": "before",
+    "input_feeding": False,
+  },
+  "pointer_all_at_once": {
+    "head": "pointer",
+    "input_feeding": False,
+    "decoder_layers": 2,
+    "residual": "add",
+  },
+  "gu": {
+    "head": "copynet",
+    "cell": "gru",
+    "attention": "additive",
+    "placement": "before",
+    "input_feeding": False,
+    "readout": "linear",
+    "readout_inputs": "all",
+  },
+  "copynet_feeding": {"head": "copynet", "decoder_layers": 2},
+  "copynet_bottom": {
+    "head": "copynet",
+    "placement": "bottom",
+    "decoder_layers": 2,
+    "feed": "context",
+  },
+}
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_copying_decoder_equals_a_loop(name):
+  check_decoder(slopes=name in ("see", "gu"), **DECODERS[name])
+
+
+def a_batch(copies=False, size=VOCAB):
+  """Three rows; copies: some words are beyond the vocabulary."""
+  rng = np.random.default_rng(7)
+  src_len, tgt_len = np.array([[5, 3, 1], [4, 2, 3]], np.int32)
+  src = rng.integers(4, size + 2, (3, 5)).astype(np.int32)
+  tgt = rng.integers(4, size, (3, 4)).astype(np.int32)
+  src[0, 3] = src[0, 1]
+  tgt[0, :2] = src[0, 1], size + 1
+  tgt[2, 1] = src[2, 0]
+  src[np.arange(5)[None] >= src_len[:, None]] = types.PAD
+  tgt[np.arange(4)[None] >= tgt_len[:, None]] = types.PAD
+  inside = lambda ids: np.where(ids < size, ids, types.UNK).astype(np.int32)
+  extended = (src, tgt) if copies else (None, None)
+  row = np.arange(3, dtype=np.int32)
+  return types.Batch(inside(src), src_len, inside(tgt), tgt_len, row, *extended)
+
+
+def modelled(batch, **changes):
+  """A model and scattered weights."""
+  module = build.build(dataclasses.replace(BASE, **changes), VOCAB, VOCAB)
+  init = lambda key: module.init(key, batch, method="initialize")
+  return module, scattered(jax.eval_shape(init, jax.random.key(0)))
+
+
+@pytest.mark.parametrize("head", ["pointer", "copynet"])
+def test_losses_of_a_model_that_copies(head):
+  """References and inputs are of the extended vocabulary."""
+  batch, m = a_batch(copies=True), dataclasses.replace(BASE, head=head)
+  module, variables = modelled(batch, head=head)
+
+  def run(module):
+    terms = module.losses(batch)
+    memory = module.encode(batch.src, batch.src_len, None, batch.src_ext)
+    return terms, memory._replace(keys=())
+
+  terms, memory = compiled(lambda v: module.apply(v, method=run))(variables)
+  memory = jax.tree.map(np.asarray, memory)
+  tokens = np.asarray(seq2seq.shifted(jnp.asarray(batch.tgt_ext)))
+  assert np.max(tokens) >= VOCAB  # an own word is fed, as unknown
+  p = double(variables["params"]["decoder"])
+  log_probs, _ = slow_rows(m, p, memory, tokens)
+  ids = batch.tgt_ext[..., None]
+  gold = np.take_along_axis(log_probs, ids, axis=-1)[..., 0]
+  real = np.arange(4)[None] < batch.tgt_len[:, None]
+  close(terms["nll"], np.where(real, -gold, 0.0))
+  close(terms["loss"], terms["nll"])
+  best = np.argmax(log_probs, axis=-1) == batch.tgt_ext
+  assert np.array_equal(terms["correct"], best & real)
+
+
+# Coverage.
+
+
+@pytest.mark.quick
+def test_coverage_loss_equals_its_sum():
+  weights = inputs_of_a_head()["weights"]
+  pull = np.random.default_rng(1).uniform(0.5, 1.5, (3, STEPS))
+
+  def total(weights):
+    terms = seq2seq.coverage_losses(weights)
+    return jnp.sum(terms * pull.astype(np.float32)), terms
+
+  def slow(weights):
+    out = np.zeros((3, STEPS))
+    for b, t in np.ndindex(3, STEPS):
+      before = oracle.coverage_loss(weights[b, :t]) if t else 0.0
+      out[b, t] = oracle.coverage_loss(weights[b, : t + 1]) - before
+    return out
+
+  grads, terms = compiled(jax.grad(total, has_aux=True))(weights)
+  close(terms, slow(weights))
+  assert not np.any(terms[:, 0])
+  wanted = oracle.difference(lambda w: np.sum(slow(w) * pull), double(weights))
+  close(np.where(MASK[:, None], grads, 0), np.where(MASK[:, None], wanted, 0))
+
+
+def test_coverage_is_added_to_the_loss():
+  batch = a_batch()
+  module, variables = modelled(batch, attention="coverage")
+
+  def run(module):
+    plain = module.losses(batch)
+    covered = module.losses(batch, None, seq2seq.Losses(coverage=0.7))
+    return plain, covered, module(batch)[1].attention
+
+  apply = compiled(lambda v: module.apply(v, method=run))
+  plain, covered, weights = apply(variables)
+  for b, n in enumerate(batch.tgt_len):
+    added = covered["loss"][b] - plain["loss"][b]
+    close(np.sum(added), 0.7 * oracle.coverage_loss(weights[b, :n]), 1e-4)
+    assert not np.any(covered["loss"][b, n:])
+  assert np.array_equal(covered["nll"], plain["nll"])
+
+
+# Shared tables.
+
+
+def total_loss(module, batch):
+  def total(params):
+    variables = {"params": params}
+    what = seq2seq.Losses(smoothing=0.1)
+    terms = module.apply(variables, batch, None, what, method="losses")
+    return jnp.sum(terms["loss"]), terms
+
+  return compiled(jax.grad(total, has_aux=True))
+
+
+def tables(params):
+  """Paths of all arrays that have a row or column for each word."""
+  return {
+    jax.tree_util.keystr(path, simple=True, separator="/")
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params)
+    if VOCAB in leaf.shape and leaf.ndim == 2
+  }
+
+
+@pytest.mark.parametrize(
+  "tie,readout_dim", [("decoder", 3), ("decoder", 5), ("all", 5)]
+)
+def test_tied_table_gets_the_gradients_of_all_its_uses(tie, readout_dim):
+  batch = a_batch()
+  size = {"readout_dim": readout_dim}
+  module, variables = modelled(batch, tie=tie, **size)
+  apart, others = modelled(batch, **size)
+  params, free = variables["params"], others["params"]
+  table = source = params["encoder"]["embed"]["table"]["table"]
+  expected = {"encoder/embed/table/table"}
+  if tie == "decoder":
+    table = params["decoder"]["embed_table"]["table"]
+    expected.add("decoder/embed_table/table")
+  assert tables(params) == expected
+  assert len(tables(free)) == 3
+  adapter = np.eye(3, dtype=np.float32)
+  if readout_dim != BASE.embed_dim:
+    adapter = params["decoder"]["head"]["adapter"]["kernel"]
+  assert len(params["decoder"]["head"]) == (1 if readout_dim == 3 else 2)
+  # The same model with a matrix for each use.
+  free = jax.tree.map(np.copy, free)
+  for side in ("encoder", "decoder"):
+    for name in free[side]:
+      if name not in ("head", "embed_table", "embed"):
+        free[side][name] = params[side][name]
+  free["encoder"]["embed"]["table"]["table"] = source
+  free["decoder"]["embed_table"]["table"] = table
+  free["decoder"]["head"] = {
+    "kernel": adapter @ table.T,
+    "bias": params["decoder"]["head"]["bias"],
+  }
+  grads, terms = total_loss(module, batch)(params)
+  parted, want = total_loss(apart, batch)(free)
+  for name in terms:
+    close(terms[name], want[name])
+  through = parted["decoder"]["head"]["kernel"]
+  target = parted["decoder"]["embed_table"]["table"]
+  source = parted["encoder"]["embed"]["table"]["table"]
+  for part in (through, target, source):
+    assert np.any(part)
+  want = through.T @ adapter + target
+  got = grads["encoder"]["embed"]["table"]["table"]
+  if tie == "all":
+    want = want + source
+  else:
+    close(got, source, 1e-4)
+    got = grads["decoder"]["embed_table"]["table"]
+  close(got, want, 1e-4)
+  if readout_dim != 3:
+    got = grads["decoder"]["head"]["adapter"]["kernel"]
+    close(got, through @ table, 1e-4)
+
+
+@pytest.mark.parametrize("head", ["softmax", "pointer"])
+def test_changing_a_tied_table_changes_its_uses(head):
+  """Embeddings of source and target, and the matrix of the softmax."""
+  batch = a_batch(copies=head != "softmax")
+  module, variables = modelled(batch, tie="all", head=head)
+
+  def uses(module):
+    source, _ = module.encoder.embed(batch.src, batch.src_len)
+    target = module.decoder.embed_table(batch.tgt)
+    return source, target, module.decoder.head.matrix()
+
+  run = compiled(lambda v: module.apply(v, method=uses))
+  moved = jax.tree.map(np.copy, variables)
+  moved["params"]["encoder"]["embed"]["table"]["table"][5] += 1.0
+  before, after = run(variables), run(moved)
+  for ids, old, new in zip((batch.src, batch.tgt), before, after):
+    assert np.any(ids == 5)
+    changed = new - old
+    close(changed, np.broadcast_to((ids == 5)[..., None], old.shape))
+  changed = after[2] - before[2]
+  close(changed, np.broadcast_to(np.arange(VOCAB) == 5, changed.shape))
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("width", [WIDTH, 3])
+@pytest.mark.parametrize("form", ["uniform", "others"])
+def test_softmax_head_equals_its_equations(form, width):
+  """Tied; with an adapter where the embedding's width is another one."""
+  table = layers.Embed(SIZE, width)
+  head = heads.Softmax(SIZE, WIDTH, STATE, MEMORY, READ, table, DENSE)
+  x = inputs_of_a_head()["features"]
+  targets = np.random.default_rng(5).integers(0, SIZE, (3, STEPS))
+  targets = targets.astype(np.int32)
+  pull = normal(np.random.default_rng(6), 3, STEPS)
+  output = lambda x: types.StepOutput(x, None, {})
+
+  def run(head, x):
+    terms = head.losses(None, output(x), jnp.asarray(targets), 0.1, form)
+    return terms, head.log_probs(None, output(x))
+
+  shapes = jax.eval_shape(
+    lambda key: head.init(key, x, method=run), jax.random.key(0)
+  )
+  params = scattered(shapes)["params"]
+  assert ("adapter" in params) == (width != WIDTH)
+  assert params["tied"]["table"].shape == (SIZE, width)
+
+  def logits(tree):
+    x = tree["x"]
+    if "adapter" in tree["p"]:
+      x = x @ tree["p"]["adapter"]["kernel"]
+    return x @ tree["p"]["tied"]["table"].T + tree["p"]["bias"]
+
+  def slow(tree, smoothing):
+    rows = logits(tree)
+    out = np.zeros((3, STEPS))
+    for at in np.ndindex(3, STEPS):
+      out[at] = oracle.smoothed_cross_entropy(
+        rows[at], targets[at], smoothing, form
+      )
+    return out
+
+  def total(params, x):
+    terms, log_probs = head.apply({"params": params}, x, method=run)
+    return jnp.sum(terms[0] * pull), (terms, log_probs)
+
+  targets[0, 0] = np.argmax(logits({"p": params, "x": x})[0, 0])
+  grads, out = compiled(jax.grad(total, (0, 1), has_aux=True))(params, x)
+  (loss, nll, correct), log_probs = out
+  tree = double({"p": params, "x": x})
+  close(loss, slow(tree, 0.1))
+  close(nll, slow(tree, 0.0))
+  assert np.array_equal(correct, np.argmax(logits(tree), -1) == targets)
+  for at in np.ndindex(3, STEPS):
+    close(log_probs[at], oracle.log_softmax(logits(tree)[at]))
+  wanted = oracle.difference(lambda t: np.sum(slow(t, 0.1) * pull), tree)
+  trees_close({"p": grads[0], "x": grads[1]}, wanted)
+
+
+@pytest.mark.quick
+def test_words_beyond_the_table_are_unknown():
+  embed = layers.Embed(5, 3)
+  table = normal(np.random.default_rng(0), 5, 3)
+  ids = np.array([[0, 4, 5, 11, types.UNK]], np.int32)
+  total = lambda table: jnp.sum(embed.apply({"params": {"table": table}}, ids))
+  got = embed.apply({"params": {"table": table}}, ids)
+  assert np.array_equal(got[0], table[[0, 4, 3, 3, 3]])
+  uses = compiled(jax.grad(total))(table)[:, 0]
+  assert np.array_equal(uses, [1, 0, 0, 3, 1])

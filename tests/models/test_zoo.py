@@ -1,0 +1,123 @@
+"""Every part of the zoo with every other: built, stepped, trained, searched."""
+
+import covering
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from seq2seq_jax import types
+from seq2seq_jax.decoding import sample
+from seq2seq_jax.models import build, noise, seq2seq
+
+pytestmark = pytest.mark.usefixtures("strict")
+CASES = covering.cases()
+VOCAB, SOURCE, TARGET = 9, 6, 5
+# These programs run for milliseconds: fast compilation matters more.
+FAST = {"xla_backend_optimization_level": 0}
+
+
+def batch_of_copies(rows=8, seed=0) -> types.Batch:
+  """Short sequences of symbols to copy, some of them unknown words."""
+  rng = np.random.default_rng(seed)
+  length = rng.integers(2, TARGET + 1, rows).astype(np.int32)
+  src = np.zeros((rows, SOURCE), np.int32)
+  for row, n in enumerate(length):
+    src[row, : n - 1] = rng.integers(4, VOCAB + 2, n - 1)
+    src[row, n - 1] = types.EOS
+  inside = np.where(src < VOCAB, src, types.UNK)
+  row = np.arange(rows, dtype=np.int32)
+  return types.Batch(
+    inside, length, inside[:, :TARGET], length, row, src, src[:, :TARGET]
+  )
+
+
+def everything(module, copies: bool, steps: int):
+  """init, both ways of scoring, training and search, as one program."""
+  batch = batch_of_copies()
+  if not copies:
+    batch = batch._replace(src_ext=None, tgt_ext=None)
+  optimizer = optax.adam(1e-2)
+  tokens = seq2seq.shifted(seq2seq.references(batch))
+
+  def forced(m):
+    memory = m.encode(batch.src, batch.src_len, None, batch.src_ext)
+    output = m.unroll(memory, jnp.asarray(tokens))
+    return memory, m.decoder.log_probs(memory, output)
+
+  def stepper(params, memory):
+    def step(carry, tokens):
+      return module.apply(params, memory, carry, tokens, method="step")
+
+    return step
+
+  def loss(params, step):
+    keys = noise.row_keys(0, step, batch.row)
+    terms = module.apply(params, batch, keys, method="losses")
+    return jnp.sum(terms["loss"]) / jnp.sum(batch.tgt_len).astype(jnp.float32)
+
+  def update(state, step):
+    params, opt = state
+    value, grads = jax.value_and_grad(loss)(params, step)
+    with jax.numpy_dtype_promotion("standard"):
+      updates, opt = optimizer.update(grads, opt)
+      return (optax.apply_updates(params, updates), opt), value
+
+  def run(key):
+    params = module.init(key, batch, method="initialize")
+    memory, log_probs = module.apply(params, method=forced)
+    start = module.apply(params, memory, TARGET, method="start")
+
+    def one(carry, tokens):
+      carry, log_probs, _ = stepper(params, memory)(carry, tokens[:, None])
+      return carry, log_probs[:, 0]
+
+    stepped = jax.lax.scan(one, start, jnp.asarray(tokens).swapaxes(0, 1))[1]
+    with jax.numpy_dtype_promotion("standard"):
+      state = (params, optimizer.init(params))
+    (params, _), curve = jax.lax.scan(
+      update, state, jnp.arange(steps, dtype=jnp.int32)
+    )
+    memory = module.apply(
+      params, batch.src, batch.src_len, None, batch.src_ext, method="encode"
+    )
+    found = sample.greedy(
+      stepper(params, memory),
+      module.apply(params, memory, TARGET, method="start"),
+      eos=types.EOS,
+      bos=types.BOS,
+      min_len=jnp.zeros(8, jnp.int32),
+      max_len=jnp.full(8, TARGET, jnp.int32),
+      max_steps=TARGET,
+    )
+    return log_probs, stepped.swapaxes(0, 1), curve, found
+
+  return run
+
+
+def name_of(case):
+  return "-".join(str(v) for v in case.values())
+
+
+@pytest.mark.parametrize("case", CASES, ids=name_of)
+def test_builds_steps_trains_and_decodes(case):
+  copies = case["head"] != "softmax"
+  module = build.build(covering.model(case), VOCAB, VOCAB)
+  run = jax.jit(everything(module, copies, 15), compiler_options=FAST)
+  key = jax.random.key(0, impl="unsafe_rbg")  # compiles fast as well
+  log_probs, stepped, curve, found = run(key)
+  sums = np.sum(np.exp(np.asarray(log_probs, np.float64)), axis=-1)
+  np.testing.assert_allclose(sums, 1.0, atol=2e-5)
+  np.testing.assert_allclose(
+    np.exp(log_probs), np.exp(stepped), rtol=1e-4, atol=1e-6
+  )
+  assert np.all(np.isfinite(curve))
+  assert curve[-1] < curve[0] - 0.05
+  assert np.all(np.isfinite(found.score[:, 0]))
+  assert np.all(found.length[:, 0] >= 1)
+
+
+def test_every_pair_meets():
+  """As many as some config allows, in no more cases than time allows."""
+  assert len(CASES) <= 80

@@ -1,0 +1,110 @@
+"""Every config file is a whole experiment: it loads, builds and traces."""
+
+import ast
+import math
+import pathlib
+import shlex
+
+import jax
+import numpy as np
+import pytest
+
+from seq2seq_jax import cli, config, train
+from seq2seq_jax.models import build
+from seq2seq_jax.training import optim, step
+
+FILES = sorted((pathlib.Path(__file__).parent.parent / "configs").glob("*.py"))
+TRAIN = ["python", "-m", "seq2seq_jax.train"]
+pytestmark = [pytest.mark.quick, pytest.mark.usefixtures("strict")]
+
+
+def each_file(test):
+  names = [path.stem for path in FILES]
+  return pytest.mark.parametrize("path", FILES, ids=names)(test)
+
+
+def commands(path: pathlib.Path) -> list[list[str]]:
+  """The arguments of the training commands that the docstring names."""
+  text = ast.get_docstring(ast.parse(path.read_text()))
+  lines = text.replace("\\\n", " ").splitlines()
+  words = [shlex.split(line) for line in lines if line.startswith("    ")]
+  n = len(TRAIN)
+  return [w[n:] for w in words if w[:n] == TRAIN]
+
+
+def experiments(path: pathlib.Path) -> list[config.Config]:
+  """The file's own config and those of its commands, each program once."""
+  conf = config.load(str(path))
+  found = {(conf.model, conf.optim): conf}
+  for name, *words in commands(path):
+    assert name == f"configs/{path.name}"
+    at = words.index("--workdir")
+    rest = words[:at] + words[at + 2 :]
+    other = cli.overrides(conf, rest, " ".join(TRAIN)) if rest else conf
+    found.setdefault((other.model, other.optim), other)
+  return list(found.values())
+
+
+def sizes(data: config.Data) -> tuple[int, int]:
+  """Vocabularies of the largest size that the config allows."""
+  source = data.source.vocab_size
+  return source, source if data.joint else data.target.vocab_size
+
+
+def shapes(conf: config.Config):
+  """Shapes of the parameters, of a train step's state and of its metrics."""
+  module = build.build(
+    conf.model, *sizes(conf.data), ctc=conf.optim.ctc_weight > 0
+  )
+  batch = build.example(
+    conf.data.task == "language_model",
+    rows=conf.optim.accumulate,
+    frames=conf.model.input_features,
+    copies=conf.model.head != "softmax",
+  )
+  optimizer = optim.optimizer(conf.optim)
+  update = step.make_train_step(
+    train.losses_of(module, conf.optim),
+    optimizer,
+    optim.schedule(conf.optim, conf.train.steps),
+    normalize=conf.optim.normalize,
+    accumulate=conf.optim.accumulate,
+    ema_decay=conf.optim.ema_decay,
+  )
+
+  def run(rng, batch):
+    params = module.init(rng, batch, method="initialize")
+    ema = conf.optim.ema_decay > 0
+    state = step.init_state(params, optimizer, conf.train.seed, ema)
+    return params, *update(state, batch)
+
+  return jax.eval_shape(run, jax.random.key(0), batch)
+
+
+@each_file
+def test_builds_and_traces(path):
+  for conf in experiments(path):
+    params, state, metrics = shapes(conf)
+    optim.check_paths(conf.optim, params)
+    count = sum(math.prod(p.shape) for p in jax.tree.leaves(params))
+    assert 0 < count < 1e9
+    assert jax.tree.map(np.shape, state.params) == jax.tree.map(
+      np.shape, params
+    )
+    assert all(m.shape == () for m in metrics.values())
+
+
+@each_file
+def test_is_stored_and_validated(path):
+  conf = config.load(str(path))
+  assert config.from_json(config.to_json(conf), "here") == conf
+  assert conf.train.validate_every <= conf.train.steps
+
+
+@each_file
+def test_docstring_names_a_command(path):
+  assert commands(path), "no line begins `python -m seq2seq_jax.train`"
+
+
+def test_there_are_configs():
+  assert FILES
