@@ -434,6 +434,10 @@ class Model:
       widths[1:] = [self.encoder_dim] * (self.encoder_layers - 1)
     return widths
 
+  def copies(self) -> bool:
+    """Whether the head also takes words from the source."""
+    return self.head != "softmax"
+
   def cells(self) -> tuple[str, str]:
     """Names of the encoder's and the decoder's cell."""
     same = self.decoder_cell == "same"

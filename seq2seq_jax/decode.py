@@ -247,9 +247,10 @@ def text_of(hypothesis, toks, n: int = 0, source=None, replace=False) -> str:
 class Reader:
   """From source texts to searches' answers and their texts."""
 
-  def __init__(self, translator, toks, copies: bool, replace: bool):
+  def __init__(self, translator, toks, conf: config.Config):
     self.translator, self.toks = translator, toks
-    self.copies, self.replace = copies, replace
+    self.copies = conf.model.copies()
+    self.replace = conf.decode.replace_unknown
 
   def search(self, params, texts: list[str], options: Options, done=None):
     """Hypotheses of source texts, in order."""
@@ -294,13 +295,6 @@ def describe(source: str, hypothesis, reader: Reader, attention: bool) -> dict:
   return {"source": source, "hypotheses": entries}
 
 
-def reader_of(translator, loaded: Loaded, conf: config.Config) -> Reader:
-  """The reader of a loaded run, with the config of the moment."""
-  copies = loaded.config.model.head != "softmax"
-  replace = conf.decode.replace_unknown
-  return Reader(translator, loaded.toks, copies, replace)
-
-
 def parser() -> argparse.ArgumentParser:
   p = argparse.ArgumentParser(
     prog="python -m seq2seq_jax.decode", description=__doc__.split("\n\n")[0]
@@ -339,7 +333,7 @@ def main(argv=None) -> int:
   params = tuple(m.params for m in members)
   options = cli.search_options(conf.decode, n_best, args.attention)
 
-  reader = reader_of(translator, first, conf)
+  reader = Reader(translator, first.toks, conf)
 
   def answer(lines: list[str]) -> list[str]:
     found = reader.search(params, lines, options)

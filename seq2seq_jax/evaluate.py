@@ -85,16 +85,12 @@ class Evaluator:
   def __init__(self, conf: config.Config, toks, models, split, mapper):
     self.conf, self.toks = conf, toks
     self.pairs = [split[i] for i in range(len(split))]
-    copies = conf.model.head != "softmax"
+    copies = conf.model.copies()
     self.encoded = [
       pipeline.encode_pair(toks, p, copies=copies) for p in self.pairs
     ]
-    self.reader = decode.Reader(
-      decode.Translator(models, conf.decode, mapper),
-      toks,
-      copies,
-      conf.decode.replace_unknown,
-    )
+    translator = decode.Translator(models, conf.decode, mapper)
+    self.reader = decode.Reader(translator, toks, conf)
     self.scorer = Scorer(models, conf.decode.rows, mapper)
 
   def losses(self, params) -> dict[str, float]:

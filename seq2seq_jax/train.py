@@ -76,6 +76,11 @@ class Run:
     self.conf, self.workdir = conf, workdir
     self.say = say
     self.primary = jax.process_index() == 0
+    if conf.model.input_features:
+      raise types.UserError(
+        "model.input_features: no data task reads frames of audio yet; such a "
+        "model can be built, not trained"
+      )
     self.corpus = pipeline.Corpus(conf.data)
     self.checksums = self.corpus.checksums()
     resumed = self._accept()
@@ -84,7 +89,7 @@ class Run:
       "shard_map" if conf.train.mapper == "shard_map" else "pmap", local=True
     )
     self.toks = self._tokenizers(resumed)
-    self.copies = conf.model.head != "softmax"
+    self.copies = conf.model.copies()
     self.train_data = pipeline.TrainData(
       conf.data,
       self.corpus,

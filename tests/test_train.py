@@ -118,6 +118,13 @@ def test_other_config_is_refused_and_nothing_touched(whole):
   assert before == after
 
 
+def test_frames_are_refused_before_anything_is_written(tmp_path):
+  conf = tiny(model={"input_features": 8})
+  with pytest.raises(types.UserError, match="no data task reads frames"):
+    train.Run(conf, tmp_path)
+  assert not list(tmp_path.iterdir())
+
+
 def test_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tmp_path):
   conf = tiny(
     train={"steps": 60, "validate_every": 10},
