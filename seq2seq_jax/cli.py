@@ -15,7 +15,7 @@ import typing
 import jax
 import tyro
 
-from seq2seq_jax import config, types
+from seq2seq_jax import allocator, config, types
 
 BAD_USAGE = 2
 
@@ -41,6 +41,12 @@ def add_model_flags(p: argparse.ArgumentParser) -> None:
     default="best",
     metavar="last|best|average|STEP",
     help="which parameters (default: best)",
+  )
+  p.add_argument(
+    "--lane",
+    type=int,
+    metavar="I",
+    help="which of a run's train.seeds, from 0",
   )
   p.add_argument("--beam-size", type=positive, metavar="K")
   p.add_argument(
@@ -160,6 +166,7 @@ def _early(argv: list[str], flag: str) -> str | None:
 
 def run(main: typing.Callable[[], int]) -> typing.NoReturn:
   """Runs a program: bad input is one line on stderr and exit code 2."""
+  allocator.keep()
   devices = _early(sys.argv, "--cpu-devices")
   if devices and devices.isdigit():
     setup_jax(int(devices))

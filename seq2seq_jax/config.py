@@ -357,6 +357,9 @@ class Model:
   recurrent_init: Literal["auto", "orthogonal", "same"] = "auto"
   """Recurrent matrices: orthogonal, or like the others; `auto` is orthogonal
   with xavier and bahdanau."""
+  recurrence: Literal["scan", "cudnn"] = "scan"
+  """How encoder layers are stepped: by a scan, on any platform and for any
+  cell, or an LSTM by cuDNN on NVIDIA devices (elsewhere by the scan)."""
   dtype: Literal["float32", "bfloat16"] = "float32"
   """Type of products; parameters, states and sums stay float32."""
 
@@ -457,6 +460,20 @@ class Model:
     _check(self.input_features >= 0, "input_features", "must not be negative")
     if not self.recurrent_encoder():
       return
+    _check(
+      self.recurrence == "scan"
+      or (
+        self.cell == "lstm"
+        and self.dtype == "float32"
+        and self.transition_depth == 1
+        and not (self.dropout_state or self.dropout_update or self.zoneout)
+        and self.direction != "backward"
+        and self.stacking != "separate"
+      ),
+      "recurrence",
+      "cudnn is for the plain lstm in float32, read forward or both ways and "
+      "joined, without dropout_state, dropout_update and zoneout",
+    )
     _check(
       self.transition_depth == 1 or "sru" not in self.cells(),
       "transition_depth",
@@ -677,6 +694,7 @@ class Optim:
     _check(0 <= self.ema_decay < 1, "ema_decay", "must lie in [0, 1)")
     _check(self.accumulate >= 1, "accumulate", "must be at least 1")
     _check(self.decay_every >= 1, "decay_every", "must be at least 1")
+    _check(self.plateau_patience >= 1, "plateau_patience", "must be at least 1")
     _check(self.warmup_steps >= 0, "warmup_steps", "must not be negative")
     _check(
       self.schedule != "inverse_sqrt" or self.warmup_steps > 0,
@@ -734,6 +752,11 @@ class Train:
   schedule is `cosine`."""
   seed: int = 0
   """Seed of initialisation, dropout and the order of examples."""
+  seeds: int = 1
+  """Runs trained in one program, with the seeds from `seed` on: lanes."""
+  steps_per_call: int = 1
+  """Updates made by one call of the compiled program, on batches of one shape,
+  for models so small that a call costs more than an update."""
   validate_every: int = 500
   """Steps between validations, each followed by a checkpoint."""
   checkpoint_every: int = _free(0)
@@ -766,10 +789,23 @@ class Train:
   by name, start this run."""
 
   def __post_init__(self):
-    for name in ("steps", "validate_every", "log_every", "keep_last"):
+    for name in (
+      "steps",
+      "seeds",
+      "steps_per_call",
+      "validate_every",
+      "log_every",
+      "keep_last",
+    ):
       _check(getattr(self, name) >= 1, name, "must be at least 1")
     for name in ("keep_best", "average", "patience", "checkpoint_every"):
       _check(getattr(self, name) >= 0, name, "must not be negative")
+    for name in ("steps", "validate_every", "checkpoint_every"):
+      _check(
+        getattr(self, name) % self.steps_per_call == 0,
+        f"{name}",
+        f"must be a multiple of train.steps_per_call ({self.steps_per_call})",
+      )
     for name in self.metrics:
       near = difflib.get_close_matches(name, METRICS, 3, 0.3)
       _check(
@@ -803,12 +839,15 @@ class Decode:
   2015); words on both sides."""
   rows: int = _free(64)
   """Rows of every search program on each device, whatever is asked for."""
+  pool: int = _free(8)
+  """Batches of `rows` from whose sentences a search program draws: the row of
+  an answered one is given to a waiting one."""
   quantum: int = _free(8)
   """Source lengths are padded up to a multiple of this, and doubled beyond
   eight of them, when searching."""
 
   def __post_init__(self):
-    for name in ("beam_size", "valid_beam_size", "rows", "quantum"):
+    for name in ("beam_size", "valid_beam_size", "rows", "pool", "quantum"):
       _check(getattr(self, name) >= 1, name, "must be at least 1")
     _check(
       self.max_ratio > 0 or self.max_extra > 0,
@@ -845,6 +884,19 @@ class Config:
       rows % self.optim.accumulate == 0,
       "optim.accumulate",
       f"must divide data.row_multiple ({rows})",
+    )
+    _check(
+      self.train.steps_per_call == 1
+      or self.data.buckets == 1
+      or self.data.order == "replacement",
+      "train.steps_per_call",
+      "needs successive batches of one shape: data.buckets 1, or data.order "
+      "replacement",
+    )
+    _check(
+      self.train.seeds == 1 or self.model.recurrence == "scan",
+      "model.recurrence",
+      "cudnn cannot serve several seeds in one program; use scan",
     )
     lm = self.data.task == "language_model"
     _check(

@@ -18,7 +18,7 @@ import numpy as np
 
 from seq2seq_jax import cli, config, types
 from seq2seq_jax.data import pipeline, sources
-from seq2seq_jax.decoding import beam
+from seq2seq_jax.decoding import beam, step
 from seq2seq_jax.models import build
 from seq2seq_jax.training import parallel, pretrained
 
@@ -43,31 +43,52 @@ class Queries(NamedTuple):
   src_ext: np.ndarray | None = None  # [B, S] where the model copies
 
 
-def make_search(models, options: Options, max_steps: int):
-  """Builds `search(params, queries) -> Hypotheses` for one bucket.
-
-  Several models are an ensemble: the mean of their probabilities.
+def make_encode(models):
+  """Builds `encode(params, queries) -> step.Sentences`.
 
   Args:
-    models: modules, one a member; `params` is a tuple of as many trees.
-    options: of the search.
-    max_steps: longest output of the bucket.
+    models: modules, one a member of an ensemble; `params` is a tuple of as
+      many trees.
   """
 
-  def search(params, queries: Queries):
-    memories, carries = [], []
-    for model, p in zip(models, params):
-      memory = model.apply(
+  def encode(params, queries: Queries) -> step.Sentences:
+    memories = tuple(
+      model.apply(
         p,
         queries.src,
         queries.src_len,
         source=queries.src_ext,
         method="encode",
       )
-      memories.append(memory)
-      carries.append(model.apply(p, memory, max_steps, method="start"))
+      for model, p in zip(models, params)
+    )
+    return step.Sentences(memories, (), queries.min_len, queries.max_len)
 
-    def step_fn(carry, tokens):
+  return encode
+
+
+def make_search(models, options: Options, max_steps: int, rows: int):
+  """Builds `search(params, parts, total) -> Hypotheses` for one bucket.
+
+  `parts` is a tuple of `step.Sentences`, `total` the number of sentences in
+  them; several models are an ensemble: the mean of their probabilities.
+
+  Args:
+    models: modules, one a member; `params` is a tuple of as many trees.
+    options: of the search.
+    max_steps: longest output of the bucket.
+    rows: rows computed at a time.
+  """
+
+  def search(params, parts, total):
+    join = lambda *xs: jnp.concatenate(xs)
+    sentences = jax.tree.map(join, *parts) if len(parts) > 1 else parts[0]
+    carries = tuple(
+      model.apply(p, memory, max_steps, method="start")
+      for model, p, memory in zip(models, params, sentences.memory)
+    )
+
+    def step_fn(memories, carry, tokens):
       outs = [
         model.apply(p, memory, c, tokens, method="step")
         for model, p, memory, c in zip(models, params, memories, carry)
@@ -81,17 +102,17 @@ def make_search(models, options: Options, max_steps: int):
 
     return beam.search(
       step_fn,
-      tuple(carries),
+      sentences._replace(carry=carries),
       eos=types.EOS,
       bos=types.BOS,
-      min_len=queries.min_len,
-      max_len=queries.max_len,
       beam_size=options.beam_size,
       n_best=options.n_best,
       max_steps=max_steps,
       rule=options.rule,
       alpha=options.alpha,
       with_attention=options.attention,
+      rows=rows,
+      total=total,
     )
 
   return search
@@ -102,12 +123,14 @@ class Translator:
 
   Every program has `decode.rows` rows on each device, whatever is asked for,
   and its shape follows from the sentence alone, so a sentence gets the same
-  bits in any batch, order and number of devices.
+  bits in any batch, order and number of devices. A search program draws its
+  sentences from `decode.pool` encoded batches of `rows`.
   """
 
   def __init__(self, models, decode: config.Decode, mapper: parallel.Mapper):
     self.models, self.decode, self.mapper = tuple(models), decode, mapper
     self.rows = decode.rows
+    self._encode = mapper.rows(make_encode(self.models))
     self._programs = {}
 
   def limits(self, length: int) -> tuple[int, int]:
@@ -133,35 +156,59 @@ class Translator:
     for i, ids in enumerate(sources_):
       padded = pipeline.ceil_length(len(ids), self.decode.quantum)
       groups.setdefault(padded, []).append(i)
+    pending = []  # the host works while the devices do
+    ahead = len(self.mapper.devices)
+    turn = 0
     for padded, members in sorted(groups.items()):
-      program = self._program(padded, options)
-      pending = []  # the host works while the devices do
-      ahead = len(self.mapper.devices)
-      for turn, first in enumerate(range(0, len(members), self.rows)):
-        part = members[first : first + self.rows]
-        queries = self._queries([sources_[i] for i in part], padded)
-        if extended is not None:
-          ids = [extended[i] for i in part]
-          ids += [np.array([types.EOS], np.int32)] * (self.rows - len(ids))
-          src_ext = types.pad_to(ids, (self.rows, padded))
-          queries = queries._replace(src_ext=src_ext)
-        pending.append((part, program(params, queries, turn)))
+      # Long ones first: at the end of a pool only short ones are left.
+      members = sorted(members, key=lambda i: -len(sources_[i]))
+      size = self.rows * self._parts(options)
+      for first in range(0, len(members), size):
+        pool = members[first : first + size]
+        found = self._search(
+          params, sources_, extended, pool, padded, options, turn
+        )
+        pending.append((pool, found))
+        turn += 1
         if len(pending) > ahead:
           answered += self._collect(out, *pending.pop(0))
           if done:
             done(answered)
-      for batch in pending:
-        answered += self._collect(out, *batch)
-      if done:
-        done(answered)
+    for batch in pending:
+      answered += self._collect(out, *batch)
+    if done:
+      done(answered)
     return out
+
+  def _parts(self, options: Options) -> int:
+    # Attention of all sentences and steps would need much room.
+    return 1 if options.attention else self.decode.pool
+
+  def _search(self, params, sources_, extended, pool, padded, options, turn):
+    """Dispatches the search of a pool of sentences of one bucket."""
+    parts = []
+    for first in range(0, len(pool), self.rows):
+      part = pool[first : first + self.rows]
+      queries = self._queries([sources_[i] for i in part], padded)
+      if extended is not None:
+        ids = [extended[i] for i in part]
+        ids += [np.array([types.EOS], np.int32)] * (self.rows - len(ids))
+        src_ext = types.pad_to(ids, (self.rows, padded))
+        queries = queries._replace(src_ext=src_ext)
+      parts.append(self._encode(params, queries, turn))
+    # The number of parts never changes; what stands in those behind is unused.
+    parts += parts[:1] * (self._parts(options) - len(parts))
+    search = self._program(padded, options)
+    return search(params, (tuple(parts), np.int32(len(pool))), turn)
 
   def _program(self, padded: int, options: Options):
     key = (padded, options)
     if key not in self._programs:
       steps = self.limits(padded)[1]
-      search = make_search(self.models, options, steps)
-      self._programs[key] = self.mapper.rows(search)
+      search = make_search(self.models, options, steps, self.rows)
+      self._programs[key] = self.mapper.rows(
+        lambda params, pool: search(params, *pool)
+      )
     return self._programs[key]
 
   def _queries(self, ids, padded: int) -> Queries:
@@ -194,7 +241,7 @@ class Loaded(NamedTuple):
   step: int
 
 
-def load(workdir: pathlib.Path, which: str, mapper, say) -> Loaded:
+def load(workdir: pathlib.Path, which: str, mapper, say, lane=None) -> Loaded:
   """Reads config, vocabularies and parameters of a workdir."""
   path = workdir / "config.json"
   if not path.is_file():
@@ -211,13 +258,13 @@ def load(workdir: pathlib.Path, which: str, mapper, say) -> Loaded:
     toks.target.vocab_size,
     ctc=conf.optim.ctc_weight > 0,
   )
-  params, step = pretrained.load(workdir, which, say)
+  params, step = pretrained.load(workdir, which, say, lane)
   return Loaded(conf, toks, model, mapper.replicate(params), step)
 
 
-def load_all(workdirs, which: str, mapper, say) -> list[Loaded]:
+def load_all(workdirs, which: str, mapper, say, lane=None) -> list[Loaded]:
   """Reads the members of an ensemble, which must share vocabularies."""
-  members = [load(pathlib.Path(w), which, mapper, say) for w in workdirs]
+  members = [load(pathlib.Path(w), which, mapper, say, lane) for w in workdirs]
   for w, m in zip(workdirs, members):
     if m.toks.checksum() != members[0].toks.checksum():
       raise types.UserError(
@@ -314,7 +361,7 @@ def main(argv=None) -> int:
   args, rest = parser().parse_known_args(argv)
   mapper = parallel.Mapper("pmap", local=True)
   say = lambda text: print(text, file=sys.stderr)
-  members = load_all(args.workdir, args.checkpoint, mapper, say)
+  members = load_all(args.workdir, args.checkpoint, mapper, say, args.lane)
   first = members[0]
   conf = cli.override(first.config, args, rest, "decode")
   if first.toks.source is None:

@@ -171,10 +171,33 @@ def _pairs(args, conf):
 
 
 def run(workdirs, args, rest=()) -> dict:
-  """Scores a trained model; returns metric name to value."""
+  """Scores a trained model; returns metric name to value.
+
+  Of a run with several seeds and no --lane: means over its lanes, deviations
+  as `NAME_sd`, and each lane's values under `lanes`.
+  """
+  lanes = 1
+  path = pathlib.Path(workdirs[0]) / "config.json"
+  if args.lane is None and path.is_file():
+    lanes = config.from_json(path.read_text(), str(path)).train.seeds
+  if lanes == 1:
+    return _run_lane(workdirs, args, rest, args.lane)
+  found = [_run_lane(workdirs, args, rest, lane) for lane in range(lanes)]
+  result = {}
+  for name, value in found[0].items():
+    if isinstance(value, float):
+      values = [r[name] for r in found]
+      result[name] = float(np.mean(values))
+      result[f"{name}_sd"] = float(np.std(values, ddof=1))
+    elif name != "checkpoint_step":
+      result[name] = value
+  return result | {"lanes": found}
+
+
+def _run_lane(workdirs, args, rest, lane) -> dict:
   mapper = parallel.Mapper("pmap", local=True)
   say = lambda text: print(text, file=sys.stderr)
-  members = decode.load_all(workdirs, args.checkpoint, mapper, say)
+  members = decode.load_all(workdirs, args.checkpoint, mapper, say, lane)
   first = members[0]
   conf = cli.override(first.config, args, list(rest), "evaluate")
   params = tuple(m.params for m in members)

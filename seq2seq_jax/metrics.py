@@ -5,20 +5,11 @@ Each is imported where it is used: some of them take seconds.
 """
 
 import importlib.metadata
-import math
 from collections.abc import Callable, Sequence
 
 from seq2seq_jax import types
 
-LOWER_IS_BETTER = ("loss", "perplexity", "ter", "wer", "cer")
 _ROUGE = ("rouge1", "rouge2", "rougeL")
-
-
-def better(name: str, a: float, b: float) -> bool:
-  """Whether a score `a` beats `b`; one that is not a number never wins."""
-  if math.isnan(a) or math.isnan(b):
-    return not math.isnan(a)
-  return a < b if name in LOWER_IS_BETTER else a > b
 
 
 def score(

@@ -20,29 +20,19 @@ import jaxlib
 import numpy as np
 import optax
 
-from seq2seq_jax import cli, config, decode, evaluate, metrics, types
+from seq2seq_jax import cli, config, decode, evaluate, types
 from seq2seq_jax.data import pipeline
 from seq2seq_jax.models import build, noise
 from seq2seq_jax.training import (
   checkpoint,
+  history,
   optim,
   parallel,
+  preflight,
   pretrained,
   step,
   writer,
 )
-
-NEW = {
-  "best_step": None,
-  "best_score": None,
-  "last_score": None,
-  "bad": 0,  # validations since the best
-  "plateau": 0,  # validations since the best or the last decay
-  "validated": [],  # [step, score]
-  "averaged": [],
-  "tokens": 0,
-  "stopped": False,
-}
 
 
 def losses_of(model, conf: config.Optim):
@@ -69,6 +59,22 @@ def initial_params(model, seed: int, example: types.Batch):
   return jax.jit(init)(jax.random.key(seed), example)
 
 
+def decisions(conf: config.Config) -> history.Rules:
+  """What follows from validation scores."""
+  t, o = conf.train, conf.optim
+  return history.Rules(
+    falling=t.metric in config.LOWER_IS_BETTER,
+    patience=t.patience,
+    plateau=o.plateau_patience if o.schedule == "plateau" else 0,
+    decay=o.decay_factor,
+    lowest=o.min_learning_rate / o.learning_rate,
+    average=t.average,
+    average_best=t.average_of == "best",
+    keep_last=t.keep_last,
+    keep_best=t.keep_best,
+  )
+
+
 class Run:
   """One training run: data, model, state and the decisions made so far."""
 
@@ -90,14 +96,8 @@ class Run:
     )
     self.toks = self._tokenizers(resumed)
     self.copies = conf.model.copies()
-    self.train_data = pipeline.TrainData(
-      conf.data,
-      self.corpus,
-      self.toks,
-      conf.train.seed,
-      workdir / "lengths.npz" if self.primary else None,
-      copies=self.copies,
-    )
+    self.lanes = conf.train.seeds
+    self.train_data = self._train_data()
     for bucket in self.train_data.buckets:
       self.mapper.check_rows(
         bucket.rows, "data.row_multiple", conf.optim.accumulate
@@ -118,6 +118,22 @@ class Run:
     self._record(resumed)
     self.checkpoints = checkpoint.Checkpoints(workdir, say=say)
     self._restore()
+
+  def _train_data(self):
+    cache = self.workdir / "lengths.npz" if self.primary else None
+    one = lambda seed: pipeline.TrainData(
+      self.conf.data,
+      self.corpus,
+      self.toks,
+      seed,
+      cache,
+      copies=self.copies,
+      together=self.conf.train.steps_per_call,
+    )
+    seed = self.conf.train.seed
+    if self.lanes == 1:
+      return one(seed)
+    return pipeline.Lanes([one(seed + i) for i in range(self.lanes)])
 
   def _accept(self) -> bool:
     """Whether the workdir holds this run; another one is refused."""
@@ -171,6 +187,10 @@ class Run:
       accumulate=conf.optim.accumulate,
       ema_decay=conf.optim.ema_decay,
     )
+    if self.lanes > 1:
+      train_step = step.over_lanes(train_step)
+    if conf.train.steps_per_call > 1:
+      train_step = step.over_steps(train_step)
     self.train_step = self.mapper.reduce(train_step, donate=True)
 
   def _record(self, resumed: bool):
@@ -227,40 +247,54 @@ class Run:
     params = initial_params(self.model, conf.train.seed, example)
     optim.check_paths(conf.optim, params)
     self.size = sum(x.size for x in jax.tree.leaves(params))
-    ema = conf.optim.ema_decay > 0
-    state = step.init_state(params, self.optimizer, conf.train.seed, ema)
-    state = self.mapper.replicate(state)
-    target = parallel.to_global(state)._asdict()
+    self.state = self.mapper.replicate(self._fresh(params, example))
+    target = parallel.to_global(self.state)._asdict()
     found = self.checkpoints.restore_latest(target)
-    self.host = dict(NEW)
+    rules = decisions(conf)
+    self.histories = [history.History(rules) for _ in range(self.lanes)]
     self.first = 0
     if found:
       self.first, restored, host = found
-      state = self.mapper.replicate(
+      self.state = self.mapper.replicate(
         jax.tree.map(
           lambda x: np.asarray(x.addressable_data(0)),
           step.TrainState(**restored),
         )
       )
-      self.host = {k: host[k] for k in NEW}
+      self.histories = history.unpack(rules, host)
     elif conf.train.init_from:
       other = pretrained.load_any(conf.train.init_from, self.say)
       merged = pretrained.merge(jax.device_get(params), other, self.say)
-      state = step.init_state(merged, self.optimizer, conf.train.seed, ema)
-      state = self.mapper.replicate(state)
-    self.state = state
+      fresh = self._fresh(params, example, merged)
+      self.state = self.mapper.replicate(fresh)
 
-  def params(self):
+  def _fresh(self, params, example, merged=None) -> step.TrainState:
+    """The state before the first update, lanes on a leading axis."""
+    ema, states = self.conf.optim.ema_decay > 0, []
+    for lane in range(self.lanes):
+      seed = self.conf.train.seed + lane
+      if lane:
+        params = initial_params(self.model, seed, example)
+      start = params if merged is None else merged
+      states.append(step.init_state(start, self.optimizer, seed, ema))
+    if self.lanes == 1:
+      return states[0]
+    return jax.tree.map(lambda *xs: np.stack(jax.device_get(xs)), *states)
+
+  def params(self, lane: int = 0):
     """What is validated and decoded with: averaged parameters where kept."""
     params = self.state.ema if self.state.ema is not None else self.state.params
-    if self.local.kind == self.mapper.kind and jax.process_count() == 1:
+    same = self.local.kind == self.mapper.kind and jax.process_count() == 1
+    if same and self.lanes == 1:
       return params
     host = jax.tree.map(lambda x: np.asarray(x.addressable_data(0)), params)
+    if self.lanes > 1:
+      host = jax.tree.map(lambda x: x[lane], host)
     return self.local.replicate(host)
 
   def compile(self, out: writer.Writer):
     """Compiles the train step for every shape of batch, ahead of the first."""
-    buckets = self.train_data.buckets
+    buckets, needs = self.train_data.buckets, []
     for i, bucket in enumerate(buckets):
       shape = f"source {bucket.source} x target {bucket.target}"
       out.phase(f"compiling: {shape}", i + 1, len(buckets))
@@ -271,12 +305,48 @@ class Run:
         bucket.target,
         copies=self.copies,
       )
-      self.train_step.lower(self.state, self.mapper.shard(batch)).compile()
+      if self.lanes > 1:
+        batch = pipeline.stack([batch] * self.lanes)
+      calls = self.conf.train.steps_per_call
+      if calls > 1:
+        batch = pipeline.stack([batch] * calls)
+      sharded = self.mapper.shard(batch)
+      compiled = self.train_step.lower(self.state, sharded).compile()
+      needs.append(preflight.need(compiled, bucket.rows // self.mapper.count))
+    told = preflight.report(needs, preflight.capacity(jax.local_devices()[0]))
+    if told:
+      out.say(told)
 
-  def validate(self, out: writer.Writer) -> dict[str, float]:
+  def running(self) -> list[int]:
+    """Lanes that have not stopped."""
+    return [i for i, h in enumerate(self.histories) if not h["stopped"]]
+
+  def validate(self, at: int, out: writer.Writer) -> None:
+    """Scores every running lane, and makes the decisions that follow."""
+    every = {}
+    for lane in self.running():
+      values = self._scores(lane, out)
+      every |= {self.named(k, lane): v for k, v in values.items()}
+      self.fold(lane, at, values[self.conf.train.metric])
+    out.write(at, "valid", every)
+    metric = self.conf.train.metric
+    for lane, h in enumerate(self.histories):
+      if self.named(metric, lane) in every:
+        out.validation(
+          at,
+          self.named(metric, lane),
+          h["last_score"],
+          h["best_step"],
+          h["best_score"],
+        )
+
+  def named(self, name: str, lane: int) -> str:
+    return name if self.lanes == 1 else f"{name}/lane_{lane}"
+
+  def _scores(self, lane: int, out: writer.Writer) -> dict[str, float]:
     """Scores of the validation set."""
     names = evaluate.wanted(self.conf)
-    params = (self.params(),)
+    params = (self.params(lane),)
     total = len(self.evaluator.pairs)
     out.phase("validating: loss")
     values = self.evaluator.losses(params)
@@ -295,51 +365,35 @@ class Run:
       values |= {k: v for k, v in scores.items() if isinstance(v, float)}
     return values
 
-  def fold(self, at: int, values: dict[str, float]) -> None:
+  def fold(self, lane: int, at: int, score: float) -> None:
     """Makes every decision that follows from a validation."""
-    conf, host = self.conf, self.host
-    score = values[conf.train.metric]
-    host["last_score"] = score
-    host["validated"] = [*host["validated"], [at, score]]
-    best = host["best_score"]
-    if best is None or metrics.better(conf.train.metric, score, best):
-      host |= {"best_step": at, "best_score": score, "bad": 0, "plateau": 0}
-    else:
-      host |= {"bad": host["bad"] + 1, "plateau": host["plateau"] + 1}
-    o = conf.optim
-    if o.schedule == "plateau" and host["plateau"] >= o.plateau_patience:
-      host["plateau"] = 0
-      low = o.min_learning_rate / o.learning_rate
-      scale = float(np.asarray(self.state.lr_scale.addressable_data(0)))
-      scale = np.float32(max(scale * o.decay_factor, low))
+    told = self.histories[lane]
+    falls = told.fold(at, score)
+    if falls or told["stopped"]:
+      scale = np.array(self.state.lr_scale.addressable_data(0))
+      lanes = scale.reshape(-1)  # a view: one entry a lane
+      lanes[lane] = told.lowered(lanes[lane]) if falls else lanes[lane]
+      if told["stopped"] and self.lanes > 1:
+        lanes[lane] = 0.0
       self.state = self.state._replace(lr_scale=self.mapper.replicate(scale))
-    if conf.train.patience and host["bad"] >= conf.train.patience:
-      host["stopped"] = True
-    ranked = self._ranked()
-    pool = ranked if conf.train.average_of == "best" else host["validated"]
-    if conf.train.average:
-      chosen = pool[: conf.train.average]
-      if conf.train.average_of == "last":
-        chosen = pool[-conf.train.average :]
-      host["averaged"] = sorted(s for s, _ in chosen)
 
-  def _ranked(self):
-    """Validated (step, score), best first; the earlier one wins a tie."""
-    sign = 1 if self.conf.train.metric in config.LOWER_IS_BETTER else -1
-    key = lambda v: (math.isnan(v[1]), sign * v[1])
-    return sorted(self.host["validated"], key=key)
+  def diverge(self, lane: int, at: int) -> None:
+    """Stops a lane whose loss is not finite."""
+    self.histories[lane]["diverged"] = at
+    self.histories[lane]["stopped"] = True
+    scale = np.array(self.state.lr_scale.addressable_data(0))
+    scale[lane] = 0.0
+    self.state = self.state._replace(lr_scale=self.mapper.replicate(scale))
 
   def needed(self) -> set[int]:
     """Steps whose checkpoints are kept."""
-    t = self.conf.train
-    last = [s for s, _ in self.host["validated"][-t.keep_last :]]
-    best = [s for s, _ in self._ranked()[: t.keep_best]]
-    return {*last, *best, *self.host["averaged"]}
+    return set().union(*(h.needed() for h in self.histories))
 
   def save(self, at: int, out: writer.Writer) -> None:
     out.phase("saving")
     state = parallel.to_global(self.state)._asdict()
-    self.checkpoints.save(at, state, self.host, self.needed())
+    host = history.pack(self.histories)
+    self.checkpoints.save(at, state, host, self.needed())
 
 
 class Stop:
@@ -400,23 +454,29 @@ class Meter:
     )
 
   def _read(self, at: int, outputs, bucket):
-    values = {
-      k: float(np.asarray(v.addressable_data(0))) for k, v in outputs.items()
+    calls = self.run.conf.train.steps_per_call
+    every = {
+      k: np.asarray(v.addressable_data(0)).reshape(calls, -1)
+      for k, v in outputs.items()
     }
-    if not all(math.isfinite(values[k]) for k in ("loss", "grad_norm")):
-      raise types.UserError(
-        f"step {at}: the loss is {values['loss']}, the gradient's norm "
-        f"{values['grad_norm']}; the last checkpoint is from before. A lower "
-        "optim.learning_rate or optim.clip_norm, in a new workdir, may help"
-      )
+    for i in range(calls):
+      one = {k: v[i] for k, v in every.items()}
+      self._read_one(at - calls + 1 + i, one, bucket)
+
+  def _read_one(self, at: int, values, bucket):
     run = self.run
-    run.host["tokens"] += int(values["tokens"])
-    self.tokens += values["tokens"]
-    self.padded += bucket.rows * bucket.target
+    self._check(at, values)
+    lanes = run.running() or [0]
+    for lane in lanes:
+      run.histories[lane]["tokens"] += int(values["tokens"][lane])
+    tokens = sum(float(values["tokens"][lane]) for lane in lanes)
+    self.tokens += tokens
+    self.padded += bucket.rows * bucket.target * len(lanes)
     spent = max(1e-9, time.monotonic() - self.mark)
+    mean = lambda name: float(np.mean(values[name][lanes]))
     shown = {
-      "loss": values["loss"],
-      "learning_rate": values["learning_rate"],
+      "loss": mean("loss"),
+      "learning_rate": mean("learning_rate"),
       "tokens_per_second": self.tokens / spent,
       "padded_tokens_per_second": self.padded / spent,
       "stall": self.stall / spent,
@@ -426,24 +486,49 @@ class Meter:
     if at % run.conf.train.log_every == 0:
       line = shown | {
         "epoch": epoch + 1,
-        "nll": values["nll"],
-        "grad_norm": values["grad_norm"],
-        "tokens": run.host["tokens"],
+        "nll": mean("nll"),
+        "grad_norm": mean("grad_norm"),
+        "tokens": run.histories[lanes[0]]["tokens"],
       }
+      if run.lanes > 1:
+        line |= {
+          run.named(name, lane): float(values[name][lane])
+          for name in ("loss", "nll", "grad_norm")
+          for lane in lanes
+        }
       self.out.write(at, "train", line)
       self.pause()
+
+  def _check(self, at: int, values) -> None:
+    """Stops at a loss that is not finite; of several lanes, that one alone."""
+    run = self.run
+    for lane in run.running():
+      loss, norm = (float(values[k][lane]) for k in ("loss", "grad_norm"))
+      if math.isfinite(loss) and math.isfinite(norm):
+        continue
+      told = (
+        f"step {at}: the loss is {loss}, the gradient's norm {norm}; the last "
+        "checkpoint is from before. A lower optim.learning_rate or "
+        "optim.clip_norm, in a new workdir, may help"
+      )
+      if run.lanes == 1 or run.running() == [lane]:
+        raise types.UserError(told)
+      run.say(f"lane {lane} has diverged and stops: {told}")
+      run.diverge(lane, at)
 
 
 def loop(run: Run, out: writer.Writer, stop: Stop) -> int | None:
   """Trains to the end; the step where a signal stopped it, or None."""
-  t, host = run.conf.train, run.host
+  t = run.conf.train
   process = (jax.process_index(), jax.process_count())
   data = run.train_data
   batches = data.batches(run.first, t.steps, *process)
+  batches = pipeline.grouped(batches, t.steps_per_call)
   run.compile(out)
   out.phase("training")
   meter, saved_at = Meter(run, out), time.monotonic()
-  for at in range(run.first + 1, t.steps + 1):
+  n = t.steps_per_call
+  for at in range(run.first + n, t.steps + 1, n):
     waited = time.monotonic()
     batch = next(batches)
     meter.stall += time.monotonic() - waited
@@ -461,17 +546,13 @@ def loop(run: Run, out: writer.Writer, stop: Stop) -> int | None:
       continue
     meter.drain()
     if boundary and run.evaluator:
-      values = run.validate(out)
-      run.fold(at, values)
-      out.write(at, "valid", values)
-      out.validation(
-        at, t.metric, host["last_score"], host["best_step"], host["best_score"]
-      )
+      run.validate(at, out)
     elif boundary:
-      host["validated"] = [*host["validated"], [at, 0.0]]
+      for told in run.histories:
+        told["validated"] = [*told["validated"], [at, 0.0]]
     run.save(at, out)
     saved_at = time.monotonic()
-    if host["stopped"]:
+    if not run.running():
       break
     if asked:
       return at
@@ -489,7 +570,7 @@ def train(conf: config.Config, workdir: pathlib.Path, live=None) -> Run:
   say = lambda text: print(text, file=sys.stderr)
   run = Run(conf, workdir, say)
   t = conf.train
-  done = run.first >= t.steps or run.host["stopped"]
+  done = run.first >= t.steps or not run.running()
   if done:
     run.say(f"{workdir}: this run is complete at step {run.first}")
     _summary(run)
@@ -541,15 +622,18 @@ def _introduce(run: Run, out: writer.Writer):
 
 
 def _summary(run: Run):
-  host, name = run.host, run.conf.train.metric
   if not run.primary:
     return
-  if host["best_step"] is not None:
-    last, score = host["validated"][-1]
-    print(
-      f"validation {name}: last {score:.4f} (step {last}), best "
-      f"{host['best_score']:.4f} (step {host['best_step']})"
-    )
+  for lane, told in enumerate(run.histories):
+    name = run.named(run.conf.train.metric, lane)
+    if told["diverged"]:
+      print(f"lane {lane} diverged at step {told['diverged']}")
+    elif told["best_step"] is not None:
+      last, score = told["validated"][-1]
+      print(
+        f"validation {name}: last {score:.4f} (step {last}), best "
+        f"{told['best_score']:.4f} (step {told['best_step']})"
+      )
   print(f"next: python -m seq2seq_jax.evaluate --workdir {run.workdir}")
 
 

@@ -211,19 +211,3 @@ def test_bad_input():
     metrics.score(["bleu", "meteor"], ["a"], ["a"])
   with pytest.raises(types.UserError, match="tokenize: 'moses' is not one"):
     metrics.score(["bleu"], ["a"], ["a"], tokenize="moses")
-
-
-@pytest.mark.quick
-def test_better():
-  for name in ("loss", "perplexity", "ter", "wer", "cer"):
-    assert metrics.better(name, 1.0, 2.0)
-    assert not metrics.better(name, 2.0, 1.0)
-    assert metrics.better(name, 1.0, math.inf)
-  for name in ("bleu", "exact_match", "token_accuracy", "rougeL", "chrf"):
-    assert metrics.better(name, 2.0, 1.0)
-    assert not metrics.better(name, 1.0, 2.0)
-  for name in ("loss", "bleu"):
-    assert not metrics.better(name, 1.0, 1.0)
-    assert not metrics.better(name, math.nan, 1.0)
-    assert not metrics.better(name, math.nan, math.nan)
-    assert metrics.better(name, 1.0, math.nan)

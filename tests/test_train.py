@@ -313,4 +313,4 @@ def test_language_model_trains_the_decoder_alone(tmp_path):
     optim=dataclasses.replace(base.optim, schedule="constant"),
   )
   run = train.train(conf, tmp_path / "run", live=False)
-  assert run.host["best_score"] < 3.0
+  assert run.histories[0]["best_score"] < 3.0

@@ -89,13 +89,17 @@ class Plan:
   next larger one, and what is left in the largest makes the last batch, whose
   missing rows are filler. The number of batches is the same in every epoch.
   With `replacement`, the examples of each batch are drawn with replacement; a
-  shape's share of the batches is rounded up.
+  shape's share of the batches is rounded up, and batches of one shape follow
+  each other in groups of `together`.
   """
 
-  def __init__(self, buckets, member, *, data_seed, seed, replacement=False):
+  def __init__(
+    self, buckets, member, *, data_seed, seed, replacement=False, together=1
+  ):
     self.buckets = buckets
     self.data_seed, self.seed = data_seed, seed
     self.replacement = replacement
+    self.together = together if replacement else 1
     self.members = [np.flatnonzero(member == k) for k in range(len(buckets))]
     self.batches, over = [], 0
     for k, bucket in enumerate(buckets):
@@ -104,6 +108,8 @@ class Plan:
       whole = -(-n // bucket.rows) if last else n // bucket.rows
       self.batches.append(whole)
       over = max(0, n - whole * bucket.rows)
+    groups = [-(-n // self.together) for n in self.batches]
+    self.batches = [n * self.together for n in groups]
     self._epoch, self._plan = None, None
 
   def __len__(self):
@@ -121,8 +127,9 @@ class Plan:
   def epoch(self, epoch: int) -> list[tuple[int, np.ndarray]]:
     """The (shape, examples) of all batches of an epoch."""
     order = np.random.default_rng((self.data_seed, 0, epoch))
-    shapes = np.repeat(np.arange(len(self.buckets)), self.batches)
-    shapes = order.permutation(shapes)
+    groups = [n // self.together for n in self.batches]
+    shapes = np.repeat(np.arange(len(self.buckets)), groups)
+    shapes = np.repeat(order.permutation(shapes), self.together)
     rng = np.random.default_rng((self.seed, 1, epoch))
     filled = self._drawn(rng) if self.replacement else self._once(rng)
     return [(int(k), filled[k].pop()) for k in shapes]

@@ -202,7 +202,14 @@ class TrainData:
   """The batches of training: a function of the step."""
 
   def __init__(
-    self, data: config.Data, corpus, toks, seed, cache=None, copies=False
+    self,
+    data: config.Data,
+    corpus,
+    toks,
+    seed,
+    cache=None,
+    copies=False,
+    together=1,
   ):
     self.source, self.toks, self.copies = corpus.train, toks, copies
     lengths = _lengths(corpus, toks, cache)
@@ -228,6 +235,7 @@ class TrainData:
       data_seed=data.seed,
       seed=seed,
       replacement=data.order == "replacement",
+      together=together,
     )
     self.seed, self.workers = seed, data.workers
     texts = [toks.target] + ([toks.source] if toks.source else [])
@@ -290,6 +298,37 @@ class TrainData:
         grain.MultiprocessingOptions(num_workers=self.workers)
       )
     return iter(data)
+
+
+class Lanes:
+  """The data of several runs in one program: batches with lanes on axis 1.
+
+  The shapes of batches are those of all; what fills them differs by seed.
+  """
+
+  def __init__(self, lanes: list[TrainData]):
+    self.lanes = lanes
+    first = lanes[0]
+    self.buckets, self.plan = first.buckets, first.plan
+    self.indices, self.left_out = first.indices, first.left_out
+    self.efficiency, self.bucket = first.efficiency, first.bucket
+
+  def batches(self, first: int, last: int, process=0, processes=1):
+    parts = [d.batches(first, last, process, processes) for d in self.lanes]
+    return (stack(batches) for batches in zip(*parts, strict=True))
+
+
+def grouped(batches, count: int):
+  """Batches of `count` successive steps, the steps on axis 1."""
+  if count == 1:
+    return batches
+  return (stack(group) for group in zip(*[batches] * count, strict=True))
+
+
+def stack(batches) -> types.Batch:
+  """[B, ...] of each -> [B, N, ...]."""
+  join = lambda *xs: None if xs[0] is None else np.stack(xs, axis=1)
+  return types.Batch(*(join(*xs) for xs in zip(*batches)))
 
 
 def encode_pair(toks: Tokenizers, pair, rng=None, copies=False):

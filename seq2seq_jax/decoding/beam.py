@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from seq2seq_jax import types
-from seq2seq_jax.decoding import sample, scores, step
+from seq2seq_jax.decoding import refill, sample, scores, step
 
 
 class _Paths(NamedTuple):
@@ -28,82 +28,97 @@ class _Ended(NamedTuple):
 
 
 class _State(NamedTuple):
-  t: Any
+  memory: Any
+  min_len: Any  # [B]
+  max_len: Any  # [B]
+  moving: Any  # _Moving
+  done: Any  # [B]
+
+
+class _Moving(NamedTuple):
+  """What a step changes."""
+
+  t: Any  # [B] steps made
   carry: Any
   last: Any  # [B, K]
   live: _Paths
   ended: _Ended
-  done: Any  # [B]
 
 
 def search(
   step_fn: step.StepFn,
-  carry,
+  sentences: step.Sentences,
   *,
   eos: int,
   bos: int,
-  min_len,
-  max_len,
   beam_size: int,
   n_best: int,
   max_steps: int,
   rule: str = "none",
   alpha: float = 0.0,
   with_attention: bool = False,
+  rows: int | None = None,
+  total=None,
 ) -> types.Hypotheses:
-  """The `n_best` of `beam_size` hypotheses of every row.
+  """The `n_best` of `beam_size` hypotheses of every sentence.
 
   At each step the best 2K continuations of the K live hypotheses are taken;
   those in EOS enter the ended list, which keeps the K best by the final score,
   and the best K others stay live. At `max_len` live ones end as they are. A row
   stops when its list is full and no live hypothesis can reach its worst entry.
-  A row's result depends on that row alone. A beam of one is greedy search: its
+  A sentence's result depends on it alone. A beam of one is greedy search: its
   hypothesis ends in EOS only where EOS is the most probable token.
 
   Args:
     step_fn: one step, see `step.StepFn`.
-    carry: leaves [B, 1, ...].
-    min_len: [B] shortest output, EOS included.
-    max_len: [B] longest output, EOS included.
+    sentences: M of them.
     max_steps: longest output of the program, at least every `max_len`.
     rule: length rule of `scores.final`, with its `alpha`.
     with_attention: return attention weights, which every step keeps in order.
+    rows: rows computed at a time, see `refill.run`; by default M.
+    total: sentences among the M; those behind are not answered.
   """
   if not 1 <= n_best <= beam_size:
     raise ValueError(f"n_best {n_best} is not in 1..{beam_size}")
   if beam_size == 1:
     return sample.greedy(
       step_fn,
-      carry,
+      sentences,
       eos=eos,
       bos=bos,
-      min_len=min_len,
-      max_len=max_len,
       max_steps=max_steps,
       rule=rule,
       alpha=alpha,
       with_attention=with_attention,
+      rows=rows,
+      total=total,
     )
-  carry = step.expand(carry, beam_size)
-  state = _start(step_fn, carry, bos, max_len, beam_size, max_steps)
-  if not with_attention:
-    state = _without_attention(state)
+
+  def begin(some: step.Sentences) -> _State:
+    return _start(step_fn, some, bos, beam_size, max_steps, with_attention)
 
   def advance(s: _State) -> _State:
-    new = _advance(step_fn, s, eos, min_len, max_len, rule, alpha)
-    frozen = step.keep(s.done, s._replace(t=max_len), new._replace(t=max_len))
-    return frozen._replace(t=new.t)
+    moving, done = _advance(step_fn, s, eos, rule, alpha)
+    moving = step.keep(s.done, s.moving, moving)
+    return s._replace(moving=moving, done=s.done | done)
 
-  s = jax.lax.while_loop(
-    lambda s: (s.t < max_steps) & ~jnp.all(s.done), advance, state
+  return refill.run(
+    begin,
+    advance,
+    lambda s: _results(s.moving.ended, n_best),
+    sentences,
+    rows or len(sentences.max_len),
+    total,
   )
-  return _results(s.ended, n_best)
 
 
-def _start(step_fn, carry, bos, max_len, k, max_steps) -> _State:
-  rows = max_len.shape[0]
+def _start(step_fn, some, bos, k, max_steps, with_attention) -> _State:
+  rows = some.max_len.shape[0]
+  carry = step.expand(some.carry, k)
   last = jnp.full((rows, k), bos, jnp.int32)
-  attention = jax.eval_shape(step_fn, carry, last)[2]
+  attention = None
+  if with_attention:
+    attention = jax.eval_shape(step_fn, some.memory, carry, last)[2]
   if attention is not None:
     shape = (rows, k, max_steps, attention.shape[-1])
     attention = jnp.zeros(shape, jnp.float32)
@@ -118,25 +133,24 @@ def _start(step_fn, carry, bos, max_len, k, max_steps) -> _State:
   # All K begin alike, so only the first counts.
   live = paths._replace(log_prob=none.at[:, 0].set(0.0))
   ended = _Ended(none, jnp.zeros((rows, k), bool), paths)
-  return _State(jnp.int32(0), carry, last, live, ended, max_len < 1)
+  moving = _Moving(jnp.zeros((rows,), jnp.int32), carry, last, live, ended)
+  return _State(
+    some.memory, some.min_len, some.max_len, moving, some.max_len < 1
+  )
 
 
-def _without_attention(s: _State) -> _State:
-  ended = s.ended._replace(paths=s.ended.paths._replace(attention=None))
-  return s._replace(live=s.live._replace(attention=None), ended=ended)
-
-
-def _advance(step_fn, s: _State, eos, min_len, max_len, rule, alpha):
-  """One step of every row, done or not."""
+def _advance(step_fn, state: _State, eos, rule, alpha):
+  """One step of every row, done or not; which rows are done then."""
+  s = state.moving
   k = s.last.shape[1]
-  carry, log_probs, weights = step_fn(s.carry, s.last)
+  carry, log_probs, weights = step_fn(state.memory, s.carry, s.last)
   length = s.t + 1
-  log_probs = step.allowed(log_probs, length, min_len, eos)
+  log_probs = step.allowed(log_probs, length, state.min_len, eos)
   total, parent, token = best_continuations(s.live.log_prob, log_probs)
   taken = _continue(s, total, parent, token, log_probs, weights)
 
   is_eos = token == eos
-  score = scores.final(rule, alpha, total, length)
+  score = scores.final(rule, alpha, total, length[:, None])
   score = jnp.where(is_eos & (total > -jnp.inf), score, -jnp.inf)
   ended = _merge(s.ended, _Ended(score, is_eos, taken))
 
@@ -147,17 +161,15 @@ def _advance(step_fn, s: _State, eos, min_len, max_len, rule, alpha):
   last = jnp.take_along_axis(token, index, axis=1)
   carry = step.reorder(carry, parent)
 
-  at_end = length >= max_len
-  cut = scores.final(rule, alpha, live_log_prob, length)
+  at_end = length >= state.max_len
+  cut = scores.final(rule, alpha, live_log_prob, length[:, None])
   cut = jnp.where(at_end[:, None], cut, -jnp.inf)
   ended = _merge(ended, _Ended(cut, jnp.zeros_like(cut, bool), live))
 
-  reach = scores.bound(
-    rule, alpha, live_log_prob[:, :1], length, max_len[:, None]
-  )[:, 0]
+  reach = scores.bound(rule, alpha, live_log_prob[:, 0], length, state.max_len)
   worst = ended.score[:, -1]
   done = at_end | ((worst > -jnp.inf) & (reach <= worst))
-  return _State(length, carry, last, live, ended, done)
+  return _Moving(length, carry, last, live, ended), done
 
 
 def best_continuations(live, log_probs):
@@ -168,16 +180,38 @@ def best_continuations(live, log_probs):
   """
   k, size = log_probs.shape[1:]
   first = min(2 * k, size)
-  values, tokens = jax.lax.top_k(log_probs, first)  # [B, K, 2K]
+  values, tokens = largest(log_probs, first)  # [B, K, 2K]
   totals = (live[..., None] + values).reshape(-1, k * first)
   total, index = jax.lax.top_k(totals, min(2 * k, k * first))
   token = jnp.take_along_axis(tokens.reshape(-1, k * first), index, axis=1)
   return total, index // first, token.astype(jnp.int32)
 
 
-def _continue(s: _State, total, parent, token, log_probs, weights) -> _Paths:
+def largest(x, n: int, block: int = 64):
+  """`jax.lax.top_k(x, n)`: by blocks, each a few comparisons wide.
+
+  The n largest entries lie in the n blocks with the largest maxima (of equal
+  ones, those before), so no more than those are looked at.
+  """
+  size = x.shape[-1]
+  blocks = size // block
+  if blocks <= 2 * n:
+    return jax.lax.top_k(x, n)
+  parts = x[..., : blocks * block].reshape(*x.shape[:-1], blocks, block)
+  _, chosen = jax.lax.top_k(jnp.max(parts, axis=-1), n)
+  chosen = jnp.sort(chosen, axis=-1)  # so that equal ones stay in order
+  seen = jnp.take_along_axis(parts, chosen[..., None], axis=-2)
+  seen = seen.reshape(*x.shape[:-1], n * block)
+  rest = x[..., blocks * block :]
+  values, place = jax.lax.top_k(jnp.concatenate([seen, rest], axis=-1), n)
+  inside = jnp.minimum(place // block, n - 1)
+  index = jnp.take_along_axis(chosen, inside, axis=-1) * block + place % block
+  behind = blocks * block + place - n * block
+  return values, jnp.where(place < n * block, index, behind)
+
+
+def _continue(s: _Moving, total, parent, token, log_probs, weights) -> _Paths:
   """The paths of the continuations taken. [B, 2K, ...]."""
-  t = s.t
   old = step.reorder(s.live, parent)
   flat = parent * log_probs.shape[-1] + token
   rows = log_probs.reshape(log_probs.shape[0], -1)
@@ -185,10 +219,10 @@ def _continue(s: _State, total, parent, token, log_probs, weights) -> _Paths:
   attention = old.attention
   if attention is not None:
     weights = step.reorder(weights, parent)
-    attention = attention.at[:, :, t].set(weights)
+    attention = step.put(attention, s.t, weights)
   return _Paths(
-    tokens=old.tokens.at[:, :, t].set(token),
-    token_log_probs=old.token_log_probs.at[:, :, t].set(log_prob),
+    tokens=step.put(old.tokens, s.t, token),
+    token_log_probs=step.put(old.token_log_probs, s.t, log_prob),
     log_prob=total,
     length=old.length + 1,
     attention=attention,

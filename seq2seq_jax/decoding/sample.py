@@ -6,83 +6,113 @@ import jax
 import jax.numpy as jnp
 
 from seq2seq_jax import types
-from seq2seq_jax.decoding import scores, step
+from seq2seq_jax.decoding import refill, scores, step
 
 
 class _State(NamedTuple):
-  t: Any  # steps made
+  memory: Any
+  min_len: Any  # [B]
+  max_len: Any  # [B]
+  moving: Any  # _Moving
+  done: Any  # [B] ended, or at the longest length
+
+
+class _Moving(NamedTuple):
+  """What a step changes."""
+
+  t: Any  # [B] steps made
   carry: Any
   last: Any  # [B, 1] token to go in
   tokens: Any  # [B, 1, T]
   token_log_probs: Any  # [B, 1, T]
-  length: Any  # [B]
   ended: Any  # [B] EOS was chosen
-  done: Any  # [B] ended, or at the longest length
   attention: Any  # [B, 1, T, S'] or None
 
 
 def greedy(
   step_fn: step.StepFn,
-  carry,
+  sentences: step.Sentences,
   *,
   eos: int,
   bos: int,
-  min_len,
-  max_len,
   max_steps: int,
   rule: str = "none",
   alpha: float = 0.0,
   with_attention: bool = False,
+  rows: int | None = None,
+  total=None,
 ) -> types.Hypotheses:
-  """One hypothesis a row; arguments as in `beam.search`."""
-  rows = max_len.shape[0]
+  """One hypothesis a sentence; arguments as in `beam.search`."""
+
+  def begin(some: step.Sentences) -> _State:
+    return _start(step_fn, some, bos, max_steps, with_attention)
+
+  def advance(s: _State) -> _State:
+    moving, done = _advance(step_fn, s, eos)
+    moving = step.keep(s.done, s.moving, moving)
+    return s._replace(moving=moving, done=s.done | done)
+
+  return refill.run(
+    begin,
+    advance,
+    lambda s: _result(s.moving, rule, alpha),
+    sentences,
+    rows or len(sentences.max_len),
+    total,
+  )
+
+
+def _start(step_fn, some, bos, max_steps, with_attention) -> _State:
+  rows = some.max_len.shape[0]
   first = jnp.full((rows, 1), bos, jnp.int32)
   attention = None
   if with_attention:
-    attention = jax.eval_shape(step_fn, carry, first)[2]
+    attention = jax.eval_shape(step_fn, some.memory, some.carry, first)[2]
   if attention is not None:
     shape = (rows, 1, max_steps, attention.shape[-1])
     attention = jnp.zeros(shape, jnp.float32)
-  state = _State(
-    t=jnp.int32(0),
-    carry=carry,
+  moving = _Moving(
+    t=jnp.zeros((rows,), jnp.int32),
+    carry=some.carry,
     last=first,
     tokens=jnp.full((rows, 1, max_steps), types.PAD, jnp.int32),
     token_log_probs=jnp.zeros((rows, 1, max_steps), jnp.float32),
-    length=jnp.zeros((rows,), jnp.int32),
     ended=jnp.zeros((rows,), bool),
-    done=max_len < 1,
     attention=attention,
   )
-
-  def advance(s: _State) -> _State:
-    carry, log_probs, weights = step_fn(s.carry, s.last)
-    log_probs = step.allowed(log_probs, s.t + 1, min_len, eos)
-    token = jnp.argmax(log_probs, axis=-1).astype(jnp.int32)  # [B, 1]
-    log_prob = jnp.max(log_probs, axis=-1)
-    dead = log_prob[:, 0] == -jnp.inf  # nothing may follow: no hypothesis
-    ended = token[:, 0] == eos
-    new = s._replace(
-      carry=carry,
-      last=token,
-      tokens=s.tokens.at[:, :, s.t].set(token),
-      token_log_probs=s.token_log_probs.at[:, :, s.t].set(log_prob),
-      length=s.length + 1,
-      ended=ended,
-      done=ended | dead | (s.t + 1 >= max_len),
-    )
-    if attention is not None:
-      new = new._replace(attention=s.attention.at[:, :, s.t].set(weights))
-    t = s.t
-    s = step.keep(s.done, s._replace(t=max_len), new._replace(t=max_len))
-    return s._replace(t=t + 1)
-
-  s = jax.lax.while_loop(
-    lambda s: (s.t < max_steps) & ~jnp.all(s.done), advance, state
+  return _State(
+    some.memory, some.min_len, some.max_len, moving, some.max_len < 1
   )
+
+
+def _advance(step_fn, state: _State, eos):
+  """One step of every row, done or not; which rows are done then."""
+  s = state.moving
+  carry, log_probs, weights = step_fn(state.memory, s.carry, s.last)
+  log_probs = step.allowed(log_probs, s.t + 1, state.min_len, eos)
+  token = jnp.argmax(log_probs, axis=-1).astype(jnp.int32)  # [B, 1]
+  log_prob = jnp.max(log_probs, axis=-1)
+  dead = log_prob[:, 0] == -jnp.inf  # nothing may follow: no hypothesis
+  ended = token[:, 0] == eos
+  attention = s.attention
+  if attention is not None:
+    attention = step.put(attention, s.t, weights)
+  moving = _Moving(
+    t=s.t + 1,
+    carry=carry,
+    last=token,
+    tokens=step.put(s.tokens, s.t, token),
+    token_log_probs=step.put(s.token_log_probs, s.t, log_prob),
+    ended=ended,
+    attention=attention,
+  )
+  return moving, ended | dead | (s.t + 1 >= state.max_len)
+
+
+def _result(s: _Moving, rule, alpha) -> types.Hypotheses:
   log_prob = jnp.sum(s.token_log_probs, axis=-1)
-  there = (log_prob > -jnp.inf) & (s.length[:, None] > 0)
-  length = jnp.where(there, s.length[:, None], 0)
+  there = (log_prob > -jnp.inf) & (s.t[:, None] > 0)
+  length = jnp.where(there, s.t[:, None], 0)
   score = scores.final(rule, alpha, log_prob, jnp.maximum(length, 1))
   blank = lambda x, value: jnp.where(there[..., None], x, value)
   return types.Hypotheses(

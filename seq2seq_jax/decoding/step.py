@@ -1,16 +1,26 @@
 """What search needs of a model: a step over a carry it can reorder."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from seq2seq_jax import types
 
-# (carry, tokens [B, K]) -> (carry, log_probs [B, K, V + X],
-#   attention [B, K, S'] or None). Every leaf of the carry is [B, K, ...].
-StepFn = Callable[[Any, Any], tuple[Any, Any, Any]]
+# (memory, carry, tokens [B, K]) -> (carry, log_probs [B, K, V + X],
+#   attention [B, K, S'] or None). Every leaf of the memory is [B, ...], of the
+#   carry [B, K, ...].
+StepFn = Callable[[Any, Any, Any], tuple[Any, Any, Any]]
+
+
+class Sentences(NamedTuple):
+  """What a search knows of its sentences. [M, ...]."""
+
+  memory: Any  # leaves [M, ...]
+  carry: Any  # leaves [M, 1, ...]
+  min_len: Any  # [M] shortest output, EOS included
+  max_len: Any  # [M] longest output, EOS included
 
 
 def expand(carry, width: int):
@@ -26,6 +36,14 @@ def reorder(tree, index):
     return jnp.take_along_axis(x, index.reshape(shape), axis=1)
 
   return jax.tree.map(take, tree)
+
+
+def put(x, place, value):
+  """`x` [B, K, T, ...] with `value` [B, K, ...] at each row's place [B]."""
+  steps = jnp.arange(x.shape[2], dtype=jnp.int32)
+  here = steps[None] == place[:, None]  # [B, T]
+  here = here.reshape(here.shape[0], 1, -1, *(1,) * (x.ndim - 3))
+  return jnp.where(here, value[:, :, None], x)
 
 
 def keep(frozen, old, new):

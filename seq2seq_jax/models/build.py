@@ -115,6 +115,7 @@ def _encoder(model: config.Model, entry):
     residual_start=model.residual_start,
     reduction=model.reduction,
     reductions=model.reductions,
+    recurrence=model.recurrence,
     dropout=_dropout(model),
   )
 

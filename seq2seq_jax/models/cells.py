@@ -58,6 +58,7 @@ class Cell(nn.Module):
   gates = 0
   leaves = 0
   bias_outside = True  # the bias is part of `project`
+  additive = False  # the product of h is only added: `update` finds it in z
 
   def setup(self):
     width = self.gates * self.features
@@ -103,6 +104,10 @@ class Cell(nn.Module):
   def scale(self, name: str, width: int):
     return self.param(name, nn.initializers.ones, (width,))
 
+  def project_all(self, x):
+    """The same for all steps at once, outside of loops."""
+    return self.project(x, recurrence.product_of_all)
+
   @nn.nowrap
   def masks(self, name: str, state: float, update: float, shared: bool):
     """The masks of a step, their names behind `name/`."""
@@ -116,16 +121,25 @@ class Cell(nn.Module):
       *zones,
     )
 
-  def project(self, x):
+  def project(self, x, product=recurrence.product):
     """Products of inputs. [..., D] -> [..., gates * H]."""
-    y = recurrence.product(x, self.kernel, self.dtype)
+    y = product(x, self.kernel, self.dtype)
     return recurrence.add_bias(y, self.bias) if self.bias_outside else y
 
-  def fed(self, projected, feeds):
-    """Adds the products of what is fed inside the loop."""
-    for kernel, x in zip(self.feed_kernels, feeds, strict=True):
-      projected = projected + recurrence.product(x, kernel, self.dtype)
-    return projected
+  def summed(self, h, projected, feeds, noise):
+    """Adds the products of feeds, and of h where the cell is additive.
+
+    As one product: the columns side by side, the kernels one above the other.
+    """
+    xs, kernels = [*feeds], [*self.feed_kernels]
+    if self.additive:
+      xs.append(noises.apply(h, noise, "state"))
+      kernels.append(self.recurrent)
+    if not xs:
+      return projected
+    x = jnp.concatenate(xs, axis=-1)
+    kernel = jnp.concatenate(kernels, axis=0)
+    return projected + recurrence.product(x, kernel, self.dtype)
 
   def unmoved(self, h):
     """The products of no input. [..., gates * H]."""
@@ -144,9 +158,11 @@ class Cell(nn.Module):
 
   def advance(self, carry, projected, feeds=(), noise=None):
     """One step. [..., gates * H] -> carry, [..., H]."""
-    new = self.update(carry, self.fed(projected, feeds), noise)
+    z = self.summed(carry[-1], projected, feeds, noise)
+    new = self.update(carry, z, noise)
     for cell in self.transitions:
-      new = cell.update(new, cell.unmoved(new[-1]), noise)
+      z = cell.summed(new[-1], cell.unmoved(new[-1]), (), noise)
+      new = cell.update(new, z, noise)
     if self.zoneout:
       new = tuple(
         self.zoned(a, b, noise, f"zone_{i}")
@@ -159,8 +175,26 @@ class Cell(nn.Module):
     return old + (1.0 - self.zoneout) * noises.apply(new - old, noise, name)
 
   def update(self, carry, z, noise):
-    """The equations of a step, from the products of its inputs."""
+    """The equations of a step, from z = W x and what is fed.
+
+    Of an additive cell z = W x + U h.
+    """
     raise TypeError("a cell defines its update")
+
+
+def squashed(z):
+  """(σ(i), σ(f), tanh(g), σ(o)) of z [..., 4 H].
+
+  σ(x) = (1 + tanh(x / 2)) / 2, so one tanh serves all columns; kept apart from
+  what follows, it runs over contiguous memory.
+  """
+  h = z.shape[-1] // 4
+  half = jnp.repeat(jnp.array([0.5, 0.5, 1.0, 0.5], z.dtype), h)
+  half = half.reshape((1,) * (z.ndim - 1) + half.shape)
+  t = jax.lax.optimization_barrier(jnp.tanh(z * half))
+  i, f, g, o = jnp.split(t, 4, axis=-1)
+  sigmoid = lambda t: 0.5 + 0.5 * t
+  return sigmoid(i), sigmoid(f), g, sigmoid(o)
 
 
 class LSTM(Cell):
@@ -172,6 +206,7 @@ class LSTM(Cell):
 
   gates = 4
   leaves = 2
+  additive = True
 
   def bias_init(self, rng, shape, dtype=jnp.float32):
     del rng
@@ -179,14 +214,14 @@ class LSTM(Cell):
     return jnp.zeros(shape, dtype).at[h : 2 * h].set(self.forget_bias)
 
   def update(self, carry, z, noise):
-    return self.gated(carry, z + self.back(carry[-1], noise), noise)
+    return self.gated(carry, z, noise)
 
   def gated(self, carry, z, noise):
     """From the gates' sums to the carry."""
-    i, f, g, o = jnp.split(z, 4, axis=-1)
-    g = noises.apply(jnp.tanh(g), noise, "update")
-    c = nn.sigmoid(f) * carry[0] + nn.sigmoid(i) * g
-    return c, nn.sigmoid(o) * self.shown(c)
+    i, f, g, o = squashed(z)
+    g = noises.apply(g, noise, "update")
+    c = f * carry[0] + i * g
+    return c, o * self.shown(c)
 
   def shown(self, c):
     return jnp.tanh(c)
@@ -199,6 +234,7 @@ class NormLSTM(LSTM):
   """
 
   bias_outside = False
+  additive = False
 
   def own(self, width):
     super().own(width)
@@ -233,7 +269,7 @@ class RnmtLSTM(LSTM):
     self.scale_gates = self.scale("scale", width)
 
   def update(self, carry, z, noise):
-    z = by_gate_norm(z + self.back(carry[-1], noise), 4, self.scale_gates)
+    z = by_gate_norm(z, 4, self.scale_gates)
     return self.gated(carry, recurrence.add_bias(z, self.bias), noise)
 
   def shown(self, c):
@@ -329,10 +365,10 @@ class Elman(Cell):
 
   gates = 1
   leaves = 1
+  additive = True
 
   def update(self, carry, z, noise):
-    h = jnp.tanh(z + self.back(carry[-1], noise))
-    return (noises.apply(h, noise, "update"),)
+    return (noises.apply(jnp.tanh(z), noise, "update"),)
 
 
 class SRU(Cell):

@@ -56,9 +56,9 @@ class Stepping(nn.Module):
       carry, last = carry
       given, coin, t, noise = xs
       mixed = jnp.where(coin < sampled.gold, given, last)[:, None]
-      one = {k: noise[k][None] for k in ("embed", "word") if k in noise}
-      inputs = decoder.apply(variables, mixed, one, method="embed")
-      inner = {k: v[:, None] for k, v in noise.items() if k not in one}
+      noise = {k: v[:, None] for k, v in noise.items()}
+      inputs = decoder.apply(variables, mixed, noise, method="embed")
+      inner = {k: v for k, v in noise.items() if k not in ("embed", "word")}
       carry, output = decoder.apply(
         variables, memory, carry, inputs, inner, method="advance"
       )
@@ -75,9 +75,9 @@ class Stepping(nn.Module):
     """[B, K, D] -> [B, K, V + X]."""
     return self.head.log_probs(memory, output)
 
-  def losses(self, memory, output: types.StepOutput, targets, smoothing, form):
-    """Per-token loss, nll and correctness, each [B, T]."""
-    return self.head.losses(memory, output, targets, smoothing, form)
+  def losses(self, memory, output, targets, weights, smoothing, form):
+    """The weighted sum of losses [], nll and correctness [B, T]."""
+    return self.head.losses(memory, output, targets, weights, smoothing, form)
 
 
 class Decoder(Stepping):
@@ -309,15 +309,12 @@ class Decoder(Stepping):
     return carry
 
   def embed(self, tokens, noise=None) -> Inputs:
-    """What depends on the tokens alone. [B, Q] -> [B, Q, ...]."""
-    noise = {k: (noise or {}).get(k) for k in ("embed", "word")}
-    # [T, B, D] -> [B, T, D]
-    noise = {k: v.swapaxes(0, 1) for k, v in noise.items() if v is not None}
+    """What depends on the tokens alone. [B, Q] or [T, B], masks alike."""
     x = noises.apply(self.embed_table(tokens), noise, "embed")
     x = noises.apply(x, noise, "word")
     read = self.readout_inputs == "all" or self.head_class is heads.Pointer
     return Inputs(
-      self.stack[0].project(x),
+      self.stack[0].project_all(x),
       x if read else None,
       tokens if self.head_class.reads else None,
     )
@@ -460,8 +457,9 @@ class Decoder(Stepping):
     if sampled is not None:
       return self.unroll_sampled(memory, tokens, noise or {}, sampled)
     carry = self.start(memory)
-    by_step = lambda a: a.swapaxes(0, 1)[:, :, None]  # [T, B, 1, ...]
-    steps = jax.tree.map(by_step, self.embed(tokens, noise))
+    # By step from the start, [T, B]: to turn the gates would cost more.
+    inputs = self.embed(tokens.swapaxes(0, 1), noise)
+    steps = jax.tree.map(lambda a: a[:, :, None], inputs)  # [T, B, 1, ...]
     looped, after = self.split_noise(noise)
     decoder, variables = self.unbind()
     method = "advance" if self.feeds_back() else "recur"

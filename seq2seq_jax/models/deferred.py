@@ -1,9 +1,12 @@
-"""A scan that forms weight gradients behind its backward loop.
+"""A scan whose backward loop holds only what must be in it.
 
-Plain reverse mode adds `x_t^T g_t` to every weight's gradient at every step.
-Here the loop only keeps x_t and g_t, and each gradient is one product that
-contracts time as well. It serves any body, modules of others included: the
-body is traced, and its products with a loop-invariant operand are found there.
+Plain reverse mode stores every intermediate value of every step, and adds
+`x_t^T g_t` to every weight's gradient at every step. Here the forward loop
+stores the carry and the results of products; the backward loop makes the rest
+again, which costs less than to store it, but no product twice; and each
+weight's gradient is one product behind the loop that contracts time as well. It
+serves any body, modules of others included: the body is traced, and its
+products with a loop-invariant operand are found there.
 """
 
 import functools
@@ -150,39 +153,93 @@ def _function(eqn, debug_info):
   return lambda known: function(*[known[v] for v in invars])
 
 
-@jax.custom_jvp
-def _tap(y, t):
-  """y, with the tangent of y + t: t is never read."""
-  del t
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _recalled(back, x, y, tap, w):
+  """y, the known result of a product of x and w; `tap` gets its cotangent."""
+  del back, x, tap, w
   return y
 
 
-@_tap.defjvp
-def _tap_jvp(primals, tangents):
-  return primals[0], tangents[0] + tangents[1]
+def _recalled_forward(back, x, y, tap, w):
+  del back, x, tap
+  return y, w
 
 
-def _step(program: Program, weights, others, carry, x, taps=None):
-  """One step. (carry, ys, the other operands of tapped products)."""
-  known = dict(zip(program.other_vars, others))
-  known |= dict(zip(program.invars, [*carry, *x]))
-  saved = []
+def _recalled_backward(back, w, g):
+  return back(w, g), None, g, None
+
+
+_recalled.defvjp(_recalled_forward, _recalled_backward)
+
+
+def _step(program: Program, weights, others, carry, x, known=None, taps=None):
+  """One step: carry, ys, results and the other operands of tapped products.
+
+  Args:
+    weights: loop-invariant operands of products.
+    known: results of the products, where they are known already.
+    taps: zeros of their shapes, whose cotangents are those of the results.
+  """
+  values = dict(zip(program.other_vars, others))
+  values |= dict(zip(program.invars, [*carry, *x]))
+  results, operands = [], []
   for n, (eqn, function) in enumerate(
     zip(program.equations, program.functions)
   ):
     if n not in program.taps:
-      known.update(zip(eqn.outvars, function(known)))
+      values.update(zip(eqn.outvars, function(values)))
       continue
     # Elsewhere the same variable may be differentiated as usual.
-    place, w, index = program.taps[n]
-    (value,) = function(known | {eqn.invars[w]: weights[index]})
-    if taps is not None:
-      value = _tap(value, taps[len(saved)])
-      saved.append(known[eqn.invars[place]])
-    known[eqn.outvars[0]] = value
-  read = lambda v: v.val if isinstance(v, jex.Literal) else known[v]
+    place, _, index = program.taps[n]
+    operand, weight = values[eqn.invars[place]], weights[index]
+    if known is None:
+      y = _product(eqn, place)(operand, weight)
+    else:
+      i = len(results)
+      y = _recalled(_back(eqn, place), operand, known[i], taps[i], weight)
+    results.append(y)
+    operands.append(operand)
+    values[eqn.outvars[0]] = y
+  read = lambda v: v.val if isinstance(v, jex.Literal) else values[v]
   out = [jnp.asarray(read(v)) for v in program.outvars]
-  return out[: program.carries], out[program.carries :], saved
+  n = program.carries
+  return out[:n], out[n:], results, operands
+
+
+def _product(eqn, place: int):
+  """A tapped product as a function of (x, w)."""
+  params = {
+    k: eqn.params[k]
+    for k in ("dimension_numbers", "precision", "preferred_element_type")
+  }
+  if place == 0:
+    return lambda x, w: jax.lax.dot_general(x, w, **params)
+  return lambda x, w: jax.lax.dot_general(w, x, **params)
+
+
+def _back(eqn, place: int):
+  """From w and the cotangent of a tapped product to that of x."""
+  product, x = _product(eqn, place), eqn.invars[place].aval
+  return lambda w, g: jax.linear_transpose(lambda x: product(x, w), x)(g)[0]
+
+
+class _Floats(NamedTuple):
+  """Which leaves of a list have gradients."""
+
+  mask: tuple[bool, ...]
+
+  def take(self, leaves):
+    return [x for x, ok in zip(leaves, self.mask, strict=True) if ok]
+
+  def put(self, leaves, floats):
+    """`leaves` with those of gradients from `floats`."""
+    floats = iter(floats)
+    return [next(floats) if ok else x for x, ok in zip(leaves, self.mask)]
+
+
+def _floats(leaves) -> _Floats:
+  inexact = lambda x: jnp.issubdtype(x.dtype, jnp.inexact)
+  return _Floats(tuple(inexact(x) for x in leaves))
 
 
 def _differentiable(program: Program, reverse: bool):
@@ -194,57 +251,105 @@ def _differentiable(program: Program, reverse: bool):
 
     return jax.lax.scan(body, carry, inputs, reverse=reverse)
 
-  def tapped(weights, others, taps, carry, inputs):
-    def body(carry, xs):
-      x, taps = xs
-      carry, ys, saved = _step(program, weights, others, carry, x, taps)
-      return carry, (ys, saved)
-
-    carry, (ys, saved) = jax.lax.scan(
-      body, carry, (inputs, taps), reverse=reverse
-    )
-    return (carry, ys), saved
-
   def forward(weights, others, carry, inputs):
-    length = inputs[0].shape[0]
-    shapes = [program.equations[n].outvars[0].aval for n in program.taps]
-    taps = [jnp.zeros((length, *s.shape), s.dtype) for s in shapes]
-    out, back, saved = jax.vjp(
-      functools.partial(tapped, weights),
-      others,
-      taps,
-      carry,
-      inputs,
-      has_aux=True,
+    def body(carry, x):
+      new, ys, results, _ = _step(program, weights, others, carry, x)
+      return new, (ys, carry, results)
+
+    last, (ys, carries, results) = jax.lax.scan(
+      body, carry, inputs, reverse=reverse
     )
-    return out, (back, saved, weights)
+    return (last, ys), (weights, others, inputs, carries, results)
 
   def backward(residuals, cotangents):
-    back, saved, weights = residuals
-    others, taps, carry, inputs = back(cotangents)
+    weights, others, inputs, carries, results = residuals
+    d_last, d_ys = cotangents
+    taps, others_, carry_, inputs_ = _backward_loop(
+      program, residuals, d_last, d_ys, not reverse
+    )
+
+    def operands(carry, x, known):
+      taps = [jnp.zeros_like(y) for y in known]
+      return _step(program, weights, others, carry, x, known, taps)[3]
+
+    every = jax.vmap(operands)(carries, inputs, results)
     grads = [None] * len(weights)
-    for (n, (_, place, index)), x, g in zip(
-      program.taps.items(), saved, taps, strict=True
+    for (n, (place, _, index)), x, g in zip(
+      program.taps.items(), every, taps, strict=True
     ):
       new = _weight_gradient(program.equations[n], place, weights[index], x, g)
       grads[index] = new if grads[index] is None else grads[index] + new
-    return grads, others, carry, inputs
+    return grads, others_, carry_, inputs_
 
   run = jax.custom_vjp(plain)
   run.defvjp(forward, backward)
-  return run if program.taps else plain
+  return run
+
+
+def _backward_loop(program: Program, residuals, d_last, d_ys, reverse):
+  """Cotangents of products' results [T, ...], others, carry and inputs."""
+  weights, others, inputs, carries, results = residuals
+  with_carry, with_x = _floats(carries), _floats(inputs)
+  with_others, with_y = _floats(others), _floats(_like_ys(program))
+
+  def body(state, saved):
+    d_carry, d_others = state
+    carry, x, known, d_y = saved
+    taps = [jnp.zeros_like(y) for y in known]
+
+    def again(o, c, x_, taps):
+      carry_, x_ = with_carry.put(carry, c), with_x.put(x, x_)
+      new, ys, *_ = _step(
+        program, weights, with_others.put(others, o), carry_, x_, known, taps
+      )
+      return with_carry.take(new), with_y.take(ys)
+
+    _, back = jax.vjp(
+      again,
+      with_others.take(others),
+      with_carry.take(carry),
+      with_x.take(x),
+      taps,
+    )
+    new, d_carry, d_x, d_results = back((d_carry, d_y))
+    d_others = jax.tree.map(jnp.add, d_others, new)
+    return (d_carry, d_others), (d_results, d_x)
+
+  zeros = [jnp.zeros_like(x) for x in with_others.take(others)]
+  (d_carry, d_others), (d_results, d_x) = jax.lax.scan(
+    body,
+    (with_carry.take(d_last), zeros),
+    (carries, inputs, results, with_y.take(d_ys)),
+    reverse=reverse,
+  )
+  none = lambda leaves: [None] * len(leaves)
+  return (
+    d_results,
+    with_others.put(none(others), d_others),
+    with_carry.put(none(carries), d_carry),
+    with_x.put(none(inputs), d_x),
+  )
+
+
+def _like_ys(program: Program):
+  """Shapes of a step's outputs beside the carry."""
+  aval = lambda v: jnp.asarray(v.val) if isinstance(v, jex.Literal) else v.aval
+  return [aval(v) for v in program.outvars[program.carries :]]
 
 
 def _weight_gradient(eqn, place: int, weight, x, g):
   """One product over time and rows. x, g [T, ...] -> like `weight`."""
-  params = {
-    k: eqn.params[k]
-    for k in ("dimension_numbers", "precision", "preferred_element_type")
-  }
-
-  def product(w):
-    order = (lambda x: (x, w)) if place == 1 else (lambda x: (w, x))
-    return jax.vmap(lambda x: jax.lax.dot_general(*order(x), **params))(x)
-
-  (out,) = jax.linear_transpose(product, weight)(g)
+  ((cx, cw), (bx, _)) = eqn.params["dimension_numbers"]
+  if place == 0 and cx == (x.ndim - 2,) and cw == (0,) and not bx:
+    rows = lambda a: a.reshape(-1, a.shape[-1])
+    if weight.ndim == 2:
+      return jax.lax.dot_general(
+        rows(x),
+        rows(g),
+        (((0,), (0,)), ((), ())),
+        precision=eqn.params["precision"],
+      ).astype(weight.dtype)
+  product = _product(eqn, place)
+  every = lambda w: jax.vmap(lambda x: product(x, w))(x)
+  (out,) = jax.linear_transpose(every, weight)(g)
   return out

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from seq2seq_jax import types
-from seq2seq_jax.models import initial, layers, recurrence
+from seq2seq_jax.models import cudnn, initial, layers, recurrence
 from seq2seq_jax.models import noise as noises
 
 
@@ -38,6 +38,7 @@ class Encoder(nn.Module):
   reduction: str
   reductions: int
   dropout: layers.Dropout
+  recurrence: str = "scan"  # or cudnn
 
   def setup(self):
     stacks, width = {}, self.embed.features
@@ -116,6 +117,13 @@ class Encoder(nn.Module):
 
   def layer(self, i, streams, lengths, noise):
     """One layer. Its last carry, directions concatenated, and its outputs."""
+    scan = lambda: self.scanned(i, streams, lengths, noise)
+    if self.recurrence == "scan":
+      return scan()
+    cells = [self.cells[f"{name}_{i}"] for name in self.directions(i)]
+    return cudnn.layer(cells, streams[0], lengths, scan)
+
+  def scanned(self, i, streams, lengths, noise):
     carries, outputs = [], []
     for d, name in enumerate(self.directions(i)):
       x = streams[d if len(streams) > 1 else 0]
@@ -125,7 +133,7 @@ class Encoder(nn.Module):
       carry, y = recurrence.layer(
         lambda c, z, noise, cell=cell: cell.advance(c, z, (), noise),
         cell.zero(x.shape[0]),
-        cell.project(x),
+        cell.project_all(x.swapaxes(0, 1)),
         lengths,
         inner,
         reverse=name == "backward",

@@ -1,8 +1,9 @@
 """Heads: from a step's features to log-probabilities and to losses.
 
 A head has `log_probs(memory, output) -> [B, K, V + X]` and `losses(memory,
-output, targets, smoothing, form) -> three [B, T]`: the loss, the negative
-log-likelihood, and 1 where the reference is the most probable token.
+output, targets, weights, smoothing, form)`: the weighted sum of losses, and for
+each token [B, T] the negative log-likelihood, and 1 where the reference is the
+most probable one.
 """
 
 from typing import Any
@@ -77,20 +78,21 @@ class Softmax(nn.Module):
     del memory
     return jax.nn.log_softmax(self.logits(output.features), axis=-1)
 
-  def losses(self, memory, output: types.StepOutput, targets, smoothing, form):
-    """Per-token loss, nll and correctness, each [B, T]."""
+  def losses(self, memory, output, targets, weights, smoothing, form):
+    """The sum of losses [], nll and correctness [B, T]."""
     del memory
     x = self.adapted(output.features)
-    terms = softmax.losses(
+    total, *terms = softmax.losses(
       x.reshape(-1, x.shape[-1]),
       self.matrix(),
       self.bias,
       targets.reshape(-1),
+      weights.reshape(-1),
       smoothing,
       form,
       dict(self.args)["dtype"],
     )
-    return tuple(t.reshape(targets.shape) for t in terms)
+    return total, *(t.reshape(targets.shape) for t in terms)
 
 
 class Copying(Softmax):
@@ -118,7 +120,7 @@ class Copying(Softmax):
     probs = probs.at[row, query, memory.source[:, None]].add(jnp.exp(positions))
     return jnp.log(jnp.maximum(probs, TINY))
 
-  def losses(self, memory, output, targets, smoothing, form):
+  def losses(self, memory, output, targets, weights, smoothing, form):
     del smoothing, form  # refused by the config
     words, positions = self.split(memory, output)
     inside = targets < self.vocab_size
@@ -130,7 +132,7 @@ class Copying(Softmax):
     nll = -jnp.log(jnp.maximum(prob, TINY))
     best = self.best(memory.source, words, positions)
     correct = (prob >= best * (1.0 - 1e-6)).astype(jnp.float32)
-    return nll, nll, correct
+    return jnp.sum(weights * nll), nll, correct
 
   def best(self, source, words, positions):
     """Probability of the most probable token. [B, T]."""

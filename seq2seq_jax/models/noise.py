@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 class Mask(NamedTuple):
@@ -34,27 +35,39 @@ def row_keys(seed, step, row):
 def draw(keys, length: int, masks: tuple[Mask, ...]) -> dict:
   """Masks `[length, B, width]` by name, 0 or 1 / (1 - rate).
 
-  A rate is rounded to a multiple of 2^-16: one 32-bit draw serves two units.
+  All masks of a row come from one draw for those that change with the step and
+  one for those that do not. A rate is rounded to a multiple of 2^-16: one
+  32-bit draw serves two units.
   """
+  masks = [Mask(*m) for m in masks]
+  masks = [m for m in masks if m.rate]
   drawn = {}
-  for i, mask in enumerate(Mask(*m) for m in masks):
-    if mask.rate == 0:
+  for i, steps in enumerate((length, 1)):
+    group = [m for m in masks if m.shared == bool(i)]
+    if not group:
       continue
-    pairs = (mask.width + 1) // 2
-    threshold = round((1 - mask.rate) * 65536)
-    steps = 1 if mask.shared else length
+    pairs = [(m.width + 1) // 2 for m in group]
+    shape = (steps, sum(pairs))
 
-    def one(key, i=i, shape=(steps, pairs)):
+    def one(key, i=i, shape=shape):
       return jax.random.bits(jax.random.fold_in(key, i), shape, jnp.uint32)
 
-    bits = jax.vmap(one, out_axes=1)(keys)  # [L, B, W/2]
-    low, high = bits & jnp.uint32(0xFFFF), bits >> jnp.uint32(16)
-    bits = jnp.concatenate([low, high], axis=-1)[..., : mask.width]
-    kept = jnp.where(
-      bits < jnp.uint32(threshold), jnp.float32(65536 / threshold), 0.0
-    )
-    drawn[mask.name] = jnp.broadcast_to(kept, (length, *kept.shape[1:]))
+    bits = jax.vmap(one, out_axes=1)(keys)  # [L, B, sum of pairs]
+    ends = np.cumsum(pairs)[:-1].tolist()
+    for mask, part in zip(group, jnp.split(bits, ends, axis=-1)):
+      drawn[mask.name] = _kept(mask, part, length)
   return drawn
+
+
+def _kept(mask: Mask, bits, length: int):
+  """From random bits [L, B, W / 2] to a mask [length, B, W]."""
+  threshold = min(65535, round((1 - mask.rate) * 65536))
+  halves = jax.lax.bitcast_convert_type(bits, jnp.uint16)  # [L, B, W / 2, 2]
+  units = halves.reshape(*bits.shape[:-1], -1)[..., : mask.width]
+  kept = jnp.where(
+    units < jnp.uint16(threshold), jnp.float32(65536 / threshold), 0.0
+  )
+  return jnp.broadcast_to(kept, (length, *kept.shape[1:]))
 
 
 def apply(x, noise: dict | None, name: str):

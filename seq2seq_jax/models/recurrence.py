@@ -4,6 +4,8 @@ Every recurrence of the package, in encoders and decoders, runs through `scan`
 or `layer`; a faster implementation replaces them here.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
@@ -11,10 +13,34 @@ from seq2seq_jax.models import deferred
 
 
 def product(x, w, dtype):
-  """`x @ w` with operands in `dtype` and the result in float32. [..., D]."""
+  """`x @ w` with operands in `dtype`, summed in float32. [..., D]."""
   if dtype == jnp.float32:
     return x @ w
-  return (x.astype(dtype) @ w.astype(dtype)).astype(jnp.float32)
+  x, w = x.astype(dtype), w.astype(dtype)
+  return jnp.matmul(x, w, preferred_element_type=jnp.float32)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def product_of_all(x, w, dtype):
+  """`product` of all steps at once, outside of loops.
+
+  Its weight gradient is formed from the rows as they lie; plain reverse mode
+  makes the transpose of it, and turns the cotangents for it.
+  """
+  return product(x, w, dtype)
+
+
+def _forward(x, w, dtype):
+  return product(x, w, dtype), (x, w)
+
+
+def _backward(dtype, saved, g):
+  x, w = saved
+  rows = lambda a: a.reshape(-1, a.shape[-1])
+  return product(g, w.T, dtype), product(rows(x).T, rows(g), dtype)
+
+
+product_of_all.defvjp(_forward, _backward)
 
 
 def add_bias(x, bias):
@@ -31,7 +57,7 @@ def layer(advance, carry, projected, lengths, noise=None, *, reverse=False):
   """Runs one direction of one layer over padded sequences.
 
   `advance(carry, gates [B, G], noise) -> (carry, y [B, D])`; `projected`
-  [B, S, G] holds the products of the inputs, made outside the loop, `noise`
+  [S, B, G] holds the products of the inputs, made outside the loop, `noise`
   the masks of all steps [S, B, D]. Behind a sequence's end the carry stays and
   the output is 0, so padding is never seen; a reversed layer starts at the last
   real position.
@@ -39,7 +65,7 @@ def layer(advance, carry, projected, lengths, noise=None, *, reverse=False):
   Returns:
     The last carry and the outputs [B, S, D].
   """
-  steps = jnp.arange(projected.shape[1], dtype=jnp.int32)
+  steps = jnp.arange(projected.shape[0], dtype=jnp.int32)
   real = steps[:, None] < lengths[None]  # [S, B]
 
   def body(carry, inputs):
@@ -49,6 +75,6 @@ def layer(advance, carry, projected, lengths, noise=None, *, reverse=False):
     return jax.tree.map(keep, new, carry), jnp.where(real[:, None], y, 0.0)
 
   carry, outputs = scan(
-    body, carry, (projected.swapaxes(0, 1), real, noise or {}), reverse=reverse
+    body, carry, (projected, real, noise or {}), reverse=reverse
   )
   return carry, outputs.swapaxes(0, 1)

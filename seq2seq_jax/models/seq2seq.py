@@ -89,10 +89,10 @@ class Seq2Seq(nn.Module):
   def losses(
     self, batch: types.Batch, keys=None, what=None, batch_key=None, step=0
   ):
-    """Per-token terms of a batch, 0 over padding. Dict of [B, T].
+    """The sum that is trained for, and terms of tokens, 0 over padding.
 
-    `loss` (what is trained for), `nll`, `correct` (the reference is the most
-    probable); `ctc` [B] where it is trained for.
+    `loss` [] over all real tokens; `nll` [B, T] and `correct` [B, T] (the
+    reference is the most probable); `ctc` [B] where it is trained for.
 
     Args:
       batch: B rows.
@@ -113,13 +113,14 @@ class Seq2Seq(nn.Module):
       own = fold(keys, 3) if what.choice == "sample" else None
       sampled = sampling.Sampled(gold, coins, own)
     memory, output = self(batch, keys, sampled)
+    real = target_mask(batch).astype(jnp.float32)
     loss, nll, correct = self.decoder.losses(
-      memory, output, references(batch), what.smoothing, what.form
+      memory, output, references(batch), real, what.smoothing, what.form
     )
     if what.coverage:
-      loss = loss + what.coverage * coverage_losses(output.attention)
-    real = target_mask(batch).astype(jnp.float32)
-    terms = {"loss": loss * real, "nll": nll * real, "correct": correct * real}
+      missed = coverage_losses(output.attention)
+      loss = loss + what.coverage * jnp.sum(missed * real)
+    terms = {"loss": loss, "nll": nll * real, "correct": correct * real}
     if what.ctc:
       terms["loss"] = (1.0 - what.ctc) * terms["loss"]
       terms["ctc"] = what.ctc * self.ctc_losses(memory, batch)

@@ -291,9 +291,7 @@ class Decoder(decoders.Stepping):
     return Carry(caches, jnp.zeros(shape[:2], jnp.int32))
 
   def embed(self, tokens, noise=None) -> Inputs:
-    noise = batch_major(
-      {k: v for k, v in (noise or {}).items() if k in ("embed", "word")}
-    )
+    """[B, Q] tokens, masks alike."""
     x = self.embed_table(tokens)
     x = self.entry(x) if self.entry else x
     # Before positions are added: the masks are those of the embedding alone.
@@ -345,9 +343,10 @@ class Decoder(decoders.Stepping):
     """All steps at once. Tokens [B, T] -> StepOutput of T."""
     if sampled is not None:
       return self.unroll_sampled(memory, tokens, noise or {}, sampled)
+    noise = batch_major(noise)
     inputs = self.embed(tokens, noise)
     steps = jnp.arange(tokens.shape[1], dtype=jnp.int32)
     allowed = (steps[None] <= steps[:, None])[None]
     x = self.places(inputs.embedded, steps[None])
     own = lambda i, layer: layer.attention.keys
-    return self.run(memory, x, own, allowed, inputs, batch_major(noise))
+    return self.run(memory, x, own, allowed, inputs, noise)

@@ -40,7 +40,14 @@ class Checkpoints:
     self.manager = None
     if self.folder.is_dir():
       self.manager = ocp.CheckpointManager(
-        self.folder, options=_options(read_only)
+        self.folder,
+        options=_options(read_only),
+        # Without them a fresh manager knows no shapes, and restores to the
+        # devices of the process that wrote.
+        item_handlers={
+          "state": ocp.StandardCheckpointHandler(),
+          "host": ocp.JsonCheckpointHandler(),
+        },
       )
 
   def steps(self) -> list[int]:

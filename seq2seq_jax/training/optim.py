@@ -33,15 +33,17 @@ def rule(optim: config.Optim) -> optax.GradientTransformation:
   }[o.optimizer]()
 
 
-def optimizer(optim: config.Optim) -> optax.GradientTransformation:
+def optimizer(optim: config.Optim) -> optax.GradientTransformationExtraArgs:
   """Clipping, decay, update rule and factors by path, but no learning rate.
 
-  The train step multiplies the result by minus the rate: the schedule's value
-  times the plateau's factor, which lives in the state.
+  `update` takes the sum's gradients and the `weight` that divides them. The
+  train step multiplies the result by minus the rate: the schedule's value times
+  the plateau's factor, which lives in the state.
   """
-  parts = [_by_path(lambda path: _factor(optim, path) != 0.0)]
-  if optim.clip_norm:
-    parts.append(optax.clip_by_global_norm(optim.clip_norm))
+  parts = [
+    _by_path(lambda path: _factor(optim, path) != 0.0),
+    _divided(optim.clip_norm),
+  ]
   decay = optax.add_decayed_weights(optim.weight_decay, _matrices)
   if optim.weight_decay and optim.optimizer not in DECOUPLED:
     parts.append(decay)
@@ -52,6 +54,25 @@ def optimizer(optim: config.Optim) -> optax.GradientTransformation:
   return _standard_promotion(optax.chain(*parts))
 
 
+def _divided(clip_norm: float) -> optax.GradientTransformationExtraArgs:
+  """Divides by the weight and clips the global norm, by one factor.
+
+  As two steps, each would pass over all gradients.
+  """
+
+  def update(updates, state, params=None, *, weight):
+    del params
+    factor = 1.0 / weight
+    if clip_norm:
+      norm = optax.tree.norm(updates) / weight
+      factor = factor * jnp.minimum(1.0, clip_norm / norm)
+    return jax.tree.map(lambda u: u * factor, updates), state
+
+  return optax.GradientTransformationExtraArgs(
+    lambda _: optax.EmptyState(), update
+  )
+
+
 def _standard_promotion(inner):
   """No optimizer of Optax passes strict dtype promotion."""
 
@@ -59,11 +80,11 @@ def _standard_promotion(inner):
     with jax.numpy_dtype_promotion("standard"):
       return inner.init(params)
 
-  def update(updates, state, params=None):
+  def update(updates, state, params=None, **extra):
     with jax.numpy_dtype_promotion("standard"):
-      return inner.update(updates, state, params)
+      return inner.update(updates, state, params, **extra)
 
-  return optax.GradientTransformation(init, update)
+  return optax.GradientTransformationExtraArgs(init, update)
 
 
 def _matrices(params):

@@ -97,7 +97,9 @@ class Mapper:
   def reduce(self, fn, *, donate: bool = False):
     """Maps `fn(state, batch, axis_name=)`; outputs are replicated."""
     keep = (0,) if donate else ()
-    inner = lambda state, batch: fn(state, batch, axis_name=AXIS)
+    # A sum over one device is a copy of all gradients.
+    name = AXIS if self.count > 1 or self.kind == "vmap" else None
+    inner = lambda state, batch: fn(state, batch, axis_name=name)
     if self.kind == "pmap":
       return jax.pmap(
         inner,

@@ -11,13 +11,14 @@ from seq2seq_jax import types
 from seq2seq_jax.training import checkpoint
 
 
-def load(workdir: pathlib.Path, which: str, say):
+def load(workdir: pathlib.Path, which: str, say, lane: int | None = None):
   """(params, step) of a workdir, as NumPy arrays; averaged ones where kept.
 
   Args:
     workdir: folder of a run.
     which: last, best, average, or a step.
     say: told what was chosen.
+    lane: which of several runs in one program.
   """
   store = checkpoint.Checkpoints(workdir, read_only=True, say=say)
   try:
@@ -27,8 +28,15 @@ def load(workdir: pathlib.Path, which: str, say):
         f"{workdir}: holds no checkpoint yet; train further first"
       )
     host = store.read(steps[-1])[1]
+    lanes = host.get("lanes")
+    if lanes:
+      host = _lane_of(workdir, lanes, lane)
+    elif lane:
+      raise types.UserError(f"--lane {lane}: {workdir} holds one run, lane 0")
     chosen = choose(workdir, which, steps, host)
     trees = [store.read(s)[0] for s in chosen]
+    if lanes:
+      trees = [jax.tree.map(lambda x: x[lane], tree) for tree in trees]
   finally:
     store.close()
   if len(trees) == 1:
@@ -38,6 +46,15 @@ def load(workdir: pathlib.Path, which: str, say):
     xs[0].dtype
   )
   return jax.tree.map(mean, *trees), chosen[-1]
+
+
+def _lane_of(workdir, lanes: list[dict], lane: int | None) -> dict:
+  if lane is None or not 0 <= lane < len(lanes):
+    raise types.UserError(
+      f"{workdir}: holds {len(lanes)} runs; choose one with --lane 0 to "
+      f"{len(lanes) - 1}"
+    )
+  return lanes[lane]
 
 
 def load_any(place: str, say):

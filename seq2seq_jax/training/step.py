@@ -17,7 +17,7 @@ class TrainState(NamedTuple):
   params: Any
   opt_state: Any
   ema: Any  # averaged parameters, or None
-  lr_scale: Any  # float32, the plateau schedule's factor
+  lr_scale: Any  # float32, the plateau schedule's factor; 0: a stopped lane
 
 
 def init_state(params, optimizer, seed: int, ema: bool) -> TrainState:
@@ -34,7 +34,7 @@ def init_state(params, optimizer, seed: int, ema: bool) -> TrainState:
 
 def make_train_step(
   losses,
-  optimizer: optax.GradientTransformation,
+  optimizer: optax.GradientTransformationExtraArgs,
   schedule,
   *,
   normalize: str = "tokens",
@@ -47,8 +47,8 @@ def make_train_step(
   of the whole batch over all devices and parts.
 
   Args:
-    losses: (params, batch, seed, step) -> dict of per-token terms [B, T], 0
-      over padding, `loss` and `nll` among them, and perhaps `ctc` [B].
+    losses: (params, batch, seed, step) -> dict of terms whose sums are over
+      real tokens: `loss` (any shape), `nll` [B, T], and perhaps `ctc` [B].
     optimizer: as made by `optim.optimizer`.
     schedule: step -> learning rate.
     normalize: `tokens` or `sentences`.
@@ -85,9 +85,10 @@ def make_train_step(
     if axis_name is not None:
       grads, sums = jax.lax.psum((grads, sums), axis_name)
     weight = sums[normalize]
-    grads = jax.tree.map(lambda g: g / weight, grads)
     rate = schedule(state.step) * state.lr_scale
-    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    updates, opt_state = optimizer.update(
+      grads, state.opt_state, state.params, weight=weight
+    )
     params = jax.tree.map(lambda p, u: p - rate * u, state.params, updates)
     ema = state.ema
     if ema is not None:
@@ -97,7 +98,7 @@ def make_train_step(
       "loss": sums["loss"] / weight,
       "nll": sums["nll"] / sums["tokens"],
       "tokens": sums["tokens"],
-      "grad_norm": optax.tree.norm(grads),
+      "grad_norm": optax.tree.norm(grads) / weight,
       "learning_rate": rate,
     }
     state = state._replace(
@@ -106,3 +107,38 @@ def make_train_step(
     return state, metrics
 
   return train_step
+
+
+def over_lanes(train_step):
+  """The step of several runs in one program.
+
+  State has a leading axis of lanes, metrics too; of a batch the lanes are axis
+  1, behind the rows. A lane whose `lr_scale` is 0 has stopped and stays as it
+  is.
+  """
+
+  def lanes_step(state: TrainState, batch, *, axis_name=None):
+    one = lambda state, batch: train_step(state, batch, axis_name=axis_name)
+    new, metrics = jax.vmap(one, in_axes=(0, 1))(state, batch)
+
+    def keep(old, new):
+      running = state.lr_scale.reshape(-1, *(1,) * (new.ndim - 1)) > 0
+      return jnp.where(running, new, old)
+
+    return jax.tree.map(keep, state, new), metrics
+
+  return lanes_step
+
+
+def over_steps(train_step):
+  """Several updates in one program, one after the other.
+
+  Of a batch the steps are axis 1, behind the rows; of metrics the first axis.
+  """
+
+  def many_steps(state: TrainState, batch, *, axis_name=None):
+    one = lambda state, batch: train_step(state, batch, axis_name=axis_name)
+    batches = jax.tree.map(lambda x: x.swapaxes(0, 1), batch)
+    return jax.lax.scan(one, state, batches)
+
+  return many_steps

@@ -11,7 +11,7 @@ import oracle
 import pytest
 
 from seq2seq_jax import types
-from seq2seq_jax.decoding import beam, sample, scores
+from seq2seq_jax.decoding import beam, sample, scores, step
 
 CASES = [
   ("none", 0.0),
@@ -33,13 +33,23 @@ CLEAR = 1e-4
 
 @functools.partial(jax.jit, static_argnames=("function", "apply", "options"))
 def _compiled(params, carry, min_len, max_len, *, function, apply, options):
+  memory = ()
+  if isinstance(carry, dict):  # what differs between rows comes from here
+    memory = carry["bias"][:, 0]
+    carry = carry | {"bias": jnp.zeros_like(carry["bias"])}
+
+  def step_fn(memory, carry, tokens):
+    if not isinstance(carry, dict):
+      return apply(params, carry, tokens)
+    bias = carry["bias"]
+    new, *out = apply(params, carry | {"bias": memory[:, None]}, tokens)
+    return new | {"bias": bias}, *out
+
   return function(
-    functools.partial(apply, params),
-    carry,
+    step_fn,
+    step.Sentences(memory, carry, min_len, max_len),
     eos=types.EOS,
     bos=types.BOS,
-    min_len=min_len,
-    max_len=max_len,
     **dict(options),
   )
 
@@ -48,6 +58,8 @@ def _run(model, limits, function, rows=None, apply=None, **options):
   """A search as NumPy arrays; `limits` are shortest and longest, [B] each."""
   min_len, max_len = (jnp.asarray(x, jnp.int32) for x in limits)
   options.setdefault("max_steps", int(max_len.max()))
+  if "width" in options:
+    options["rows"] = options.pop("width")
   hypotheses = _compiled(
     model.params,
     model.carry(range(len(max_len)) if rows is None else rows),
@@ -348,3 +360,63 @@ def test_stops_as_soon_as_nothing_can_change():
   jax.effects_barrier()
   assert got.finished.all()
   assert 1 <= len(steps) <= 5
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.parametrize("width,total", [(1, 23), (4, 23), (16, 23), (4, 9)])
+def test_waiting_sentences_take_the_rows_of_answered_ones(size, width, total):
+  """As if all had rows of their own, and in the same bits in any order."""
+  count = 23
+  rng = np.random.default_rng(4)
+  limits = rng.integers(0, 3, count), rng.integers(1, 13, count)
+  limits[1][[3, 8, 22]] = 0  # fillers
+  model = oracle.Rnn(1, 9, count, 3.0)
+  search = (
+    _beam
+    if size > 1
+    else lambda model, limits, size, **options: _greedy(
+      model, limits, **options
+    )
+  )
+  options = GNMT | dict(max_steps=12, with_attention=True)
+  whole = search(model, limits, size, **options)
+  few = search(model, limits, size, width=width, total=total, **options)
+  for x, y in zip(few, whole, strict=True):
+    # Other row counts may differ in the last bits.
+    same = _close if x.dtype == np.float32 else np.testing.assert_array_equal
+    same(x[:total], y[:total])
+  order = np.roll(rng.permutation(total), 3)
+  order = np.concatenate([order, np.arange(total, count)])
+  mixed = search(
+    model,
+    tuple(x[order] for x in limits),
+    size,
+    rows=order,
+    width=width,
+    total=total,
+    **options,
+  )
+  pick = lambda x, at: np.ascontiguousarray(x[at[:total]])
+  _assert_same_bits(
+    jax.tree.map(lambda x: pick(x, np.arange(count)), mixed),
+    jax.tree.map(lambda x: pick(x, order), few),
+  )
+  assert not np.any(few.length[total:])
+  assert np.ptp(whole.length[:, 0]) > 4  # they end at different steps
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("size", [5, 64, 127, 128, 500, 640])
+def test_largest_by_blocks_equals_top_k(size):
+  rng = np.random.default_rng(size)
+  ties = rng.integers(0, 40, (3, 2, size)).astype(np.float32)
+  rare = np.full((3, 2, size), -np.inf, np.float32)
+  rare[..., rng.integers(0, size, 3)] = 1.0
+  for x in (ties, rare, rng.normal(size=(3, 2, size)).astype(np.float32)):
+    for n in (1, 4, 5):
+      for block in (8, 64):
+        got = beam.largest(jnp.asarray(x), n, block)
+        want = jax.lax.top_k(x, n)
+        for a, b in zip(got, want, strict=True):
+          assert np.array_equal(a, b)

@@ -380,13 +380,16 @@ def test_padding_changes_nothing(name):
   model, variables = made(**CONFIGS[name])
   run, batch = losses_and_grads(model), example()
   grads, terms = run(variables, batch)
-  assert np.all(np.asarray(terms["loss"])[batch.tgt == types.PAD] == 0)
-  assert np.any(terms["loss"])
+  assert np.all(np.asarray(terms["nll"])[batch.tgt == types.PAD] == 0)
+  loss = terms.pop("loss")
+  assert loss > 0
   more, more_terms = run(variables, garbage(batch))
+  assert more_terms["loss"] == loss
   for key, value in terms.items():
     assert np.array_equal(value, more_terms[key]), key
   trees_close(more, grads)
   more, more_terms = run(variables, garbage(filled(longer(batch))))
+  close(more_terms.pop("loss"), loss)
   for key, value in terms.items():
     close(more_terms[key][:4, : value.shape[1]], value)
     assert not np.any(more_terms[key][:4, value.shape[1] :])
@@ -511,10 +514,17 @@ def plain_losses(x, kernel, bias, targets, smoothing, form):
   return tuple(np.array(a) for a in zip(*out))
 
 
+def softmax_losses(*args):
+  terms = softmax.losses(*args, jnp.float32)
+  return terms[0], terms
+
+
 @pytest.mark.quick
+@pytest.mark.parametrize("chunk", [2**24, 2 * VOCAB], ids=["whole", "chunks"])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("form", ["uniform", "others"])
-def test_losses_equal_the_plain_formula(form, smoothing):
+def test_losses_equal_the_plain_formula(form, smoothing, chunk, monkeypatch):
+  monkeypatch.setattr(softmax, "CHUNK", chunk)
   rng = np.random.default_rng(6)
   x = rng.normal(size=(7, 4)).astype(np.float32)
   kernel = rng.normal(size=(4, VOCAB)).astype(np.float32)
@@ -526,16 +536,15 @@ def test_losses_equal_the_plain_formula(form, smoothing):
   @jax.jit
   def run(*args):
     def total(*args):
-      terms = softmax.losses(*args, targets, smoothing, form, jnp.float32)
-      return jnp.sum(terms[0] * weight), terms
+      return softmax_losses(*args, targets, weight, smoothing, form)
 
     return jax.grad(total, (0, 1, 2), has_aux=True)(*args)
 
-  grads, terms = run(x, kernel, bias)
-  for got, want in zip(
-    terms, plain_losses(x, kernel, bias, targets, smoothing, form)
-  ):
-    close(got, want)
+  grads, (total, *terms) = run(x, kernel, bias)
+  want = plain_losses(x, kernel, bias, targets, smoothing, form)
+  close(total, np.sum(weight * want[0]))
+  for got, one in zip(terms, want[1:]):
+    close(got, one)
   args = [np.asarray(a, np.float64) for a in (x, kernel, bias)]
   for i, grad in enumerate(grads):
     close(grad, difference(args, i, targets, weight, smoothing, form))
@@ -562,12 +571,11 @@ def test_losses_hold_for_large_logits():
   x = jnp.array([[1.0], [1.0]], jnp.float32)
   kernel = jnp.array([[1e4, -1e4, 0.0]], jnp.float32)
   targets = np.array([0, 1], np.int32)
-  loss, nll, correct = jax.jit(
-    lambda x: softmax.losses(
-      x, kernel, jnp.zeros(3), targets, 0.0, "uniform", jnp.float32
-    )
-  )(x)
-  close(loss, [0.0, 2e4])
+  args = kernel, jnp.zeros(3), targets, jnp.ones(2), 0.0, "uniform"
+  loss, nll, correct = jax.jit(lambda x: softmax.losses(x, *args, jnp.float32))(
+    x
+  )
+  close(loss, 2e4)
   close(nll, [0.0, 2e4])
   assert np.array_equal(correct, [1, 0])
 

@@ -8,7 +8,7 @@ import optax
 import pytest
 
 from seq2seq_jax import types
-from seq2seq_jax.decoding import sample
+from seq2seq_jax.decoding import sample, step
 from seq2seq_jax.models import build, noise, seq2seq
 
 pytestmark = pytest.mark.usefixtures("strict")
@@ -82,13 +82,17 @@ def everything(module, copies: bool, steps: int):
     memory = module.apply(
       params, batch.src, batch.src_len, None, batch.src_ext, method="encode"
     )
-    found = sample.greedy(
-      stepper(params, memory),
+    sentences = step.Sentences(
+      memory,
       module.apply(params, memory, TARGET, method="start"),
+      jnp.zeros(8, jnp.int32),
+      jnp.full(8, TARGET, jnp.int32),
+    )
+    found = sample.greedy(
+      lambda memory, *args: stepper(params, memory)(*args),
+      sentences,
       eos=types.EOS,
       bos=types.BOS,
-      min_len=jnp.zeros(8, jnp.int32),
-      max_len=jnp.full(8, TARGET, jnp.int32),
       max_steps=TARGET,
     )
     return log_probs, stepped.swapaxes(0, 1), curve, found

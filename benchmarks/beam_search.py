@@ -1,0 +1,111 @@
+"""Beam-5 translation of 1,000 sentences, beside PyTorch's.
+
+    export SEQ2SEQ_JAX_DATA=FOLDER
+    python -m seq2seq_jax.train configs/multi30k_deen.py --workdir runs/deen
+    python -m benchmarks.beam_search --workdir runs/deen [--json FILE]
+
+From lines of text to lines of text, batch 64, sorted by length on both sides,
+the same weights; `agreement` is the share of equal lines, in percent.
+"""
+
+import torch
+
+from benchmarks import measure, pytorch, pytorch_search
+from seq2seq_jax import cli, decode
+from seq2seq_jax.data import pipeline, sources
+from seq2seq_jax.training import parallel
+
+
+class Ours:
+  """`decode` without its files."""
+
+  def __init__(self, loaded: decode.Loaded, mapper):
+    conf = loaded.config
+    translator = decode.Translator([loaded.model], conf.decode, mapper)
+    self.reader = decode.Reader(translator, loaded.toks, conf)
+    self.params = (loaded.params,)
+    self.options = cli.search_options(conf.decode)
+
+  def translate(self, lines: list[str]) -> list[str]:
+    found = self.reader.search(self.params, lines, self.options)
+    return [self.reader.text(s, h) for s, h in zip(lines, found)]
+
+
+class Peer:
+  """The same from text to text in PyTorch."""
+
+  def __init__(self, loaded: decode.Loaded, rows: int):
+    self.toks, self.conf, self.rows = loaded.toks, loaded.config, rows
+    self.model = pytorch.from_ours(loaded.params, loaded.config, 0.0).eval()
+
+  def translate(self, lines: list[str]) -> list[str]:
+    d, out = self.conf.decode, [None] * len(lines)
+    ids = [self.toks.encode_source(line) for line in lines]
+    order = sorted(range(len(lines)), key=lambda i: -len(ids[i]))
+    for first in range(0, len(order), self.rows):
+      part = order[first : first + self.rows]
+      lengths = torch.tensor([len(ids[i]) for i in part])
+      src = torch.nn.utils.rnn.pad_sequence(
+        [torch.from_numpy(ids[i]).long() for i in part], batch_first=True
+      )
+      max_len = (d.max_ratio * lengths).floor().long() + d.max_extra
+      found = pytorch_search.search(
+        self.model, src, lengths, max_len, d.beam_size, d.alpha
+      )
+      for i, tokens in zip(part, found):
+        out[i] = self.toks.target_text(tokens, None, None)
+    return out
+
+
+def loaded(args):
+  mapper = parallel.Mapper("pmap", local=True)
+  run = decode.load_all([args.workdir], args.checkpoint, mapper, print)[0]
+  data = run.config.data
+  split = sources.open_split(data, "test", pipeline.root(data))
+  lines = [split[i][0] for i in range(min(args.sentences, len(split)))]
+  return run, mapper, lines
+
+
+def our_search(args):
+  measure.setup()
+  run, mapper, lines = loaded(args)
+  mine = Ours(run, mapper)
+  return lambda: mine.translate(lines), {"texts": mine.translate(lines)}
+
+
+def peer_search(args):
+  run, _, lines = loaded(args)
+  assert run.config.decode.length_rule == "average"
+  peer = Peer(run, run.config.decode.rows)
+  return lambda: peer.translate(lines), {"texts": peer.translate(lines)}
+
+
+def main() -> None:
+  p = measure.parser(__doc__)
+  p.add_argument("--workdir", required=True, help="a run to translate with")
+  p.add_argument("--checkpoint", default="last")
+  p.add_argument("--sentences", type=int, default=1000)
+  args = p.parse_args()
+  programs = {
+    "ours": measure.Apart(our_search, args),
+    "pytorch": measure.Apart(peer_search, args),
+  }
+  texts = [program.facts["texts"] for program in programs.values()]
+  count = len(texts[0])
+  agreement = 100 * sum(a == b for a, b in zip(*texts)) / count
+  assert agreement > 98, f"only {agreement} % of the outputs are equal"
+  seconds = measure.alternate(programs, args.rounds or 5, calls=1)
+  measure.report(
+    args,
+    {
+      "sentences": count,
+      "agreement": agreement,
+      "seconds_ours": measure.spread(seconds["ours"]),
+      "seconds_pytorch": measure.spread(seconds["pytorch"]),
+      "ratio_to_pytorch": measure.ratio(seconds, "ours", "pytorch"),
+    },
+  )
+
+
+if __name__ == "__main__":
+  main()

@@ -1,0 +1,98 @@
+"""Our side of the benchmarks: models by config, and their train step."""
+
+import jax
+import numpy as np
+
+from seq2seq_jax import config, train, types
+from seq2seq_jax.data import pipeline
+from seq2seq_jax.models import build
+from seq2seq_jax.training import optim, parallel, step
+
+
+def medium(**changes) -> config.Config:
+  """The 11.6 M parameter model: attention, input feeding, dropout, smoothing.
+
+  LSTM, bidirectional 256, decoder 512, general score, vocabulary 7,000.
+  """
+  model = dict(
+    cell="lstm",
+    embed_dim=256,
+    encoder_dim=256,
+    decoder_dim=512,
+    bridge="last",
+    attention="general",
+    readout_dim=512,
+    dropout_embed=0.2,
+    dropout_rnn=0.2,
+    dropout_readout=0.2,
+  )
+  model |= changes
+  return config.Config(
+    data=config.Data(joint=model.get("tie") == "all"),
+    model=config.Model(**model),
+    optim=config.Optim(label_smoothing=0.1, clip_norm=1.0),
+  )
+
+
+def batch(rows: int, source: int, target: int, size: int, seed: int = 0):
+  """A full batch of random tokens, EOS last."""
+  rng = np.random.default_rng(seed)
+  ids = lambda n: np.concatenate(
+    [rng.integers(4, size, (rows, n - 1)), np.full((rows, 1), types.EOS)], 1
+  ).astype(np.int32)
+  full = lambda n: np.full(rows, n, np.int32)
+  return types.Batch(
+    ids(source),
+    full(source),
+    ids(target),
+    full(target),
+    np.arange(rows, dtype=np.int32),
+  )
+
+
+class Trainer:
+  """A model, its state and its compiled train step; of `seeds` lanes."""
+
+  def __init__(
+    self, conf: config.Config, size: int, batch: types.Batch, seeds: int = 1
+  ):
+    self.conf, self.batch = conf, batch
+    self.model = build.build(conf.model, size, size)
+    self.params = train.initial_params(self.model, 0, build.example(False))
+    self.mapper = parallel.Mapper(conf.train.mapper)
+    optimizer = optim.optimizer(conf.optim)
+    one = step.make_train_step(
+      train.losses_of(self.model, conf.optim),
+      optimizer,
+      optim.schedule(conf.optim, 1000),
+    )
+    fresh = lambda seed: step.init_state(
+      jax.tree.map(np.asarray, self.params), optimizer, seed, False
+    )
+    state = fresh(0)
+    self.fed = batch
+    if seeds > 1:
+      one = step.over_lanes(one)
+      state = jax.tree.map(
+        lambda *xs: np.stack(jax.device_get(xs)), *map(fresh, range(seeds))
+      )
+      self.fed = pipeline.stack([batch] * seeds)
+    self.train_step = self.mapper.reduce(one, donate=True)
+    self.state = self.mapper.replicate(state)
+
+  def size(self) -> int:
+    return sum(x.size for x in jax.tree.leaves(self.params))
+
+  def step(self) -> None:
+    """One update, to its end."""
+    sharded = self.mapper.shard(self.fed)
+    self.state, _ = self.train_step(self.state, sharded)
+    jax.block_until_ready(self.state)
+
+  def loss(self) -> float:
+    """Mean smoothed loss without dropout at the first parameters."""
+    what = build.losses(self.conf.optim)
+    terms = jax.jit(
+      lambda p: self.model.apply(p, self.batch, what=what, method="losses")
+    )(self.params)
+    return float(terms["loss"]) / float(self.batch.tgt_len.sum())

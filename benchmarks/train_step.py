@@ -1,0 +1,96 @@
+"""A training step of the 11.6 M parameter model, beside PyTorch's.
+
+    python -m benchmarks.train_step [--json FILE]
+
+B 64, S = T = 16, vocabulary 7,000, dropout, label smoothing, clipping, Adam.
+`ratio_to_pytorch` is our time over the peer's, round by round;
+`products_share` is the time of the step's matrix products alone, in the same
+shapes and loops, over the step's; `fraction_of_peak` is the step's rate of
+floating-point operations over that of one large product.
+"""
+
+import jax
+import jax.numpy as jnp
+import torch
+
+from benchmarks import measure, ours, products, pytorch
+
+ROWS, LENGTH, SIZE = 64, 16, 7000
+
+
+LARGE = 2048
+
+
+def our_step(source: int, target: int):
+  """Our step, and what is known of it."""
+  measure.setup()
+  batch = ours.batch(ROWS, source, target, SIZE)
+  trainer = ours.Trainer(ours.medium(), SIZE, batch)
+  return trainer.step, {"loss": trainer.loss(), "parameters": trainer.size()}
+
+
+def peer_step(source: int, target: int):
+  torch.manual_seed(0)
+  conf = ours.medium()
+  batch = ours.batch(ROWS, source, target, SIZE)
+  params = jax.device_get(ours.Trainer(conf, SIZE, batch).params)
+  model = pytorch.from_ours(params, conf, conf.model.dropout_rnn)
+  peer = pytorch.Trainer(
+    model, batch, conf.optim.label_smoothing, conf.optim.clip_norm
+  )
+  return peer.step, {"loss": peer.loss()}
+
+
+def products_alone(source: int, target: int):
+  measure.setup()
+  call, flops = products.program(ours.medium(), SIZE, ROWS, source, target)
+  return call, {"flops": flops}
+
+
+def large_product():
+  """One product of two square matrices: the machine's own rate."""
+  measure.setup()
+  x = jnp.ones((LARGE, LARGE), jnp.float32)
+  product = jax.jit(lambda x: x @ x)
+  return lambda: product(x).block_until_ready(), {}
+
+
+def main() -> None:
+  p = measure.parser(__doc__)
+  p.add_argument("--source", type=int, default=LENGTH)
+  p.add_argument("--target", type=int, default=LENGTH)
+  args = p.parse_args()
+  lengths = args.source, args.target
+  programs = {
+    "ours": measure.Apart(our_step, *lengths),
+    "pytorch": measure.Apart(peer_step, *lengths),
+    "products": measure.Apart(products_alone, *lengths),
+    "large": measure.Apart(large_product),
+  }
+  facts = {name: program.facts for name, program in programs.items()}
+  losses = facts["ours"]["loss"], facts["pytorch"]["loss"]
+  assert abs(losses[0] - losses[1]) < 1e-4 * losses[1], losses
+  seconds = measure.alternate(programs, args.rounds or 12)
+  medians = {n: measure.spread(s)["median"] for n, s in seconds.items()}
+  peak = 2 * LARGE**3 / medians["large"]
+  flops = facts["products"]["flops"]
+  measure.report(
+    args,
+    {
+      "parameters": facts["ours"]["parameters"],
+      "loss_ours": losses[0],
+      "loss_pytorch": losses[1],
+      "seconds_ours": measure.spread(seconds["ours"]),
+      "seconds_pytorch": measure.spread(seconds["pytorch"]),
+      "seconds_products": measure.spread(seconds["products"]),
+      "ratio_to_pytorch": measure.ratio(seconds, "ours", "pytorch"),
+      "products_share": measure.ratio(seconds, "products", "ours"),
+      "gigaflops_a_step": flops / 1e9,
+      "gigaflops_peak": peak / 1e9,
+      "fraction_of_peak": flops / medians["ours"] / peak,
+    },
+  )
+
+
+if __name__ == "__main__":
+  main()

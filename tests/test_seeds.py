@@ -1,0 +1,135 @@
+"""Several runs in one program, and several updates in one call."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from test_train import state_of, tiny
+
+from seq2seq_jax import config, train, types
+from seq2seq_jax.data import buckets
+from seq2seq_jax.training import pretrained
+
+LANES = 3
+
+
+def curves(workdir, name="loss", split="train"):
+  """[steps, lanes] of a metric."""
+  rows = [json.loads(x) for x in (workdir / "metrics.jsonl").open()]
+  rows = [r for r in rows if r["split"] == split]
+  keys = [k for k in rows[0] if k == name or k.startswith(f"{name}/lane_")]
+  keys = sorted(keys)[1:] if len(keys) > LANES else keys
+  return np.array(
+    [[np.nan if r.get(k) is None else r[k] for k in keys] for r in rows]
+  )
+
+
+def quick(**changes):
+  return tiny(train={"steps": 40, "log_every": 1} | changes)
+
+
+@pytest.fixture(scope="module")
+def lanes(tmp_path_factory):
+  """A finished run of three lanes."""
+  workdir = tmp_path_factory.mktemp("lanes")
+  train.train(quick(seeds=LANES), workdir, live=False)
+  return workdir
+
+
+def test_each_lane_equals_a_run_of_its_seed(lanes, tmp_path):
+  together = curves(lanes)
+  assert together.shape == (40, LANES)
+  for lane in range(LANES):
+    alone = tmp_path / str(lane)
+    train.train(quick(seed=lane), alone, live=False)
+    np.testing.assert_allclose(
+      together[:, lane], curves(alone)[:, 0], rtol=2e-4
+    )
+    for which in ("last", "best"):
+      a, step_a = pretrained.load(lanes, which, str, lane)
+      b, step_b = pretrained.load(alone, which, str)
+      assert step_a == step_b
+      for x, y in zip(*(map(np.ravel, jax.tree.leaves(t)) for t in (a, b))):
+        np.testing.assert_allclose(x, y, rtol=1e-2, atol=1e-3)
+  assert not np.allclose(together[:, 0], together[:, 1])
+
+
+def test_lanes_go_on_bit_for_bit(lanes, tmp_path):
+  train.train(quick(seeds=LANES, steps=20), tmp_path, live=False)
+  train.train(quick(seeds=LANES), tmp_path, live=False)
+  for a, b in zip(state_of(tmp_path), state_of(lanes), strict=True):
+    assert np.array_equal(a, b)
+
+
+def test_a_lane_that_stopped_or_diverged_stays_as_it_is(tmp_path, monkeypatch):
+  fold, kept = train.Run.fold, {}
+
+  def stopping(self, lane, at, score):
+    if lane == 1 and at == 20:
+      self.histories[lane]["stopped"] = True
+    fold(self, lane, at, score)
+    if lane == 1 and at == 20:
+      kept["params"] = jax.tree.leaves(self.params(1))
+      self.diverge(2, at)
+
+  monkeypatch.setattr(train.Run, "fold", stopping)
+  run = train.train(quick(seeds=LANES), tmp_path, live=False)
+  after = jax.tree.leaves(run.params(1))
+  for a, b in zip(kept["params"], after, strict=True):
+    assert np.array_equal(a, b)
+  assert [h["diverged"] for h in run.histories] == [None, None, 20]
+  assert run.running() == [0]
+  losses = curves(tmp_path)
+  assert np.isfinite(losses[:, 0]).all()
+  assert np.isnan(losses[-1, 1:]).all()
+
+
+def test_a_workdir_of_lanes_asks_which_one(lanes):
+  with pytest.raises(types.UserError, match="3 runs; choose one with --lane"):
+    pretrained.load(lanes, "last", str)
+  with pytest.raises(types.UserError, match="--lane 0 to 2"):
+    pretrained.load(lanes, "last", str, 3)
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_several_updates_a_call_equal_one_by_one(seeds, tmp_path):
+  """With one shape the batches are the same, so are the curves."""
+  found = {}
+  for calls in (1, 4):
+    conf = tiny(
+      data={"buckets": 1},
+      train={
+        "steps": 40,
+        "log_every": 1,
+        "seeds": seeds,
+        "steps_per_call": calls,
+      },
+    )
+    train.train(conf, tmp_path / str(calls), live=False)
+    found[calls] = curves(tmp_path / str(calls))
+  np.testing.assert_allclose(found[4], found[1], rtol=2e-4)
+
+
+@pytest.mark.quick
+def test_shapes_come_in_groups():
+  rng = np.random.default_rng(0)
+  member = rng.integers(0, 2, 50)
+  shapes = [buckets.Bucket(4, 5, 5), buckets.Bucket(4, 9, 9)]
+  plan = buckets.Plan(
+    shapes, member, data_seed=0, seed=0, replacement=True, together=3
+  )
+  for epoch in range(3):
+    order = [k for k, _ in plan.epoch(epoch)]
+    assert len(order) == len(plan) and len(order) % 3 == 0
+    groups = np.reshape(order, (-1, 3))
+    assert (groups == groups[:, :1]).all()
+    assert set(order) == {0, 1}
+
+
+@pytest.mark.quick
+def test_steps_per_call_is_refused_where_shapes_change():
+  with pytest.raises(types.UserError, match="steps_per_call"):
+    tiny(train={"steps_per_call": 5})
+  with pytest.raises(types.UserError, match="validate_every"):
+    config.Train(steps=1000, steps_per_call=40, validate_every=50)

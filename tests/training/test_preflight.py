@@ -1,0 +1,38 @@
+"""What a compiled step needs, and what is said of it."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from seq2seq_jax import types
+from seq2seq_jax.training import preflight
+
+pytestmark = pytest.mark.quick
+
+
+def test_need_counts_arguments_results_and_what_is_in_between():
+  def step(w, x):
+    return w + jnp.sum((x[:, None] * w[None]) ** 2, axis=0)
+
+  w, x = jnp.zeros((64, 64)), jnp.zeros((128, 64))
+  compiled = jax.jit(step).lower(w, x).compile()
+  found = preflight.need(compiled, 128)
+  assert found.state == w.nbytes + x.nbytes + w.nbytes
+  assert found.rows == 128 and found.step >= 0
+
+
+def test_what_fits_is_told_and_what_does_not_is_refused():
+  gib = preflight.GIB
+  small, large = preflight.Need(gib, gib, 32), preflight.Need(gib, 2 * gib, 64)
+  told = preflight.report([small, None, large], 9 * gib)
+  assert "3.00 GiB" in told and "9.0 GiB" in told
+  assert "256 of its rows would fit" in told  # (9 - 1) / (2 / 64)
+  with pytest.raises(types.UserError, match=r"lower data\.batch_size"):
+    preflight.report([small, large], 2 * gib)
+  assert preflight.report([None], gib) is None
+  assert preflight.report([small], None) is None
+
+
+def test_capacity_of_a_cpu_is_its_memory_shared():
+  room = preflight.capacity(jax.local_devices()[0])
+  assert 2**20 < room < 2**50
