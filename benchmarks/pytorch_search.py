@@ -78,8 +78,8 @@ def search(model, src, lengths, max_len, beam: int, alpha: float):
     bound = torch.maximum(
       live[:, 0] / (t + 1) ** alpha, live[:, 0] / max_len**alpha
     )
-    worst = ended_score[:, -1]
-    done = at_end[:, 0] | ((worst > -math.inf) & (bound <= worst))
+    best = ended_score[:, 0]
+    done = at_end[:, 0] | ((best > -math.inf) & (bound <= best))
     if not done.any():
       continue
     for row in done.nonzero()[:, 0].tolist():

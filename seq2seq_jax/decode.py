@@ -88,10 +88,15 @@ def make_search(models, options: Options, max_steps: int, rows: int):
       for model, p, memory in zip(models, params, sentences.memory)
     )
 
+    used = rows * options.beam_size * max_steps
+    words = tuple(_words(model, p, used) for model, p in zip(models, params))
+
     def step_fn(memories, carry, tokens):
       outs = [
-        model.apply(p, memory, c, tokens, method="step")
-        for model, p, memory, c in zip(models, params, memories, carry)
+        model.apply(p, memory, c, tokens, w, method="step")
+        for model, p, memory, c, w in zip(
+          models, params, memories, carry, words
+        )
       ]
       carry = tuple(o[0] for o in outs)
       log_probs = outs[0][1]
@@ -116,6 +121,16 @@ def make_search(models, options: Options, max_steps: int, rows: int):
     )
 
   return search
+
+
+def _words(model, params, used: int):
+  """All words' input products, where fewer than the search would make."""
+  table = jax.eval_shape(
+    lambda p: model.apply(p, method="gates_of_words"), params
+  )
+  if table is None or table.shape[0] > used:
+    return None
+  return model.apply(params, method="gates_of_words")
 
 
 class Translator:

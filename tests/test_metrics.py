@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import sacrebleu
 
-from seq2seq_jax import metrics, types
+from seq2seq_jax import config, metrics, types
 
 ALL = ("exact_match", "bleu", "chrf", "ter", "rouge1", "rouge2", "rougeL")
 ALL += ("wer", "cer")
@@ -191,12 +191,12 @@ def test_all_at_once():
   assert found["sentences"] == 2
   assert found["signature"].keys() == set(ALL)
   for name in ALL:
-    lower = name in metrics.LOWER_IS_BETTER
+    lower = name in config.LOWER_IS_BETTER
     assert found[name] == pytest.approx(0 if lower else 100)
     assert isinstance(found[name], float)
   empty = metrics.score(ALL, ["", ""], references)
   for name in ALL:
-    assert empty[name] == (100 if name in metrics.LOWER_IS_BETTER else 0)
+    assert empty[name] == (100 if name in config.LOWER_IS_BETTER else 0)
   again = metrics.score(["wer", "rougeL", "wer"], references, references)
   assert list(again) == ["wer", "rougeL", "signature", "sentences"]
 

@@ -65,7 +65,7 @@ def search(
   At each step the best 2K continuations of the K live hypotheses are taken;
   those in EOS enter the ended list, which keeps the K best by the final score,
   and the best K others stay live. At `max_len` live ones end as they are. A row
-  stops when its list is full and no live hypothesis can reach its worst entry.
+  stops when no live hypothesis can reach the `n_best`-th entry of its list.
   A sentence's result depends on it alone. A beam of one is greedy search: its
   hypothesis ends in EOS only where EOS is the most probable token.
 
@@ -98,7 +98,7 @@ def search(
     return _start(step_fn, some, bos, beam_size, max_steps, with_attention)
 
   def advance(s: _State) -> _State:
-    moving, done = _advance(step_fn, s, eos, rule, alpha)
+    moving, done = _advance(step_fn, s, eos, rule, alpha, n_best)
     moving = step.keep(s.done, s.moving, moving)
     return s._replace(moving=moving, done=s.done | done)
 
@@ -139,7 +139,7 @@ def _start(step_fn, some, bos, k, max_steps, with_attention) -> _State:
   )
 
 
-def _advance(step_fn, state: _State, eos, rule, alpha):
+def _advance(step_fn, state: _State, eos, rule, alpha, n_best):
   """One step of every row, done or not; which rows are done then."""
   s = state.moving
   k = s.last.shape[1]
@@ -167,7 +167,7 @@ def _advance(step_fn, state: _State, eos, rule, alpha):
   ended = _merge(ended, _Ended(cut, jnp.zeros_like(cut, bool), live))
 
   reach = scores.bound(rule, alpha, live_log_prob[:, 0], length, state.max_len)
-  worst = ended.score[:, -1]
+  worst = ended.score[:, n_best - 1]
   done = at_end | ((worst > -jnp.inf) & (reach <= worst))
   return _Moving(length, carry, last, live, ended), done
 

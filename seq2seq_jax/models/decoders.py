@@ -71,6 +71,9 @@ class Stepping(nn.Module):
     _, outputs = recurrence.scan(body, first, xs)
     return jax.tree.map(lambda y: y[:, :, 0].swapaxes(0, 1), outputs)
 
+  def gates_of_words(self):
+    """What search may look up instead of making it each step: nothing."""
+
   def log_probs(self, memory, output: types.StepOutput):
     """[B, K, D] -> [B, K, V + X]."""
     return self.head.log_probs(memory, output)
@@ -318,6 +321,15 @@ class Decoder(Stepping):
       x if read else None,
       tokens if self.head_class.reads else None,
     )
+
+  def gates_of_words(self):
+    """`embed`'s products of all words, for a search of many steps. [V, G]."""
+    return self.stack[0].project(self.embed_table.table)
+
+  def looked_up(self, inputs: Inputs, tokens, words) -> Inputs:
+    """`inputs` with gates taken from `gates_of_words`."""
+    ids = jnp.where(tokens < self.vocab_size, tokens, types.UNK)
+    return inputs._replace(gates=jnp.take(words, ids, axis=0, mode="clip"))
 
   # A step.
 

@@ -55,9 +55,18 @@ class Seq2Seq(nn.Module):
   def start(self, memory, steps: int = 1):
     return self.decoder.start(memory, steps)
 
-  def step(self, memory, carry, tokens):
-    """One step of search. Tokens [B, K] -> carry, log_probs, attention."""
+  def gates_of_words(self):
+    """The first layer's input products of all words, or None. [V, G]."""
+    return self.decoder.gates_of_words()
+
+  def step(self, memory, carry, tokens, words=None):
+    """One step of search. Tokens [B, K] -> carry, log_probs, attention.
+
+    `words` are `gates_of_words`, where they were made beforehand.
+    """
     inputs = self.decoder.embed(tokens)
+    if words is not None:
+      inputs = self.decoder.looked_up(inputs, tokens, words)
     carry, output = self.decoder.advance(memory, carry, inputs)
     log_probs = self.decoder.log_probs(memory, output)
     return carry, log_probs, output.attention
