@@ -14,9 +14,11 @@ from torch import nn
 class Model(nn.Module):
   """An attentional encoder-decoder (Luong et al. 2015, general score)."""
 
-  def __init__(self, size, embed, encoder, decoder, readout, dropout, bridge):
+  def __init__(
+    self, size, embed, encoder, decoder, readout, dropout, bridge, feeding=True
+  ):
     super().__init__()
-    self.dropout = dropout
+    self.dropout, self.feeding = dropout, feeding
     self.source = nn.Embedding(size, embed)
     self.target = nn.Embedding(size, embed)
     self.encoder = nn.LSTM(embed, encoder, batch_first=True, bidirectional=True)
@@ -28,6 +30,8 @@ class Model(nn.Module):
       self.bridge = nn.ModuleList(
         nn.Linear(2 * encoder, decoder) for _ in range(2)
       )
+    if not feeding:
+      self.plain = nn.LSTM(embed, decoder, batch_first=True)
     self.keys = nn.Linear(2 * encoder, decoder, bias=False)
     self.readout = nn.Linear(decoder + 2 * encoder, readout)
     self.output = nn.Linear(readout, size)
@@ -71,6 +75,8 @@ class Model(nn.Module):
   def forward(self, src, inputs):
     """Logits of all steps. [B, S], [B, T] -> [B, T, V]."""
     values, keys, h, c = self.encode(src)
+    if not self.feeding:
+      return self.without_feeding(inputs, values, keys, h, c)
     gates = self.inputs(self.drop(self.target(inputs))).unbind(1)
     feed = h.new_zeros(h.shape[0], self.readout.out_features)
     weights, outputs = self.weights(), []
@@ -79,8 +85,18 @@ class Model(nn.Module):
       outputs.append(feed)
     return self.output(self.drop(torch.stack(outputs, dim=1)))
 
+  def without_feeding(self, inputs, values, keys, h, c):
+    """The decoder as one LSTM, then attention of all steps at once."""
+    cell = self.plain
+    x = self.drop(self.target(inputs))
+    h, _ = cell(x, (h[None], c[None]))
+    scores = torch.bmm(h, keys.transpose(1, 2))
+    context = torch.bmm(torch.softmax(scores, dim=2), values)
+    read = torch.cat([self.drop(h), context], dim=2)
+    return self.output(self.drop(torch.tanh(self.readout(read))))
 
-def from_ours(params, conf, dropout: float) -> Model:
+
+def from_ours(params, conf, dropout: float, feeding: bool = True) -> Model:
   """The same weights in the peer."""
   p = params["params"]
   enc, dec, m = p["encoder"], p["decoder"], conf.model
@@ -96,6 +112,7 @@ def from_ours(params, conf, dropout: float) -> Model:
     m.readout_dim,
     dropout,
     m.bridge == "dense",
+    feeding,
   )
 
   def put(to, value, turned=False):
@@ -130,10 +147,12 @@ def from_ours(params, conf, dropout: float) -> Model:
 class Trainer:
   """The peer's training step on the same batch."""
 
-  def __init__(self, model: Model, batch, smoothing: float, clip: float):
+  def __init__(
+    self, model: Model, batch, smoothing: float, clip: float, device="cpu"
+  ):
     self.model, self.smoothing, self.clip = model, smoothing, clip
-    self.src = torch.from_numpy(batch.src).long()
-    self.tgt = torch.from_numpy(batch.tgt).long()
+    self.src = torch.from_numpy(batch.src).long().to(device)
+    self.tgt = torch.from_numpy(batch.tgt).long().to(device)
     bos = torch.full_like(self.tgt[:, :1], 1)
     self.inputs = torch.cat([bos, self.tgt[:, :-1]], dim=1)
     self.adam = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)

@@ -1,0 +1,176 @@
+"""The large recurrent models on one accelerator, beside PyTorch with cuDNN.
+
+    python -m benchmarks.large gnmt|luong|medium [--small] [--json FILE]
+
+gnmt: the size of NVIDIA's published recipe: 4 + 4 layers of 1024, vocabulary
+32,000, normalised additive attention, bfloat16 products, batch 128, lengths 50;
+tokens are those of source and target, as they count them. Published on one A100
+in mixed precision: 140,900 a second in training, 28,200 in decoding with batch
+128 and beam 5. luong: the model of `configs/luong2015.py`; `minutes` is how
+long its published schedule would take. medium: the 11.6 M parameter model with
+and without input feeding, beside the PyTorch peer on the same device.
+`--small` shrinks all of them, to try the script where there is no accelerator.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from benchmarks import measure, ours
+from seq2seq_jax import config, decode, types
+from seq2seq_jax.training import parallel
+
+PUBLISHED = {"training": 140_900, "decoding": 28_200}
+# Luong et al. 2015: 12 epochs of 4.5 M sentences in batches of 128.
+LUONG_STEPS = 12 * 4_500_000 // 128
+
+
+def gnmt(small: bool) -> config.Config:
+  width, depth = (64, 2) if small else (1024, 4)
+  return config.Config(
+    model=config.Model(
+      cell="lstm",
+      embed_dim=width,
+      encoder_dim=width,
+      encoder_layers=depth,
+      stacking="gnmt",
+      residual="add",
+      residual_start=3,
+      decoder_dim=width,
+      decoder_layers=depth,
+      bridge="zero",
+      attention="normed_additive",
+      attention_dim=width,
+      placement="bottom_previous",
+      input_feeding=False,
+      readout="linear",
+      readout_inputs="state_context",
+      dropout_rnn=0.2,
+      dtype="bfloat16",
+    ),
+    optim=config.Optim(label_smoothing=0.1),
+  )
+
+
+def luong(small: bool) -> config.Config:
+  conf = config.load("configs/luong2015.py")
+  changes = {"dtype": "bfloat16"}
+  if small:
+    changes |= {n: 64 for n in ("embed_dim", "encoder_dim", "decoder_dim")}
+    changes |= {"attention_dim": 64, "readout_dim": 64}
+  return dataclasses.replace(
+    conf, model=dataclasses.replace(conf.model, **changes)
+  )
+
+
+def training(name: str, small: bool):
+  measure.setup()
+  conf, size = (gnmt(small), 32000) if name == "gnmt" else (luong(small), 50000)
+  rows, length = (8, 10) if small else (128, 50)
+  size = 500 if small else size
+  trainer = ours.Trainer(conf, size, ours.batch(rows, length, length, size))
+  facts = {"parameters": trainer.size(), "tokens": 2 * rows * length}
+  return trainer.step, facts
+
+
+def decoding(small: bool):
+  """Beam-5 search of full batches; outputs are cut at the source's length."""
+  measure.setup()
+  conf, size = gnmt(small), 500 if small else 32000
+  rows, length = (8, 10) if small else (128, 32)
+  search = config.Decode(
+    beam_size=5, rows=rows, pool=2, max_ratio=1.0, max_extra=0
+  )
+  trainer = ours.Trainer(conf, size, ours.batch(2, 3, 3, size))
+  mapper = parallel.Mapper("pmap", local=True)
+  translator = decode.Translator([trainer.model], search, mapper)
+  params = (mapper.replicate(trainer.params),)
+  options = decode.Options(5, 1, "gnmt", 0.6, False)
+  rng = np.random.default_rng(0)
+  ids = [
+    np.append(rng.integers(4, size, length - 1), types.EOS).astype(np.int32)
+    for _ in range(2 * rows)
+  ]
+  run = lambda: translator.search(params, ids, options)
+  made = sum(int(h.length[0]) for h in run())
+  return run, {"tokens": made + sum(map(len, ids))}
+
+
+def our_medium(feeding: bool):
+  measure.setup()
+  conf = ours.medium(input_feeding=feeding)
+  trainer = ours.Trainer(conf, 7000, ours.batch(64, 16, 16, 7000))
+  return trainer.step, {}
+
+
+def peer_medium(feeding: bool):
+  import jax
+  import torch
+
+  from benchmarks import pytorch
+
+  # Initialised on the host: the device is the peer's.
+  conf = ours.medium()
+  batch = ours.batch(64, 16, 16, 7000)
+  params = jax.device_get(ours.Trainer(conf, 7000, batch).params)
+  device = "cuda" if torch.cuda.is_available() else "cpu"
+  model = pytorch.from_ours(params, conf, conf.model.dropout_rnn, feeding)
+  peer = pytorch.Trainer(model.to(device), batch, 0.1, 1.0, device)
+
+  def step():
+    peer.step()
+    if device == "cuda":
+      torch.cuda.synchronize()
+
+  return step, {"device": device}
+
+
+def medium(args) -> dict:
+  result = {}
+  for feeding in (True, False):
+    programs = {
+      "ours": measure.Apart(our_medium, feeding),
+      "pytorch": measure.Apart(peer_medium, feeding),
+    }
+    seconds = measure.alternate(programs, args.rounds or 12)
+    name = "with_feeding" if feeding else "without_feeding"
+    result[name] = measure.ratio(seconds, "ours", "pytorch")
+    for program in programs.values():
+      program.end()
+  return {"ratio_to_pytorch": result}
+
+
+def main() -> None:
+  p = measure.parser(__doc__)
+  p.add_argument("model", choices=("gnmt", "luong", "medium"))
+  p.add_argument("--small", action="store_true")
+  args = p.parse_args()
+  if args.model == "medium":
+    measure.report(args, medium(args))
+    return
+  program = measure.Apart(training, args.model, args.small)
+  seconds = measure.alternate({"ours": program}, args.rounds or 12)["ours"]
+  program.end()
+  rate = lambda program, seconds: measure.spread(
+    [program.facts["tokens"] / s for s in seconds]
+  )
+  result = {
+    "parameters": program.facts["parameters"],
+    "tokens_per_second_training": rate(program, seconds),
+  }
+  if args.small:
+    result["note"] = "a small model: only to try the script"
+  elif args.model == "luong":
+    steps = measure.spread([s * LUONG_STEPS / 60 for s in seconds])
+    result["minutes"] = steps
+  if args.model == "gnmt":
+    search = measure.Apart(decoding, args.small)
+    times = measure.alternate({"ours": search}, args.rounds or 5, 1)["ours"]
+    result["tokens_per_second_decoding"] = rate(search, times)
+    if not args.small:
+      result["published"] = PUBLISHED
+  measure.report(args, result)
+
+
+if __name__ == "__main__":
+  main()
