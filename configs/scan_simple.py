@@ -37,8 +37,8 @@ def get_config() -> config.Config:
       clip_norm=1.0,
     ),
     train=config.Train(
-      steps=1600,
-      validate_every=400,
+      steps=2400,
+      validate_every=600,
       metric="exact_match",
     ),
     decode=config.Decode(beam_size=1, max_ratio=5.0, max_extra=10),
