@@ -77,3 +77,17 @@ def test_two_processes_equal_one(tmp_path):
     )
     assert list(a) == list(b) and len(a) >= 3
     np.testing.assert_allclose(list(b.values()), list(a.values()), rtol=2e-5)
+
+
+def test_fewer_devices_read_what_more_wrote(tmp_path):
+  _run(_start(tmp_path, 20, 4))
+  command = [sys.executable, "-m", "seq2seq_jax.evaluate", "--cpu-devices", "1"]
+  done = subprocess.run(
+    [*command, "--workdir", str(tmp_path)],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    timeout=300,
+  )
+  assert done.returncode == 0, done.stderr
+  assert "exact_match: " in done.stdout
