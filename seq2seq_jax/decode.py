@@ -177,7 +177,9 @@ class Translator:
     for padded, members in sorted(groups.items()):
       # Long ones first: at the end of a pool only short ones are left.
       members = sorted(members, key=lambda i: -len(sources_[i]))
-      size = self.rows * self._parts(options)
+      # No more in a pool than leaves work for all devices.
+      each = -(-len(members) // (self.rows * ahead))
+      size = self.rows * min(each, self._parts(options))
       for first in range(0, len(members), size):
         pool = members[first : first + size]
         found = self._search(

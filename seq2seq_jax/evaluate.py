@@ -180,7 +180,7 @@ def run(workdirs, args, rest=()) -> dict:
   path = pathlib.Path(workdirs[0]) / "config.json"
   if args.lane is None and path.is_file():
     lanes = config.from_json(path.read_text(), str(path)).train.seeds
-  if lanes == 1:
+  if lanes == 1 or args.score:  # scores are of one model, line by line
     return _run_lane(workdirs, args, rest, args.lane)
   found = [_run_lane(workdirs, args, rest, lane) for lane in range(lanes)]
   result = {}
@@ -250,7 +250,12 @@ def main(argv=None) -> int:
   result = run(args.workdir, args, rest)
   if not args.score:
     for name, value in result.items():
-      if isinstance(value, dict):
+      if name == "lanes":
+        for lane, found in enumerate(value):
+          numbers = {k: v for k, v in found.items() if isinstance(v, float)}
+          told = ", ".join(f"{k} {v:.4f}" for k, v in numbers.items())
+          print(f"lane {lane}: {told}")
+      elif isinstance(value, dict):
         for key, text in value.items():
           print(f"{name} {key}: {text}")
       elif isinstance(value, float):

@@ -340,15 +340,15 @@ def _like_ys(program: Program):
 def _weight_gradient(eqn, place: int, weight, x, g):
   """One product over time and rows. x, g [T, ...] -> like `weight`."""
   ((cx, cw), (bx, _)) = eqn.params["dimension_numbers"]
-  if place == 0 and cx == (x.ndim - 2,) and cw == (0,) and not bx:
+  last = cx == (x.ndim - 2,) and cw == (0,) and not bx
+  if place == 0 and weight.ndim == 2 and last:
     rows = lambda a: a.reshape(-1, a.shape[-1])
-    if weight.ndim == 2:
-      return jax.lax.dot_general(
-        rows(x),
-        rows(g),
-        (((0,), (0,)), ((), ())),
-        precision=eqn.params["precision"],
-      ).astype(weight.dtype)
+    return jax.lax.dot_general(
+      rows(x),
+      rows(g),
+      (((0,), (0,)), ((), ())),
+      precision=eqn.params["precision"],
+    ).astype(weight.dtype)
   product = _product(eqn, place)
   every = lambda w: jax.vmap(lambda x: product(x, w))(x)
   (out,) = jax.linear_transpose(every, weight)(g)

@@ -13,19 +13,18 @@ GIB = 2**30
 class Need(NamedTuple):
   """Bytes on one device of a compiled train step."""
 
-  state: int  # arguments and results that are no batch
+  state: int  # arguments and results
   step: int  # what a step needs beside them
   rows: int  # of the batch, on this device
 
 
 def need(compiled, rows: int) -> Need | None:
   """What a compiled program needs; None where the compiler does not say."""
-  try:
-    m = compiled.memory_analysis()
-    state = m.argument_size_in_bytes + m.output_size_in_bytes
-    return Need(state - m.alias_size_in_bytes, m.temp_size_in_bytes, rows)
-  except (AttributeError, NotImplementedError, jax.errors.JaxRuntimeError):
+  m = compiled.memory_analysis()
+  if m is None:
     return None
+  state = m.argument_size_in_bytes + m.output_size_in_bytes
+  return Need(state - m.alias_size_in_bytes, m.temp_size_in_bytes, rows)
 
 
 def capacity(device) -> int | None:
