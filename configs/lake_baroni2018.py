@@ -1,0 +1,71 @@
+"""Lake & Baroni 2018 (arXiv 1711.00350), SCAN, by the paper's own protocol.
+
+    python -m seq2seq_jax.train configs/lake_baroni2018.py --workdir runs/scan
+
+Their overall-best model: an LSTM of two layers of 200 on either side, without
+attention, embeddings of 200, dropout 0.5 on embeddings and recurrent layers.
+100,000 updates of one example each, drawn with replacement from the training
+rows (with the primitives of the add-primitive splits over-sampled, as published);
+Adam 1e-3, gradients clipped to 5, and in half of the sentences the decoder's
+own tokens are fed back. Greedy decoding, exact match of the whole sequence, the
+last parameters: the paper has no validation part.
+
+Published, mean of five runs: simple 99.7 %, length 13.8 (`--data.name length`),
+turn left 90.0 (`addprim_turn_left`), jump 0.08 (`addprim_jump`). The best models
+of each split are overrides in `configs/ablations/scan.py`.
+
+What the paper leaves open is set here to PyTorch's defaults, in which its
+models were written: weights uniform in plus or minus 1 / sqrt(200), forget
+biases of 0. The coin for self-feeding falls once a sentence, and dropout falls
+on the output of every layer, the last one's too.
+"""
+
+from seq2seq_jax import config
+
+
+def get_config() -> config.Config:
+  return config.Config(
+    data=config.Data(
+      task="scan",
+      name="simple",
+      batch_size=1,
+      row_multiple=1,
+      buckets=5,
+      order="replacement",
+    ),
+    model=config.Model(
+      cell="lstm",
+      forget_bias=0.0,
+      embed_dim=200,
+      encoder_dim=200,
+      encoder_layers=2,
+      direction="forward",
+      decoder_dim=200,
+      decoder_layers=2,
+      bridge="last",
+      attention="none",
+      input_feeding=False,
+      readout="linear",
+      readout_inputs="state",
+      dropout_embed=0.5,
+      dropout_rnn=0.5,
+      init="uniform",
+      init_scale=0.0707,
+      recurrent_init="same",
+    ),
+    optim=config.Optim(
+      learning_rate=1e-3,
+      clip_norm=5.0,
+      sampling="constant",
+      sampling_rate=0.5,
+      sampling_unit="sequence",
+    ),
+    train=config.Train(
+      steps=100_000,
+      steps_per_call=100,
+      validate_every=100_000,
+      log_every=1000,
+      metric="exact_match",
+    ),
+    decode=config.Decode(beam_size=1, max_ratio=0.0, max_extra=60),
+  )
