@@ -10,6 +10,7 @@ import math
 import pathlib
 import sys
 import time
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -119,6 +120,116 @@ class Evaluator:
       lowercase=target.lowercase,
       tokenize=self.conf.train.bleu_tokenize,
     )
+
+
+class Detail(NamedTuple):
+  """A model's scores of a split, with what they are made of."""
+
+  scores: dict  # metric -> value, `signature`
+  sentences: metrics.Sentences  # of one metric
+  outputs: list[dict]  # source, reference, hypothesis
+  attention: list[dict]  # source and target tokens, weights, of a few
+  parameters: int
+
+
+def detail(
+  members: list[decode.Loaded],
+  conf: config.Config,
+  split,
+  names: list[str],
+  metric: str,
+  mapper: parallel.Mapper,
+  shown: int = 3,
+) -> Detail:
+  """Scores a split, and keeps what a test over sentences needs.
+
+  Args:
+    members: a model, or those of an ensemble.
+    conf: with the search to use.
+    split: of text pairs.
+    names: metrics.
+    metric: the one whose statistics of sentences are kept.
+    mapper: over the devices.
+    shown: sentences whose attention is kept.
+  """
+  evaluator = Evaluator(
+    conf, members[0].toks, [m.model for m in members], split, mapper
+  )
+  params = tuple(m.params for m in members)
+  scored = evaluator.scorer.score(params, evaluator.encoded)
+  full = [s for s, p in zip(scored, evaluator.encoded) if len(p[1]) > 1]
+  scores, outputs, attention = model_metrics(full), [], []
+  decoded = [n for n in names if n not in MODEL_METRICS]
+  if members[0].toks.source is not None:
+    options = cli.search_options(conf.decode)
+    _, texts = evaluator.translate(params, options)
+    scores |= evaluator.score_texts(texts, decoded)
+    outputs = [
+      {"source": s, "reference": r, "hypothesis": h}
+      for (s, r), h in zip(evaluator.pairs, texts)
+    ]
+    attention = _attended(evaluator, params, options, shown)
+  if metric in MODEL_METRICS:
+    sentences = metrics.Sentences(_token_sums(scored, metric), score_of(metric))
+  else:
+    target = conf.data.source if conf.data.joint else conf.data.target
+    sentences = metrics.sentences(
+      metric,
+      [o["hypothesis"] for o in outputs],
+      [o["reference"] for o in outputs],
+      lowercase=target.lowercase,
+      tokenize=conf.train.bleu_tokenize,
+    )
+  size = sum(x.size for x in jax.tree.leaves(members[0].params))
+  return Detail(scores, sentences, outputs, attention, size)
+
+
+def _token_sums(scored, metric) -> np.ndarray:
+  """[N, 2]: what is summed over a sentence's tokens, and their number."""
+  part = 1 if metric == "token_accuracy" else 0
+  sign = 1.0 if part else -1.0
+  return np.array([[sign * np.sum(s[part]), s.shape[1]] for s in scored])
+
+
+def score_of(metric: str):
+  """From the sums of sentences' statistics to the score."""
+  if metric in ("loss", "perplexity"):
+    mean = lambda sums: sums[..., 0] / np.maximum(sums[..., 1], 1)
+    return mean if metric == "loss" else lambda sums: np.exp(mean(sums))
+  if metric == "token_accuracy":
+    return metrics.ratio
+  return metrics.score_of(metric)
+
+
+def _attended(evaluator, params, options, count: int) -> list[dict]:
+  """Attention over a few sentences of middling length."""
+  words = [len(s.split()) for s, _ in evaluator.pairs]
+  order = sorted(range(len(words)), key=lambda i: (words[i], i))
+  fitting = [i for i in order if words[i] <= 20] or order[:count]
+  chosen = [
+    fitting[len(fitting) * (2 * k + 1) // (2 * count)] for k in range(count)
+  ]
+  texts = [evaluator.pairs[i][0] for i in dict.fromkeys(chosen)]
+  found = evaluator.reader.search(
+    params, texts, options._replace(attention=True)
+  )
+  out = []
+  for text, hypothesis in zip(texts, found):
+    if hypothesis.attention is None:
+      return []
+    entry = decode.describe(text, hypothesis, evaluator.reader, True)
+    best = entry["hypotheses"][0] if entry["hypotheses"] else None
+    ids = evaluator.toks.encode_source(text)
+    if best and "attention" in best:
+      source = evaluator.toks.source.tokens(ids)
+      out.append(
+        {
+          "source": source,
+          "target": best["tokens"],
+          "weights": [[round(w, 4) for w in row] for row in best["attention"]],
+        }
+      )
+  return out
 
 
 def wanted(conf: config.Config) -> list[str]:

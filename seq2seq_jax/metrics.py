@@ -6,6 +6,9 @@ Each is imported where it is used: some of them take seconds.
 
 import importlib.metadata
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
 
 from seq2seq_jax import types
 
@@ -61,6 +64,82 @@ def score(
   return ordered | {"signature": signature, "sentences": len(hypotheses)}
 
 
+class Sentences(NamedTuple):
+  """What a corpus score is made of, sentence by sentence."""
+
+  rows: np.ndarray  # [N, F] sufficient statistics
+  score: Callable  # their sums [..., F] -> score in percent [...]
+
+
+def sentences(
+  name: str,
+  hypotheses: Sequence[str],
+  references: Sequence[str],
+  *,
+  lowercase: bool = False,
+  tokenize: str = "13a",
+) -> Sentences:
+  """Statistics of single sentences, whose sums give `score`'s value.
+
+  For tests that draw sentences again. Args and errors are those of `score`.
+  """
+  score([name], hypotheses[:1], references[:1], tokenize=tokenize)
+  if name in ("bleu", "chrf", "ter"):
+    metric = _metric(name, lowercase, tokenize)
+    rows = metric._extract_corpus_statistics(
+      list(hypotheses), [list(references)]
+    )
+    return Sentences(np.array(rows, np.float64), score_of(name))
+  if name in ("wer", "cer"):
+    one = lambda h, r: _edits(name, [h], [r], lowercase)
+  else:
+    one = lambda h, r: (
+      score([name], [h], [r], lowercase=lowercase)[name] / 100,
+      1,
+    )
+  rows = [one(h, r) for h, r in zip(hypotheses, references)]
+  return Sentences(np.array(rows, np.float64), score_of(name))
+
+
+def score_of(name: str) -> Callable:
+  """From the sums of `sentences` to the score. [..., F] -> [...]."""
+  if name == "bleu":
+    return _bleu_of_sums
+  if name == "chrf":
+    metric = _metric(name, False, "13a")  # neither changes what sums give
+    one = lambda sums: metric._compute_score_from_stats(list(sums)).score
+    return lambda sums: np.apply_along_axis(one, -1, np.asarray(sums))
+  return ratio
+
+
+def ratio(sums):
+  """The first sum over the second, in percent. [..., 2] -> [...]."""
+  sums = np.asarray(sums, np.float64)
+  empty = np.where(sums[..., 0] > 0, 100.0, 0.0)
+  with np.errstate(divide="ignore", invalid="ignore"):
+    return np.where(sums[..., 1] > 0, 100 * sums[..., 0] / sums[..., 1], empty)
+
+
+def _bleu_of_sums(sums):
+  """SacreBLEU's corpus BLEU of many sums at once. [..., 10] -> [...].
+
+  Lengths of hypothesis and reference, then matches and totals of 1 to 4 words;
+  the n-th order without a match counts 1 / 2^n of a match (`smooth:exp`).
+  """
+  sums = np.asarray(sums, np.float64)
+  length, wanted = sums[..., 0], sums[..., 1]
+  matches, totals = sums[..., 2:6], sums[..., 6:10]
+  reached = np.cumprod(totals > 0, axis=-1) > 0
+  missed = reached & (matches == 0)
+  halves = 2.0 ** np.cumsum(missed, axis=-1)
+  with np.errstate(divide="ignore", invalid="ignore"):
+    precision = np.where(missed, 1 / (halves * totals), matches / totals)
+    logs = np.where(reached, np.log(precision), -np.inf)
+    brevity = np.where(length < wanted, 1 - wanted / length, 0.0)
+    value = 100 * np.exp(brevity + logs.mean(axis=-1))
+  return np.where((matches.sum(axis=-1) > 0) & (length > 0), value, 0.0)
+
+
 def _collapse(texts: list[str], lowercase: bool) -> list[str]:
   texts = [" ".join(text.split()) for text in texts]
   return [text.lower() for text in texts] if lowercase else texts
@@ -79,7 +158,7 @@ def _exact_match(name, hypotheses, references, lowercase, tokenize):
   return {name: 100 * hits / len(references)}, _case(lowercase)
 
 
-def _sacrebleu(name, hypotheses, references, lowercase, tokenize):
+def _metric(name, lowercase, tokenize):
   import sacrebleu
 
   if name == "bleu":
@@ -89,11 +168,14 @@ def _sacrebleu(name, hypotheses, references, lowercase, tokenize):
         f"tokenize: {tokenize!r} is not one of SacreBLEU's: {', '.join(there)}"
       )
     # Forced: scoring tokenised text is the caller's explicit choice.
-    metric = sacrebleu.BLEU(lowercase, force=True, tokenize=tokenize)
-  elif name == "chrf":
-    metric = sacrebleu.CHRF(lowercase=lowercase)
-  else:
-    metric = sacrebleu.TER()
+    return sacrebleu.BLEU(lowercase, force=True, tokenize=tokenize)
+  if name == "chrf":
+    return sacrebleu.CHRF(lowercase=lowercase)
+  return sacrebleu.TER()
+
+
+def _sacrebleu(name, hypotheses, references, lowercase, tokenize):
+  metric = _metric(name, lowercase, tokenize)
   value = metric.corpus_score(hypotheses, [references]).score
   return {name: value}, metric.get_signature().format()
 
@@ -115,6 +197,14 @@ def _rouge(name, hypotheses, references, lowercase, tokenize):
 
 def _error_rate(name, hypotheses, references, lowercase, tokenize):
   del tokenize
+  edits, total = _edits(name, hypotheses, references, lowercase)
+  value = edits / total if total else float(edits > 0)
+  version = importlib.metadata.version("jiwer")
+  return {name: 100 * value}, f"jiwer|{_case(lowercase)}|version:{version}"
+
+
+def _edits(name, hypotheses, references, lowercase) -> tuple[int, int]:
+  """Edits, and the words or characters of the references."""
   import jiwer
 
   hypotheses = _collapse(hypotheses, lowercase)
@@ -129,9 +219,7 @@ def _error_rate(name, hypotheses, references, lowercase, tokenize):
     kept, wanted = map(list, zip(*pairs))
     found = count(wanted, kept)
     edits += found.substitutions + found.deletions + found.insertions
-  value = edits / total if total else float(edits > 0)
-  version = importlib.metadata.version("jiwer")
-  return {name: 100 * value}, f"jiwer|{_case(lowercase)}|version:{version}"
+  return edits, total
 
 
 _METRICS: dict[str, Callable] = {

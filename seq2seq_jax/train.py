@@ -512,7 +512,7 @@ class Meter:
         "optim.clip_norm, in a new workdir, may help"
       )
       if run.lanes == 1 or run.running() == [lane]:
-        raise types.UserError(told)
+        raise types.Diverged(told)
       run.say(f"lane {lane} has diverged and stops: {told}")
       run.diverge(lane, at)
 

@@ -20,6 +20,10 @@ class UserError(Exception):
   """Bad input: one clear message that names the place and the way out."""
 
 
+class Diverged(UserError):
+  """A run whose loss is not finite any more."""
+
+
 class Batch(NamedTuple):
   """Rows of padded examples; a filler row has `src_len = 1, tgt_len = 0`."""
 

@@ -1,0 +1,113 @@
+"""The cells of a table on disk: row by row, seed by seed, and how each stands.
+
+cells/ROW/seed_N/           a training, and what its evaluation left
+cells/ROW/seeds_0-2/        a training of several seeds in one program
+cells/ROW/seed_N/result.json    the cell's score, or why it has none
+locks/                      who is at work
+"""
+
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+from seq2seq_jax.ablation import locks
+
+FINAL = ("done", "failed", "diverged")
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+  """A run, which cells of several rows may share."""
+
+  folder: pathlib.Path
+  lock: pathlib.Path
+  seeds: tuple[int, ...]
+  config: Any
+  steps: int
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Cell:
+  """One row and one seed."""
+
+  row: str
+  seed: int
+  folder: pathlib.Path
+  lock: pathlib.Path
+  key: str
+  """Names config, data and metrics: a result with another key is stale."""
+  identity: dict
+  """What `key` is made of, by name, to tell what has changed."""
+  members: tuple[Training, ...]
+  """One, or those of an ensemble."""
+
+  @property
+  def name(self) -> str:
+    return f"{self.row}, seed {self.seed}"
+
+  def result(self) -> dict | None:
+    """What its evaluation left, or None where there is no whole file."""
+    try:
+      return json.loads((self.folder / "result.json").read_text())
+    except (OSError, ValueError):
+      return None
+
+  def status(self) -> dict:
+    """`status` and what belongs to it.
+
+    done, failed, diverged: with the result; stale: with `changed`; running:
+    with `holder` and `progress` in [0, 1]; else waiting.
+    """
+    found = self.result()
+    if found and found["key"] == self.key:
+      return found
+    held = [self.lock, *(m.lock for m in self.members)]
+    for lock in held:
+      if lock.exists() and locks.live(lock):
+        holder = locks.read(lock) or {}
+        done = self.progress()
+        return {"status": "running", "holder": holder, "progress": done}
+    if found:
+      old = found.get("identity", {})
+      changed = [
+        f"{name}: {old.get(name)!r} -> {value!r}"
+        for name, value in self.identity.items()
+        if old.get(name) != value
+      ]
+      return {"status": "stale", "changed": changed or ["its format"]}
+    return {"status": "waiting", "progress": self.progress()}
+
+  def progress(self) -> float:
+    """Share of its updates that are made, by the runs' metrics files."""
+    shares = [min(1.0, last_step(m.folder) / m.steps) for m in self.members]
+    return sum(shares) / len(shares)
+
+
+def last_step(folder: pathlib.Path) -> int:
+  """The last step that a run has written down."""
+  try:
+    with (folder / "metrics.jsonl").open("rb") as f:
+      f.seek(0, 2)
+      f.seek(max(0, f.tell() - 4000))
+      lines = f.read().splitlines()
+  except OSError:
+    return 0
+  for line in reversed(lines):
+    try:
+      return int(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+      continue
+  return 0
+
+
+def retire(folder: pathlib.Path) -> pathlib.Path | None:
+  """Moves a folder aside, to `NAME.stale-1` or the next free number."""
+  if not folder.exists():
+    return None
+  for n in range(1, 10_000):
+    aside = folder.with_name(f"{folder.name}.stale-{n}")
+    if not aside.exists():
+      folder.rename(aside)
+      return aside
+  raise OSError(f"{folder}: too many stale copies")

@@ -1,0 +1,255 @@
+"""What a table is made of: rows, the orderings a paper claims, scales.
+
+A file of `configs/ablations/` defines `get_ablation() -> Ablation`.
+"""
+
+import dataclasses
+import itertools
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+  """A row of a table: the base config with some overrides.
+
+  Rows that differ in search alone share their trainings.
+  """
+
+  name: str
+  """What the table prints; letters, digits and blanks make its folder."""
+  overrides: tuple[str, ...] = ()
+  """As on the command line: `("--model.cell", "gru")`."""
+  published: str = ""
+  """`FILE/TABLE/ROW` of `ablation/published/FILE.yaml`, or none."""
+  ensemble: int = 1
+  """Models whose probabilities are averaged; each seed has its own."""
+  reference: str = ""
+  """The row that this one is compared with; empty: the table's."""
+
+  def __post_init__(self):
+    words = self.overrides
+    if isinstance(words, str):
+      words = words.split()
+    object.__setattr__(self, "overrides", tuple(words))
+    if not folder(self.name):
+      raise ValueError(f"row {self.name!r}: a name needs a letter or a digit")
+    if self.ensemble < 1:
+      raise ValueError(f"row {self.name!r}: ensemble must be at least 1")
+
+
+class Subset(NamedTuple):
+  """Test sentences by the number of their source's words, ends included."""
+
+  shortest: int = 0
+  longest: int = 1_000_000
+
+
+class Term(NamedTuple):
+  """A row's score, on a subset, times a weight."""
+
+  weight: float
+  row: str
+  subset: Subset = Subset()
+
+
+@dataclasses.dataclass(frozen=True)
+class Ordering:
+  """A claim about a sum of weighted scores, the better direction counted up.
+
+  It passes where the whole interval of the sum lies in [low, high], and fails
+  where it lies wholly outside.
+  """
+
+  claim: str
+  terms: tuple[Term, ...]
+  low: float = 0.0
+  high: float = float("inf")
+  points: bool = True
+  """The sum is in points of the metric, turned so that better is up; else it
+  is the score itself, as in `near`."""
+  judged: bool = True
+  """False: printed with its interval, but not judged, because the published
+  support is unconfirmed."""
+
+
+def above(better: str, worse: str, by: float = 0.0, judged=True) -> Ordering:
+  """`better` beats `worse` by at least `by` points."""
+  claim = f"{better} above {worse}" + (f" by {by:g}" if by else "")
+  return Ordering(
+    claim, (Term(1, better), Term(-1, worse)), low=by, judged=judged
+  )
+
+
+def alike(one: str, other: str, within: float, judged=True) -> Ordering:
+  """Two rows differ by at most `within` points."""
+  terms = (Term(1, one), Term(-1, other))
+  claim = f"{one} within {within:g} of {other}"
+  return Ordering(claim, terms, -within, within, judged=judged)
+
+
+def near(row: str, value: float, within: float, judged=True) -> Ordering:
+  """A row's score lies within `within` of a published value."""
+  claim = f"{row} within {within:g} of {value:g}"
+  return Ordering(
+    claim, (Term(1, row),), value - within, value + within, False, judged
+  )
+
+
+def between(row: str, low: float, high: float, judged=True) -> Ordering:
+  """A row's score lies between two values."""
+  claim = f"{row} between {low:g} and {high:g}"
+  return Ordering(claim, (Term(1, row),), low, high, False, judged)
+
+
+def gap_grows(
+  better: str, worse: str, short: int, long: int, by: float = 0.0, judged=True
+) -> Ordering:
+  """The gap is larger on sources of more than `long` words.
+
+  Larger by at least `by` points than on those of at most `short` words.
+  """
+  far, close = Subset(shortest=long + 1), Subset(longest=short)
+  terms = (
+    Term(1, better, far),
+    Term(-1, worse, far),
+    Term(-1, better, close),
+    Term(1, worse, close),
+  )
+  claim = (
+    f"{better} over {worse}: the gap on more than {long} words exceeds that on "
+    f"at most {short}" + (f" by {by:g}" if by else "")
+  )
+  return Ordering(claim, terms, low=by, judged=judged)
+
+
+def rising(rows: Sequence[str], by: float = 0.0, judged=True):
+  """Each row beats the one before by at least `by` points."""
+  return tuple(above(b, a, by, judged) for a, b in itertools.pairwise(rows))
+
+
+@dataclasses.dataclass(frozen=True)
+class Ablation:
+  """A published table, to be made again."""
+
+  title: str
+  paper: str
+  base: str
+  """Config file, below the folder of `configs/`."""
+  rows: tuple[Row, ...]
+  metric: str
+  """One of the metrics of `evaluate`; the table's figures."""
+  reference: str
+  """Name of the row that the others are compared with."""
+  orderings: tuple[Ordering, ...] = ()
+  metrics: tuple[str, ...] = ()
+  """Further metrics, of which the table has means and deviations."""
+  scales: Mapping[str, tuple[str, ...]] = dataclasses.field(
+    default_factory=dict
+  )
+  """Overrides by the name of a scale, put before those of a row."""
+  rows_of: Mapping[str, tuple[str, ...]] = dataclasses.field(
+    default_factory=dict
+  )
+  """Names of the rows by scale, where a scale has not all of them."""
+  scale: str = "cpu"
+  """The scale where none is asked for."""
+  checkpoint: str = "best"
+  """Which parameters are scored: last, best, average."""
+  bins: tuple[int, ...] = (10, 15, 20)
+  """Longest sources, in words, of the curve by length; a last bin is open."""
+  curves: tuple[str, ...] = ()
+  """Published curves by length: `FILE/curves/NAME`."""
+  note: str = ""
+  """What a reader has to know: what differs from the paper."""
+
+  def __post_init__(self):
+    names = [row.name for row in self.rows]
+    folders = [folder(name) for name in names]
+    for name in names:
+      if folders.count(folder(name)) > 1:
+        raise ValueError(f"row {name!r}: another row has the same folder")
+    asked = [self.reference, *(r.reference for r in self.rows if r.reference)]
+    asked += [t.row for o in self.orderings for t in o.terms]
+    asked += [name for part in self.rows_of.values() for name in part]
+    for name in asked:
+      if name not in names:
+        raise ValueError(f"no row is called {name!r}; there are {names}")
+    if self.scales and self.scale not in self.scales:
+      raise ValueError(
+        f"scale {self.scale!r}: there are {', '.join(self.scales)}"
+      )
+
+  def at(self, scale: str) -> "Ablation":
+    """The table of a scale: its rows, and the orderings between them."""
+    if scale not in self.scales:
+      raise ValueError(f"scale {scale!r}: there are {', '.join(self.scales)}")
+    kept = self.rows_of.get(scale, tuple(r.name for r in self.rows))
+    there = lambda o: all(t.row in kept for t in o.terms)
+    return dataclasses.replace(
+      self,
+      rows=tuple(r for r in self.rows if r.name in kept),
+      orderings=tuple(o for o in self.orderings if there(o)),
+      reference=self.reference if self.reference in kept else kept[0],
+      rows_of={},
+      scale=scale,
+    )
+
+
+def folder(name: str) -> str:
+  """`Enc-8, residual` -> `enc-8-residual`."""
+  return re.sub(r"[^a-z0-9.+]+", "-", name.lower()).strip("-")
+
+
+# Grids: a factor is a list of (part of a name, overrides).
+
+
+def factor(flag: str, values: Iterable, name: str = "{}") -> list:
+  """One flag's values: `factor("--model.cell", ["lstm", "gru"])`."""
+  return [(name.format(v), (flag, str(v))) for v in values]
+
+
+def product(*factors) -> list[Row]:
+  """Every combination."""
+  return [_join(parts) for parts in itertools.product(*factors)]
+
+
+def zipped(*factors) -> list[Row]:
+  """The first of each, the second of each, ...; all of one length."""
+  return [_join(parts) for parts in zip(*factors, strict=True)]
+
+
+def one_at_a_time(base: Row, *factors) -> list[Row]:
+  """A base row, then rows that differ from it in one factor."""
+  rows = [base]
+  for part in itertools.chain(*factors):
+    row = _join([part])
+    rows.append(
+      dataclasses.replace(
+        base, name=row.name, overrides=base.overrides + row.overrides
+      )
+    )
+  return rows
+
+
+def ladder(base: Row, *steps) -> list[Row]:
+  """A base row, then rows that each add a step to the one before."""
+  rows = [base]
+  for name, overrides in steps:
+    words = overrides.split() if isinstance(overrides, str) else overrides
+    rows.append(Row(name, rows[-1].overrides + tuple(words)))
+  return rows
+
+
+def published(rows: Iterable[Row], table: str) -> list[Row]:
+  """Rows with the numbers of the same name in a published `FILE/TABLE`."""
+  return [
+    dataclasses.replace(row, published=f"{table}/{row.name}") for row in rows
+  ]
+
+
+def _join(parts) -> Row:
+  words = lambda o: tuple(o.split()) if isinstance(o, str) else tuple(o)
+  name = ", ".join(p[0] for p in parts if p[0])
+  return Row(name, sum((words(p[1]) for p in parts), ()))

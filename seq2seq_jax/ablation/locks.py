@@ -1,0 +1,151 @@
+"""Who is at work on a cell: lock files that any process or host can read.
+
+A lock names host, process and time. It is live while its file is touched;
+without a heartbeat, or where its process on this host is gone, another one may
+take it.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import socket
+import threading
+import time
+import uuid
+
+BEAT = 10.0  # seconds between two heartbeats
+EXPIRES = 120.0  # seconds without one
+
+
+class Lock:
+  """A lock that this process holds; its heart beats on a thread."""
+
+  def __init__(self, path: pathlib.Path, token: str, lost):
+    self.path, self.token, self._lost = path, token, lost
+    self._stop = threading.Event()
+    self._thread = threading.Thread(target=self._beat, daemon=True)
+    self._thread.start()
+
+  def _beat(self):
+    while not self._stop.wait(BEAT):
+      if (read(self.path) or {}).get("token") != self.token:
+        if self._lost and not self._stop.is_set():
+          self._lost(self.path)
+        return
+      with contextlib.suppress(OSError):
+        os.utime(self.path)
+
+  def release(self):
+    """Gives the lock up; a second call does nothing."""
+    self._stop.set()
+    self._thread.join()
+    if (read(self.path) or {}).get("token") == self.token:
+      self.path.unlink(missing_ok=True)
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *_):
+    self.release()
+
+
+def claim(path: pathlib.Path, lost=None) -> Lock | None:
+  """The lock, or None where another one holds it.
+
+  Args:
+    path: of the lock's file.
+    lost: called with the path if the lock was taken away, as from a process
+      that stood still for too long.
+  """
+  path.parent.mkdir(parents=True, exist_ok=True)
+  token = uuid.uuid4().hex
+  free = _create(path, token) or (
+    not live(path) and _clear(path) and _create(path, token)
+  )
+  return Lock(path, token, lost) if free else None
+
+
+def _create(path: pathlib.Path, token: str) -> bool:
+  holder = {
+    "token": token,
+    "host": socket.gethostname(),
+    "process": os.getpid(),
+    "born": _born(os.getpid()),
+    "since": time.strftime("%Y-%m-%d %H:%M:%S"),
+  }
+  whole = path.with_name(f"{path.name}.{token}")
+  whole.write_text(json.dumps(holder))
+  try:
+    os.link(whole, path)  # in place at once and whole, or not at all
+  except FileExistsError:
+    return False
+  finally:
+    whole.unlink()
+  return True
+
+
+def _clear(path: pathlib.Path) -> bool:
+  """Removes a dead lock; only one process at a time may look and remove."""
+  guard = path.with_name(path.name + ".clearing")
+  with contextlib.suppress(OSError):
+    if _age(guard) > EXPIRES:
+      guard.unlink()
+  try:
+    os.close(os.open(guard, os.O_CREAT | os.O_EXCL))
+  except FileExistsError:
+    return False
+  try:
+    if live(path):
+      return False
+    path.unlink(missing_ok=True)
+    return True
+  finally:
+    guard.unlink(missing_ok=True)
+
+
+def read(path: pathlib.Path) -> dict | None:
+  """Host, process and time of a lock's holder; None where there is none."""
+  try:
+    return json.loads(path.read_text())
+  except (OSError, ValueError):
+    return None
+
+
+def live(path: pathlib.Path) -> bool:
+  """Whether somebody holds the lock, as far as can be told."""
+  holder = read(path)
+  if holder and holder.get("host") == socket.gethostname():
+    born = _born(holder["process"])
+    return born is not None and born == holder["born"]
+  try:
+    return _age(path) < EXPIRES
+  except OSError:
+    return False
+
+
+def _age(path: pathlib.Path) -> float:
+  """Seconds since a file was touched, by the clock of its file system."""
+  probe = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+  touched = path.stat().st_mtime
+  probe.touch()
+  try:
+    return probe.stat().st_mtime - touched
+  finally:
+    probe.unlink()
+
+
+def _born(process: int) -> str | None:
+  """When a process of this host started, in the kernel's ticks."""
+  try:
+    text = pathlib.Path(f"/proc/{process}/stat").read_text()
+  except OSError:
+    if os.path.isdir("/proc/self"):
+      return None
+    try:
+      os.kill(process, 0)
+    except OSError:
+      return None
+    return "unknown"
+  fields = text.rpartition(")")[2].split()
+  return None if fields[0] == "Z" else fields[19]

@@ -1,0 +1,476 @@
+"""From the cells on disk to the data of a table: one plain dict.
+
+Everything that is printed, drawn or tested comes from here; `table.py` and
+`report.py` only show it.
+"""
+
+import datetime
+import itertools
+import json
+import math
+import pathlib
+
+import numpy as np
+
+from seq2seq_jax.ablation import cells as cells_
+from seq2seq_jax.ablation import grid, statistics
+
+ALPHA = 0.05
+SHOWN = 3  # rows whose sentences stand beside the reference's
+LONGEST = 40  # words of a sentence that is shown
+
+
+def course(folder: pathlib.Path, lane: int | None = None) -> dict:
+  """How a run went, by its metrics file.
+
+  `seconds` and `tokens` of its updates alone, without compilation and
+  validation; `steps`, `epochs` at its lines, and `valid`: metric -> [step,
+  value] of each validation.
+  """
+  seconds = tokens = before = 0.0
+  epochs, valid = [], {}
+  suffix = "" if lane is None else f"/lane_{lane}"
+  for line in _lines(folder / "metrics.jsonl"):
+    if line["split"] == "train":
+      count, rate = line.get("tokens") or 0, line.get("tokens_per_second")
+      new = count - before if count >= before else count
+      before = count
+      if rate:
+        seconds += new / rate
+        tokens += new
+      epochs.append([line["step"], line.get("epoch")])
+    else:
+      for name, value in line.items():
+        if suffix and not name.endswith(suffix):
+          continue
+        if name not in ("step", "split"):
+          points = valid.setdefault(name.removesuffix(suffix), [])
+          points.append([line["step"], value])
+  return {
+    "seconds": seconds,
+    "tokens": tokens,
+    "steps": epochs[-1][0] if epochs else 0,
+    "epochs": epochs[:: max(1, len(epochs) // 200)],
+    "valid": valid,
+  }
+
+
+def _lines(path: pathlib.Path):
+  try:
+    text = path.read_text()
+  except OSError:
+    return
+  for line in text.splitlines():
+    try:
+      yield json.loads(line)
+    except ValueError:
+      continue  # half a line, of a process that was killed
+
+
+class Found:
+  """What the cells of a table left, row by row."""
+
+  def __init__(self, ablation: grid.Ablation, cells, score):
+    self.ablation = ablation
+    self.cells = {r.name: [] for r in ablation.rows}
+    for cell in cells:
+      self.cells[cell.row].append((cell, cell.status()))
+    self.systems, self.words = {}, {}
+    for row, own in self.cells.items():
+      done = [(c, s) for c, s in own if s["status"] == "done"]
+      runs = [np.load(c.folder / "sentences.npz")["rows"] for c, _ in done]
+      if runs:
+        test = done[0][1]["test"]
+        trained = [str(m.folder) for c, _ in done for m in c.members]
+        self.systems[row] = statistics.System(
+          runs, score, test, " ".join(trained)
+        )
+        outputs = self.outputs(row)
+        words = [len(o["source"].split()) for o in outputs]
+        if len(words) == len(runs[0]):
+          self.words[row] = np.array(words)
+
+  def done(self, row: str) -> list[dict]:
+    return [s for _, s in self.cells[row] if s["status"] == "done"]
+
+  def outputs(self, row: str, place: int = 0) -> list[dict]:
+    return self._file(row, "outputs.json", place)
+
+  def attention(self, row: str) -> list[dict]:
+    return self._file(row, "attention.json")
+
+  def _file(self, row: str, name: str, place: int = 0) -> list[dict]:
+    done = [c for c, s in self.cells[row] if s["status"] == "done"]
+    if place >= len(done):
+      return []
+    try:
+      return json.loads((done[place].folder / name).read_text())
+    except (OSError, ValueError):
+      return []
+
+  def mask(self, row: str, subset: grid.Subset):
+    """Which sentences belong to a subset; None is all of them."""
+    if subset == grid.Subset():
+      return None
+    words = self.words[row]
+    return (words >= subset.shortest) & (words <= subset.longest)
+
+
+def build(
+  ablation: grid.Ablation,
+  cells,
+  *,
+  score,
+  published: dict,
+  curves: list[dict],
+  falling: bool,
+  configs: dict,
+  command: str,
+  sentences: bool = True,
+) -> dict:
+  """The data of a table, of all cells or of those that are there.
+
+  Args:
+    ablation: what is in it.
+    cells: of it.
+    score: sums of sentences' statistics -> score.
+    published: row -> its published number, or None.
+    curves: published curves by length.
+    falling: a lower score is better.
+    configs: row -> config, as nested dicts.
+    command: that made it.
+    sentences: whether texts of the data may be shown.
+  """
+  found = Found(ablation, cells, score)
+  sign = -1.0 if falling else 1.0
+  rows = [_row(found, row, published.get(row.name)) for row in ablation.rows]
+  _compare(found, rows, sign)
+  bins = _bins(found, ablation)
+  for row in rows:
+    row["lengths"] = _by_length(found, row["name"], bins)
+  statuses = [s["status"] for own in found.cells.values() for _, s in own]
+  failed = sum(s in ("failed", "diverged") for s in statuses)
+  counts = {
+    "cells": len(statuses),
+    "done": statuses.count("done"),
+    "failed": failed,
+    "running": statuses.count("running"),
+    "waiting": statuses.count("waiting") + statuses.count("stale"),
+  }
+  some = next((s for r in ablation.rows for s in found.done(r.name)), {})
+  return {
+    "format_version": 1,
+    "title": ablation.title,
+    "paper": ablation.paper,
+    "note": ablation.note,
+    "scale": ablation.scale,
+    "metric": ablation.metric,
+    "higher_is_better": not falling,
+    "signature": some.get("signature"),
+    "reference": ablation.reference,
+    "seeds": sorted({c.seed for c in cells}),
+    "test_sentences": _only(
+      {s["sentences"] for r in ablation.rows for s in found.done(r.name)}
+    ),
+    "state": "complete"
+    if counts["done"] + failed == len(statuses)
+    else "partial",
+    "rows": rows,
+    "bins": bins,
+    "published_curves": curves,
+    "orderings": [_judge(found, o, sign) for o in ablation.orderings],
+    "seed_share": statistics.seed_share(
+      [[s["value"] for s in found.done(r.name)] for r in ablation.rows]
+    ),
+    "counts": counts,
+    "learning_curves": _learning(found, ablation),
+    "sentences": _side_by_side(found, rows, sign) if sentences else [],
+    "attention": _attention(found, ablation) if sentences else [],
+    "run": _record(found, ablation, configs, command, published, some),
+  }
+
+
+def _only(values: set):
+  return values.pop() if len(values) == 1 else None
+
+
+def _row(found: Found, row: grid.Row, number: dict | None) -> dict:
+  own, done = found.cells[row.name], found.done(row.name)
+  values = [s["value"] for s in done]
+  mean, sd = statistics.mean_sd(values) if values else (None, None)
+  courses = [c for s in done for c in s["courses"]]
+  seconds = sum(c["seconds"] for c in courses)
+  number = number or {}
+  others = {}
+  for name in found.ablation.metrics:
+    some = [s["metrics"][name] for s in done if name in s["metrics"]]
+    if some:
+      others[name] = dict(zip(("mean", "sd"), statistics.mean_sd(some)))
+  best = [e for s in done if (e := _epochs_to_best(s)) is not None]
+  return {
+    "name": row.name,
+    "mean": mean,
+    "sd": sd,
+    "n": len(values),
+    "values": [s["value"] if s["status"] == "done" else None for _, s in own],
+    "cells": [_cell(c, s) for c, s in own],
+    "published": number.get("value"),
+    "published_sd": number.get("sd"),
+    "tag": number.get("tag"),
+    "published_note": _note(number),
+    "unconfirmed": number.get("tag") == "M",
+    "reference": None,
+    "delta": None,
+    "p": None,
+    "p_raw": None,
+    "p_bootstrap": None,
+    "p_randomisation": None,
+    "tag_significance": "reference",
+    "parameters": done[0]["parameters"] if done else None,
+    "minutes": seconds / 60 / len(done) if done else None,
+    "tokens_per_second": (
+      sum(c["tokens"] for c in courses) / seconds if seconds else None
+    ),
+    "epochs_to_best": float(np.mean(best)) if best else None,
+    "others": others,
+    "overrides": list(row.overrides),
+  }
+
+
+def _note(number: dict) -> str | None:
+  told = [str(number[k]) for k in ("source", "data") if number.get(k)]
+  return ", ".join(told) or None
+
+
+def _cell(cell: cells_.Cell, status: dict) -> dict:
+  courses = status.get("courses", [])
+  return {
+    "seed": cell.seed,
+    "status": status["status"],
+    "message": status.get("message") or "; ".join(status.get("changed", [])),
+    "seconds": sum(c["seconds"] for c in courses) if courses else None,
+    "host": status.get("host"),
+    "value": status.get("value"),
+    "steps": courses[0]["steps"] if courses else None,
+    "best_step": status.get("best_step"),
+    "epochs_to_best": _epochs_to_best(status) if courses else None,
+  }
+
+
+def _epochs_to_best(status: dict) -> float | None:
+  """Epochs up to the checkpoint that was scored, its own counted in part."""
+  points = [p for p in status["courses"][0]["epochs"] if p[1] is not None]
+  step = status.get("best_step")
+  if not points or step is None:
+    return None
+  last_step, last = points[-1]
+  if last <= 1:
+    return step / last_step * last
+  # Steps an epoch, from where the last one begins.
+  begin = next(s for s, e in points if e == last)
+  return step * (last - 1) / max(1, begin)
+
+
+def _compare(found: Found, rows: list[dict], sign: float):
+  """Differences to the reference rows, tested and corrected."""
+  names = {r.name: r for r in found.ablation.rows}
+  for row in rows:
+    own = row["name"]
+    against = names[own].reference or found.ablation.reference
+    if against == own:
+      continue
+    row["reference"], row["tag_significance"] = against, "untested"
+    if not {own, against} <= found.systems.keys():
+      continue
+    one, other = found.systems[own], found.systems[against]
+    terms = [statistics.Term(1, own), statistics.Term(-1, against)]
+    seen = statistics.estimate(terms, found.systems)
+    row["delta"] = {
+      "estimate": seen.value,
+      "low": seen.low,
+      "high": seen.high,
+    }
+    row["p_raw"] = seen.p
+    if one.test == other.test and len(one.runs[0]) == len(other.runs[0]):
+      row["p_bootstrap"] = statistics.paired_bootstrap(one, other)
+      row["p_randomisation"] = statistics.approximate_randomisation(one, other)
+  corrected = statistics.holm([row["p_raw"] for row in rows])
+  for row, p in zip(rows, corrected):
+    row["p"] = p
+    if p is not None:
+      better = sign * row["delta"]["estimate"] > 0
+      row["tag_significance"] = (
+        "same" if p >= ALPHA else "better" if better else "worse"
+      )
+
+
+def _judge(found: Found, ordering: grid.Ordering, sign: float) -> dict:
+  """An ordering's verdict, estimate and interval."""
+  told = {
+    "claim": ordering.claim,
+    "verdict": "MISSING",
+    "estimate": None,
+    "interval": None,
+    "low": _finite(ordering.low),
+    "high": _finite(ordering.high),
+    "note": "",
+  }
+  missing = [t.row for t in ordering.terms if t.row not in found.systems]
+  if missing:
+    return told | {"note": f"no score of {', '.join(dict.fromkeys(missing))}"}
+  turn = sign if ordering.points else 1.0
+  terms = []
+  for term in ordering.terms:
+    if term.subset != grid.Subset() and term.row not in found.words:
+      return told | {"note": "lengths of the sources are not known"}
+    mask = found.mask(term.row, term.subset)
+    if mask is not None and not mask.any():
+      return told | {"note": "no test sentence is of that length"}
+    terms.append(statistics.Term(turn * term.weight, term.row, mask))
+  seen = statistics.estimate(terms, found.systems)
+  verdict = statistics.verdict(seen, ordering.low, ordering.high)
+  note = "" if seen.tested else "one seed shows no noise of seeds"
+  if not ordering.judged:
+    verdict, note = "PRINTED", "published support unconfirmed: not judged"
+  return told | {
+    "verdict": verdict,
+    "estimate": seen.value,
+    "interval": [seen.low, seen.high],
+    "note": note,
+  }
+
+
+def _finite(x: float):
+  return x if math.isfinite(x) else None
+
+
+def _bins(found: Found, ablation: grid.Ablation) -> list[dict]:
+  """Bins of source length, of a table whose rows have one test set."""
+  tests = {s.test for s in found.systems.values()}
+  if len(tests) != 1 or not found.words or not ablation.bins:
+    return []
+  words = next(iter(found.words.values()))
+  edges, out = (0, *ablation.bins, None), []
+  for low, high in itertools.pairwise(edges):
+    first = low + 1 if out else 0
+    inside = (words >= first) & (words <= (high or words.max()))
+    label = f"up to {high}" if not out else f"{first} to {high}"
+    if high is None:
+      label = f"more than {low}"
+    if inside.any():
+      out.append(
+        {
+          "label": label,
+          "low": first,
+          "high": high or int(words.max()),
+          "sentences": int(inside.sum()),
+        }
+      )
+  return out
+
+
+def _by_length(found: Found, row: str, bins: list[dict]) -> dict | None:
+  if row not in found.systems or row not in found.words or not bins:
+    return None
+  means, sds = [], []
+  for one in bins:
+    mask = found.mask(row, grid.Subset(one["low"], one["high"]))
+    mean, sd = statistics.mean_sd(statistics.values(found.systems[row], mask))
+    means.append(mean)
+    sds.append(sd)
+  return {"means": means, "sds": sds}
+
+
+def _learning(found: Found, ablation: grid.Ablation) -> list[dict]:
+  """Curves of validation, with a deviation over seeds to either side."""
+  out = []
+  for row in ablation.rows:
+    runs = [s["courses"][0]["valid"] for s in found.done(row.name)]
+    names = [n for n in (ablation.metric, "loss") if runs and n in runs[0]]
+    if not names:
+      continue
+    by_step: dict[int, list[float]] = {}
+    for run in runs:
+      for step, value in run.get(names[0], []):
+        if value is not None:
+          by_step.setdefault(step, []).append(value)
+    steps = sorted(by_step)
+    means = [float(np.mean(by_step[s])) for s in steps]
+    sds = [statistics.mean_sd(by_step[s])[1] or 0.0 for s in steps]
+    out.append(
+      {
+        "name": row.name,
+        "metric": names[0],
+        "split": "valid",
+        "steps": steps,
+        "mean": means,
+        "low": [m - d for m, d in zip(means, sds)],
+        "high": [m + d for m, d in zip(means, sds)],
+        "n": len(runs),
+      }
+    )
+  return out
+
+
+def _side_by_side(found: Found, rows: list[dict], sign: float) -> list[dict]:
+  """Sentences on which a row beats or misses its reference most (seed 0)."""
+  out = []
+  compared = [r for r in rows if r["p_bootstrap"] is not None]
+  for row in compared[:SHOWN]:
+    name, against = row["name"], row["reference"]
+    mine, theirs = found.outputs(name), found.outputs(against)
+    if not mine or len(mine) != len(theirs):
+      continue
+    one = found.systems[name].score(found.systems[name].runs[0])
+    other = found.systems[against].score(found.systems[against].runs[0])
+    difference = sign * (one - other)
+    fits = [len(o["source"].split()) <= LONGEST for o in mine]
+    order = [i for i in np.argsort(difference, kind="stable") if fits[i]]
+    lost = [i for i in order[:2] if difference[i] < 0]
+    won = [i for i in order[:-3:-1] if difference[i] > 0]
+    for kind, chosen in (("this row best", won), ("reference row best", lost)):
+      out += [
+        {
+          "kind": kind,
+          "row": name,
+          "against": against,
+          "source": mine[i]["source"],
+          "reference": mine[i]["reference"],
+          "hypothesis": mine[i]["hypothesis"],
+          "other": theirs[i]["hypothesis"],
+          "score": float(one[i]),
+          "other_score": float(other[i]),
+        }
+        for i in chosen
+      ]
+  return out
+
+
+def _attention(found: Found, ablation: grid.Ablation) -> list[dict]:
+  out = []
+  for row in ablation.rows:
+    out += [{"row": row.name} | a for a in found.attention(row.name)[:2]]
+  return out
+
+
+def _record(found, ablation, configs, command, published, some) -> dict:
+  """Everything that is needed to run it again."""
+  made = some.get("made", {})
+  data = {
+    row.name: s["identity"]["data checksums"]
+    for row in ablation.rows
+    for s in found.done(row.name)[:1]
+  }
+  if len({json.dumps(d, sort_keys=True) for d in data.values()}) == 1:
+    data = {"all": next(iter(data.values()))}
+  return {
+    "command": command,
+    "date": datetime.date.today().isoformat(),
+    "git_commit": made.get("git_commit"),
+    "versions": made.get("versions") or {},
+    "machine": made.get("machine") or {},
+    "data": data,
+    "configs": configs,
+    "base": ablation.base,
+    "published_sources": {name: _note(n) for name, n in published.items() if n},
+  }

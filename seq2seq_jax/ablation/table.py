@@ -1,0 +1,292 @@
+"""A table's data as Markdown, LaTeX (booktabs), CSV and JSON."""
+
+import csv
+import io
+import json
+import os
+import pathlib
+
+MARKS = {"better": "+", "worse": "-", "same": "=", "untested": "?"}
+TAGS = {
+  "P": "read in the primary source",
+  "S": "read in a transcription",
+  "D": "digitised from a figure",
+  "M": "recalled, unconfirmed: in italics, bounds nothing",
+}
+
+
+def write(table: dict, folder: pathlib.Path) -> list[pathlib.Path]:
+  """Writes table.md, .tex, .csv and .json, each put in place whole."""
+  texts = {
+    "table.md": markdown(table),
+    "table.tex": latex(table),
+    "table.csv": csv_text(table),
+    "table.json": json.dumps(table, indent=1, allow_nan=False) + "\n",
+  }
+  for name, text in texts.items():
+    put(folder / name, text)
+  return [folder / name for name in texts]
+
+
+def put(path: pathlib.Path, text: str):
+  """Replaces a file by a whole one."""
+  part = path.with_name(path.name + ".part")
+  part.write_text(text, encoding="utf-8", newline="\n")
+  os.replace(part, path)
+
+
+def markdown(table: dict) -> str:
+  """The table, its orderings, and how to read them."""
+  parts = [f"# {table['title']}", table["paper"]]
+  if table["note"]:
+    parts.append(table["note"])
+  if table["state"] != "complete":
+    parts.append(f"**Not complete**: {_counted(table['counts'])}.")
+  head = ["", _metric(table), "n", "difference", "95 %", "p", "", "published"]
+  head += ["tag", "parameters", "minutes", "tokens/s", "epochs to best"]
+  lines = [_line(head), _line(["---", *["---:"] * 12])]
+  for row in table["rows"]:
+    published = _published(row)
+    if row["unconfirmed"] and published:
+      published = f"*{published}*"
+    cells = [row["name"].replace("|", "\\|"), _score(row), str(row["n"])]
+    cells += _difference(row)
+    cells += [published, row["tag"] or ""]
+    lines.append(_line([*cells, *_costs(row)]))
+  parts.append("\n".join(lines))
+  parts += _other_metrics(table)
+  parts += _orderings(table)
+  parts += _failures(table)
+  parts.append(_reading(table))
+  parts.append(_made(table))
+  return "\n\n".join(parts) + "\n"
+
+
+def _line(cells) -> str:
+  return "| " + " | ".join(cells) + " |"
+
+
+def _metric(table) -> str:
+  return f"{table['metric']}, mean ± sd"
+
+
+def _counted(counts: dict) -> str:
+  told = f"{counts['done']} of {counts['cells']} cells done"
+  return told + (f", {counts['failed']} failed" if counts["failed"] else "")
+
+
+def _score(row: dict, plus=" ± ") -> str:
+  if row["mean"] is None:
+    failed = [c["status"] for c in row["cells"]]
+    bad = [s for s in failed if s in ("failed", "diverged")]
+    return ", ".join(dict.fromkeys(bad)) or "to come"
+  if row["sd"] is None:
+    return _number(row["mean"])
+  return f"{_number(row['mean'])}{plus}{_number(row['sd'])}"
+
+
+def _number(x: float | None, signed=False) -> str:
+  if x is None:
+    return ""
+  digits = 2 if abs(x) < 1000 else 0
+  return f"{x:+.{digits}f}" if signed else f"{x:.{digits}f}"
+
+
+def _difference(row: dict) -> list[str]:
+  """Difference, interval, p, mark."""
+  mark = MARKS.get(row["tag_significance"], "")
+  if row["delta"] is None:
+    return ["", "", "", mark if row["reference"] else "reference"]
+  d = row["delta"]
+  interval = f"{_number(d['low'], True)} to {_number(d['high'], True)}"
+  return [_number(d["estimate"], True), interval, _p(row["p"]), mark]
+
+
+def _p(p: float | None) -> str:
+  if p is None:
+    return ""
+  return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _published(row: dict, plus=" ± ") -> str:
+  if row["published"] is None:
+    return ""
+  text = f"{row['published']:g}"
+  return text + (
+    f"{plus}{row['published_sd']:g}" if row["published_sd"] else ""
+  )
+
+
+def _costs(row: dict) -> list[str]:
+  size, rate = row["parameters"], row["tokens_per_second"]
+  epochs, minutes = row["epochs_to_best"], row["minutes"]
+  return [
+    f"{size / 1e6:.2f} M" if size else "",
+    f"{minutes:.1f}" if minutes is not None else "",
+    f"{rate:,.0f}" if rate else "",
+    f"{epochs:.1f}" if epochs is not None else "",
+  ]
+
+
+def _other_metrics(table: dict) -> list[str]:
+  names = list(dict.fromkeys(n for r in table["rows"] for n in r["others"]))
+  if not names:
+    return []
+  lines = [_line(["", *names]), _line(["---", *["---:"] * len(names)])]
+  for row in table["rows"]:
+    shown = [row["others"].get(n) for n in names]
+    lines.append(_line([row["name"], *(_score(o) if o else "" for o in shown)]))
+  return ["## Other metrics", "\n".join(lines)]
+
+
+def _orderings(table: dict) -> list[str]:
+  if not table["orderings"]:
+    return []
+  lines = [
+    _line(["claim", "verdict", "estimate", "95 %", ""]),
+    _line(["---", "---", "---:", "---:", "---"]),
+  ]
+  for o in table["orderings"]:
+    interval = ""
+    if o["interval"]:
+      interval = " to ".join(_number(x, True) for x in o["interval"])
+    cells = [o["claim"], o["verdict"], _number(o["estimate"], True), interval]
+    lines.append(_line([*cells, o["note"]]))
+  return ["## Orderings", "\n".join(lines)]
+
+
+def _failures(table: dict) -> list[str]:
+  lines = [
+    f"- {row['name']}, seed {c['seed']}: {c['status']}: {c['message']}"
+    for row in table["rows"]
+    for c in row["cells"]
+    if c["status"] in ("failed", "diverged", "stale")
+  ]
+  return ["## Cells without a score", "\n".join(lines)] if lines else []
+
+
+def _reading(table: dict) -> str:
+  tags = sorted({r["tag"] for r in table["rows"] if r["tag"]})
+  share = table["seed_share"]
+  lines = [
+    f"Differences are to the reference row ({table['reference']}, where a row "
+    "names no other): + better, - worse, = no difference at 5 %, ? not "
+    "testable. Intervals and p count seeds and test sentences as drawn at "
+    "random; p is corrected by Holm's method over the table.",
+    "A claim passes where its whole interval agrees with it, fails where the "
+    "whole interval contradicts it, and is else inconclusive.",
+  ]
+  if share is not None:
+    lines.append(
+      f"Of the variance of single runs, {100 * share:.1f} % is due to seeds."
+    )
+  if tags:
+    told = "; ".join(f"{t}: {TAGS[t]}" for t in tags)
+    lines.append(f"Tags of published numbers: {told}.")
+  if table["signature"]:
+    lines.append(f"Signature: `{table['signature']}`.")
+  return "\n".join(lines)
+
+
+def _made(table: dict) -> str:
+  run = table["run"]
+  versions = ", ".join(f"{k} {v}" for k, v in run["versions"].items() if v)
+  machine = ", ".join(f"{k} {v}" for k, v in run["machine"].items() if v)
+  lines = [
+    "    " + run["command"],
+    "",
+    f"{run['date']}, scale {table['scale']}, seeds "
+    f"{', '.join(map(str, table['seeds']))}"
+    + (f"; {machine}" if machine else "")
+    + (f"; {versions}" if versions else "")
+    + (f"; commit {run['git_commit']}" if run["git_commit"] else ""),
+  ]
+  return "\n".join(lines)
+
+
+def latex(table: dict) -> str:
+  """A tabular of booktabs; the caption holds what a reader has to know."""
+  lines = [
+    "% needs \\usepackage{booktabs}",
+    "\\begin{tabular}{lrrrrr}",
+    "\\toprule",
+    f"& {_tex(table['metric'])} & $\\Delta$ & 95\\,\\% & $p$ & published \\\\",
+    "\\midrule",
+  ]
+  for row in table["rows"]:
+    difference, interval, p, _ = _difference(row)
+    published = _tex(_published(row))
+    if row["unconfirmed"] and published:
+      published = f"\\textit{{{published}}}"
+    score = _tex(_score(row))
+    if row["tag_significance"] == "better":
+      score = f"\\textbf{{{score}}}"
+    cells = [_tex(row["name"]), score, _tex(difference), _tex(interval)]
+    lines.append(" & ".join([*cells, _tex(p), published]) + " \\\\")
+  lines += ["\\bottomrule", "\\end{tabular}", ""]
+  return "\n".join(lines)
+
+
+_TEX = {
+  "\\": "\\textbackslash{}",
+  "&": "\\&",
+  "%": "\\%",
+  "$": "\\$",
+  "#": "\\#",
+  "_": "\\_",
+  "{": "\\{",
+  "}": "\\}",
+  "~": "\\textasciitilde{}",
+  "^": "\\textasciicircum{}",
+  "±": "$\\pm$",
+  "<": "$<$",
+  ">": "$>$",
+}
+
+
+def _tex(text: str) -> str:
+  signed = text[:1] in "+-" and text[1:2].isdigit()
+  out = "".join(_TEX.get(c, c) for c in text)
+  if signed:
+    out = " to ".join(f"${part}$" for part in out.split(" to "))
+  return out
+
+
+FIELDS = (
+  "name",
+  "mean",
+  "sd",
+  "n",
+  "published",
+  "published_sd",
+  "tag",
+  "p",
+  "p_raw",
+  "p_bootstrap",
+  "p_randomisation",
+  "tag_significance",
+  "reference",
+  "parameters",
+  "minutes",
+  "tokens_per_second",
+  "epochs_to_best",
+)
+
+
+def csv_text(table: dict) -> str:
+  """One line a row, all digits; the seeds' values last."""
+  out = io.StringIO()
+  writer = csv.writer(out, lineterminator="\n")
+  seeds = [f"seed_{s}" for s in table["seeds"]]
+  deltas = ("estimate", "low", "high")
+  writer.writerow([*FIELDS, *(f"delta_{d}" for d in deltas), *seeds])
+  for row in table["rows"]:
+    delta = row["delta"] or {}
+    writer.writerow(
+      [
+        *(row[f] for f in FIELDS),
+        *(delta.get(d) for d in deltas),
+        *row["values"],
+      ]
+    )
+  return out.getvalue()
