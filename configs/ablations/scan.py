@@ -1,0 +1,102 @@
+"""Lake & Baroni 2018 (arXiv 1711.00350), SCAN: four splits, two models each.
+
+    python -m seq2seq_jax.ablate configs/ablations/scan.py --workdir runs/scan
+
+The paper's own protocol and sizes: 100,000 updates of one example each, Adam,
+half of the sentences fed with the decoder's own tokens. "Overall-best" is the
+LSTM of 2 x 200 with dropout 0.5 and no attention, "top" the best model of a
+split. Generated data.
+
+To be seen: nearly everything right on the random split, turn left mostly, long
+sequences seldom, jump hardly ever, and that attention helps with length. The
+tolerances are as wide as such runs scatter.
+"""
+
+from seq2seq_jax.ablation import grid
+
+ATTENTION = (
+  "--model.attention additive --model.placement before "
+  "--model.readout_inputs state_context "
+  "--model.encoder_layers 1 --model.decoder_layers 1"
+)
+
+
+def _width(n: int, scale: float) -> str:
+  return (
+    f"--model.embed_dim {n} --model.encoder_dim {n} --model.decoder_dim {n} "
+    f"--model.attention_dim {n} --model.init_scale {scale}"
+  )
+
+
+SMALL = f"{_width(100, 0.1)} --model.dropout_embed 0.1 --model.dropout_rnn 0.1"
+
+
+def _row(name: str, words: str) -> grid.Row:
+  """A row; it is compared with the overall-best model of its split."""
+  split = name.split(",")[0]
+  reference = name if split == "simple" else f"{split}, overall-best"
+  return grid.Row(
+    name, tuple(words.split()), f"lake_baroni2018/scan/{name}", 1, reference
+  )
+
+
+def _at_most(row: str, high: float) -> grid.Ordering:
+  """Without a lower bound: an interval around 0 reaches below it."""
+  return grid.Ordering(
+    f"{row} at most {high:g}",
+    (grid.Term(1, row),),
+    low=float("-inf"),
+    high=high,
+    points=False,
+  )
+
+
+def get_ablation() -> grid.Ablation:
+  return grid.Ablation(
+    title="SCAN",
+    paper="Lake & Baroni 2018 (arXiv 1711.00350)",
+    base="lake_baroni2018.py",
+    rows=(
+      _row("simple, top", "--model.dropout_embed 0.0 --model.dropout_rnn 0.0"),
+      _row("length, overall-best", "--data.name length"),
+      _row(
+        "length, top",
+        "--data.name length --model.cell gru "
+        f"{ATTENTION} {_width(50, 0.1414)}",
+      ),
+      _row("turn left, overall-best", "--data.name addprim_turn_left"),
+      _row(
+        "turn left, top",
+        f"--data.name addprim_turn_left --model.cell gru {ATTENTION} {SMALL}",
+      ),
+      _row("jump, overall-best", "--data.name addprim_jump"),
+      _row("jump, top", f"--data.name addprim_jump {ATTENTION} {SMALL}"),
+    ),
+    metric="exact_match",
+    reference="simple, top",
+    orderings=(
+      grid.near("simple, top", 99.8, 2),
+      grid.near("length, overall-best", 13.8, 8),
+      grid.near("length, top", 20.8, 8),
+      grid.near("turn left, overall-best", 90.0, 15),
+      grid.near("turn left, top", 90.3, 15),
+      _at_most("jump, overall-best", 10),
+      _at_most("jump, top", 10),
+      grid.above("length, top", "length, overall-best"),
+      grid.above("turn left, overall-best", "jump, overall-best", by=45),
+    ),
+    scales={
+      "smoke": (
+        *("--train.steps", "500", "--train.validate_every", "500"),
+        *("--data.limit", "500", "--decode.max_extra", "20"),
+      ),
+      "cpu": (),
+    },
+    checkpoint="last",
+    bins=(4, 6, 8),
+    note=(
+      "Rows of different splits have different test sets, so each is compared "
+      "with the overall-best model of its own split. What the paper leaves "
+      "open (initial weights, forget bias) is set to PyTorch's defaults."
+    ),
+  )

@@ -1,0 +1,60 @@
+"""CMUdict, letters to phones: an attentional LSTM (Toshniwal & Livescu 2016).
+
+    export SEQ2SEQ_JAX_DATA=FOLDER    # holds g2p_cmudict
+    python -m seq2seq_jax.train configs/g2p_cmudict.py --workdir runs/g2p
+    python -m seq2seq_jax.evaluate --workdir runs/g2p
+
+The split of PRONALSYL 2007: 106,837 words for training, 12,000 for the test;
+2,000 pronunciations are set aside for validation. A bidirectional LSTM and
+general attention (arXiv 1610.06540), 256 units. `wer` counts phones here, so
+that it is the field's phone error rate, and 100 less `exact_match` is its word
+error rate. Published on this split, in word errors: 32.03 (LSTM of 2 x 64) and
+24.23 (2 x 512), by g2p-seq2seq.
+
+What differs: a word with several pronunciations has several lines, each scored
+by itself, where the field takes the closest one; so errors are more here.
+"""
+
+from seq2seq_jax import config
+
+
+def get_config() -> config.Config:
+  return config.Config(
+    data=config.Data(
+      task="tsv",
+      train=("g2p_cmudict/train.tsv.gz",),
+      test=("g2p_cmudict/test.tsv.gz",),
+      holdout=2000,
+      source=config.Text(tokenizer="char"),
+      target=config.Text(tokenizer="word"),
+      batch_size=128,
+      buckets=3,
+      max_source_length=30,
+      max_target_length=30,
+    ),
+    model=config.Model(
+      cell="lstm",
+      embed_dim=128,
+      encoder_dim=256,
+      direction="both",
+      decoder_dim=256,
+      attention="general",
+      readout_dim=256,
+      dropout_embed=0.2,
+      dropout_rnn=0.2,
+    ),
+    optim=config.Optim(
+      learning_rate=1e-3,
+      schedule="cosine",
+      warmup_steps=200,
+      clip_norm=5.0,
+    ),
+    train=config.Train(
+      # Ten epochs.
+      steps=8600,
+      validate_every=860,
+      metric="exact_match",
+      metrics=("wer",),
+    ),
+    decode=config.Decode(beam_size=3, length_rule="none", max_extra=10),
+  )

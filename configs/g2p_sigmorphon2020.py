@@ -1,0 +1,72 @@
+"""SIGMORPHON 2020 task 1, letters to phones: the LSTM baseline, one language.
+
+    export SEQ2SEQ_JAX_DATA=FOLDER    # holds g2p_sigmorphon2020
+    python -m seq2seq_jax.train configs/g2p_sigmorphon2020.py --workdir runs/ady
+
+The files of the task hold a language, a word and its phones in a line; here
+each language has files of its own, `ady.train.tsv` and so on:
+
+    cd FOLDER/g2p_sigmorphon2020
+    for part in train dev test; do
+      zcat $part.tsv.gz | awk -F '\\t' -v p=$part '{print > $1"."p".tsv"}'
+    done
+
+The recipe of the task's baseline (fairseq): a bidirectional LSTM of one layer,
+embeddings of 128 and 512 units (the smaller of its sizes), target embeddings
+shared with the softmax, symbols seen less than five times unknown, label
+smoothing 0.1, Adam 1e-3, clipped to 1, 4,000 updates of 256 words, dropout 0.2
+(of 0.1 to 0.3), beam 5; the checkpoint with the best validation score. 100 less
+`exact_match` is the task's word error rate; `wer` counts phones.
+
+What differs: a tanh bridge starts the decoder; the task chooses among 36
+settings by language.
+"""
+
+from seq2seq_jax import config
+
+
+def get_config() -> config.Config:
+  return config.Config(
+    data=config.Data(
+      task="tsv",
+      train=("g2p_sigmorphon2020/ady.train.tsv",),
+      valid=("g2p_sigmorphon2020/ady.dev.tsv",),
+      test=("g2p_sigmorphon2020/ady.test.tsv",),
+      source_field="1",
+      target_field="2",
+      source=config.Text(tokenizer="char", min_count=5),
+      target=config.Text(tokenizer="word", min_count=5),
+      batch_size=256,
+      buckets=2,
+    ),
+    model=config.Model(
+      cell="lstm",
+      forget_bias=0.0,
+      embed_dim=128,
+      encoder_dim=512,
+      direction="both",
+      decoder_dim=512,
+      attention="general",
+      input_feeding=True,
+      readout_dim=512,
+      tie="decoder",
+      dropout_embed=0.2,
+      dropout_rnn=0.2,
+      init="uniform",
+      init_scale=0.1,
+    ),
+    optim=config.Optim(
+      learning_rate=1e-3,
+      clip_norm=1.0,
+      label_smoothing=0.1,
+      smoothing_form="others",
+    ),
+    train=config.Train(
+      steps=4000,
+      # Five epochs.
+      validate_every=75,
+      metric="exact_match",
+      metrics=("wer",),
+    ),
+    decode=config.Decode(beam_size=5, length_rule="average", alpha=1.0),
+  )

@@ -1,0 +1,72 @@
+"""Multi30k, German to English: a small RNNsearch (Bahdanau et al. 2015).
+
+    export SEQ2SEQ_JAX_DATA=FOLDER    # holds multi30k/lc.norm.tok
+    python -m seq2seq_jax.train configs/multi30k_gru.py --workdir runs/gru
+
+Additive attention with the decoder's previous state over a bidirectional GRU,
+of 256 units a side and direction, for one CPU core. The fixed vector in its
+place, from a forward encoder as in the paper, read at every step:
+
+    python -m seq2seq_jax.train configs/multi30k_gru.py --workdir runs/fixed \\
+      --model.attention none --model.placement after \\
+      --model.direction forward --model.context_at both
+
+Words seen at least twice, on the official lower-cased tokenised text. The
+checkpoint is chosen by greedy BLEU on the validation set; BLEU is of tokenised
+lower-cased text. Used by the tables of `configs/ablations`.
+"""
+
+from seq2seq_jax import config
+
+
+def _files(split: str) -> tuple[str, str]:
+  stem = f"multi30k/lc.norm.tok/{split}.lc.norm.tok"
+  return f"{stem}.de.gz", f"{stem}.en.gz"
+
+
+def get_config() -> config.Config:
+  return config.Config(
+    data=config.Data(
+      task="parallel",
+      train=_files("train"),
+      valid=_files("val"),
+      test=_files("test_2016_flickr"),
+      source=config.Text(tokenizer="word", vocab_size=8000, min_count=2),
+      target=config.Text(tokenizer="word", vocab_size=6000, min_count=2),
+      batch_size=64,
+      buckets=5,
+      max_source_length=50,
+      max_target_length=50,
+    ),
+    model=config.Model(
+      cell="gru_bahdanau",
+      embed_dim=256,
+      encoder_dim=256,
+      direction="both",
+      decoder_dim=256,
+      bridge="dense",
+      attention="additive",
+      attention_dim=256,
+      placement="before",
+      input_feeding=False,
+      readout="maxout",
+      readout_dim=256,
+      readout_inputs="all",
+      tie="decoder",
+      dropout_embed=0.3,
+      dropout_readout=0.3,
+    ),
+    optim=config.Optim(
+      learning_rate=1e-3,
+      schedule="cosine",
+      warmup_steps=200,
+      clip_norm=1.0,
+    ),
+    train=config.Train(
+      steps=2250,
+      validate_every=750,
+      metric="bleu",
+      bleu_tokenize="none",
+    ),
+    decode=config.Decode(beam_size=5, length_rule="average", alpha=1.0),
+  )
