@@ -5,14 +5,14 @@
 Their overall-best model: an LSTM of two layers of 200 on either side, without
 attention, embeddings of 200, dropout 0.5 on embeddings and recurrent layers.
 100,000 updates of one example each, drawn with replacement from the training
-rows (with the primitives of the add-primitive splits over-sampled, as published);
-Adam 1e-3, gradients clipped to 5, and in half of the sentences the decoder's
-own tokens are fed back. Greedy decoding, exact match of the whole sequence, the
-last parameters: the paper has no validation part.
+rows (with the primitives of the add-primitive splits over-sampled, as
+published); Adam 1e-3, gradients clipped to 5, and in half of the sentences the
+decoder's own tokens are fed back. Greedy decoding, exact match of the whole
+sequence, the last parameters: the paper has no validation part.
 
 Published, mean of five runs: simple 99.7 %, length 13.8 (`--data.name length`),
-turn left 90.0 (`addprim_turn_left`), jump 0.08 (`addprim_jump`). The best models
-of each split are overrides in `configs/ablations/scan.py`.
+turn left 90.0 (`addprim_turn_left`), jump 0.08 (`addprim_jump`). The best
+models of each split are overrides in `configs/ablations/scan.py`.
 
 What the paper leaves open is set here to PyTorch's defaults, in which its
 models were written: weights uniform in plus or minus 1 / sqrt(200), forget

@@ -29,6 +29,7 @@ from seq2seq_jax.ablation import (
   grid,
   locks,
   published,
+  report,
   results,
   runner,
   table,
@@ -398,24 +399,18 @@ def _write(data: dict, workdir: pathlib.Path) -> list[pathlib.Path]:
   paths, figures = table.write(data, workdir), {}
   try:
     drawn = plots.of_table(data)
-  except ImportError:
-    print(
-      "no figures: matplotlib is missing; pip install 'seq2seq_jax[plots]', "
-      "then give the command again with --table-only",
-      file=sys.stderr,
-    )
+  except types.UserError as e:
+    print(f"no figures: {e}; then give --table-only", file=sys.stderr)
     drawn = {}
   for name, figure in drawn.items():
-    many = isinstance(figure, list)
-    figures[name] = (
-      [plots.svg(f) for f in figure] if many else plots.svg(figure)
-    )
-    for i, one in enumerate(figure if many else [figure]):
-      stem = workdir / "figures" / (f"{name}_{i + 1}" if many else name)
+    some = figure if isinstance(figure, list) else [figure]
+    figures[name] = [plots.svg(f, name) for f in some]
+    for i, one in enumerate(some):
+      stem = (
+        workdir / "figures" / (name if one is figure else f"{name}_{i + 1}")
+      )
       stem.parent.mkdir(exist_ok=True)
       plots.save(one, stem)
-  from seq2seq_jax.ablation import report
-
   page = workdir / "report.html"
   table.put(page, report.html(data, figures))
   return [*paths, page]

@@ -16,6 +16,7 @@ ALLOWED = {
   "data": {"types", "data"},
   "training": {"types", "training"},
   "analysis": {"types", "models", "analysis"},
+  "ablation": {"ablation"},
 }
 # the modules that read a config
 CONFIG = {"models/build.py", "training/optim.py", "data/pipeline.py"}

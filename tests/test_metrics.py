@@ -211,3 +211,33 @@ def test_bad_input():
     metrics.score(["bleu", "meteor"], ["a"], ["a"])
   with pytest.raises(types.UserError, match="tokenize: 'moses' is not one"):
     metrics.score(["bleu"], ["a"], ["a"], tokenize="moses")
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("name", ALL)
+def test_sums_of_sentences_give_the_corpus_score(name):
+  rng = np.random.default_rng(7)
+  references = [*_random_text(rng, 40), "a", "the cat", ""]
+  hypotheses = [*_noisy(rng, references[:40]), "", "the dog", "a"]
+  settings = {"lowercase": name != "ter", "tokenize": "none"}
+  found = metrics.sentences(name, hypotheses, references, **settings)
+  assert len(found.rows) == len(references)
+  for part in (slice(None), slice(3, 9), slice(40, 42), slice(41, 42)):
+    want = _value(name, hypotheses[part], references[part], **settings)
+    assert found.score(found.rows[part].sum(axis=0)) == pytest.approx(want)
+  many = found.score(np.cumsum(found.rows, axis=0))
+  one = [found.score(found.rows[: i + 1].sum(axis=0)) for i in range(len(many))]
+  np.testing.assert_allclose(many, one)
+
+
+@pytest.mark.quick
+def test_smoothed_bleu_of_sums():
+  """Orders without a match, and too short a hypothesis for four words."""
+  hypotheses = ["a b c d e", "x y z a", "a b", "q", "a b c q d"]
+  references = ["a c b d e", "a b c d", "a b", "q r s t", "a b c d e"]
+  found = metrics.sentences("bleu", hypotheses, references, tokenize="none")
+  for i in range(len(hypotheses)):
+    want = _value(
+      "bleu", hypotheses[i : i + 1], references[i : i + 1], tokenize="none"
+    )
+    assert found.score(found.rows[i]) == pytest.approx(want)

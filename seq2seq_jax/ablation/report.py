@@ -103,8 +103,8 @@ def _figures(table, figures: dict) -> str:
   if not any(figures.values()):
     missing = (
       "<p>There are no figures: they need Matplotlib. Install the extra "
-      "<code>plots</code>, as in <code>pip install -e '.[plots]'</code>, and "
-      "give the command of the table again; finished cells are kept.</p>"
+      "<code>plots</code>, then give the command of the table again; finished "
+      "cells are kept.</p>\n<pre>pip install -e '.[plots]'</pre>"
     )
     return parts.section("figures", "Figures", missing)
   names = [*FIGURES, *(n for n in figures if n not in FIGURES)]

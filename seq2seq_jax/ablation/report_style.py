@@ -114,7 +114,8 @@ tbody th { font-weight: 600; min-width: 9em; }
 .cell dt { color: var(--soft); }
 .cell dd { margin: 0; }
 .cell p {
-  margin: 8px 0 0; font-size: 13px; white-space: normal; max-width: 16em;
+  margin: 8px 0 0; font-size: 13px; text-align: left; white-space: normal;
+  width: 13em;
 }
 .short td, .short th { padding-left: 0; padding-right: 20px; font-size: 14px; }
 
@@ -181,7 +182,8 @@ figcaption {
   }
   .main .none { display: none; }
   .cell dl { max-width: 17em; }
-  .cell p { max-width: none; }
+  .cell dl > div { flex-wrap: wrap; gap: 0 14px; }
+  .cell p { width: auto; }
   .short tr { display: block; padding: 14px 0; }
   .short td, .short th {
     display: block; padding: 2px 0; text-align: left; white-space: normal;
@@ -208,5 +210,7 @@ figcaption {
   .wide, .paper-white { overflow: visible; border: 0; }
   .paper-white svg { max-width: 100%; }
   .tag { box-shadow: inset 0 0 0 0.5px currentColor; }
+  .main td, .main th, .main thead th { font-size: 11.5px; padding: 6px; }
+  .main .range, .main .tag { font-size: 10.5px; }
 }
 """

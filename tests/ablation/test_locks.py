@@ -1,0 +1,111 @@
+"""One holder at a time, whatever dies or stands still."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from seq2seq_jax.ablation import locks
+
+
+@pytest.mark.quick
+def test_one_holder(tmp_path):
+  path = tmp_path / "locks" / "cell"
+  with locks.claim(path) as lock:
+    assert lock is not None and locks.live(path)
+    assert locks.claim(path) is None
+    holder = locks.read(path)
+    assert holder["process"] == os.getpid() and holder["since"]
+  assert not path.exists() and locks.claim(path) is not None
+
+
+@pytest.mark.quick
+def test_a_lock_of_a_dead_process_is_free(tmp_path):
+  path = tmp_path / "cell"
+  code = f"""
+    import os, pathlib
+    from seq2seq_jax.ablation import locks
+    locks.claim(pathlib.Path({str(path)!r}))
+    os._exit(0)
+  """
+  subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)
+  assert path.exists() and not locks.live(path)
+  assert locks.claim(path) is not None
+
+
+def _of_another_host(path, age):
+  path.write_text(
+    json.dumps({"token": "x", "host": "elsewhere", "process": 1, "born": "1"})
+  )
+  then = time.time() - age
+  os.utime(path, (then, then))
+
+
+@pytest.mark.quick
+def test_a_lock_without_heartbeat_expires(tmp_path):
+  path = tmp_path / "cell"
+  _of_another_host(path, locks.EXPIRES - 30)
+  assert locks.live(path) and locks.claim(path) is None
+  _of_another_host(path, locks.EXPIRES + 30)
+  assert not locks.live(path) and locks.claim(path) is not None
+
+
+@pytest.mark.quick
+def test_the_heart_beats_and_a_lost_lock_is_noticed(tmp_path, monkeypatch):
+  monkeypatch.setattr(locks, "BEAT", 0.02)
+  path, lost = tmp_path / "cell", []
+  lock = locks.claim(path, lost=lost.append)
+  os.utime(path, (0, 0))
+  _wait(lambda: path.stat().st_mtime > 1)
+  path.unlink()
+  _of_another_host(path, 0)
+  _wait(lambda: lost)
+  assert lost == [path]
+  lock.release()
+  assert locks.read(path)["host"] == "elsewhere"
+
+
+def _wait(condition):
+  for _ in range(500):
+    if condition():
+      return
+    time.sleep(0.01)
+  raise AssertionError("it did not come")
+
+
+RACE = """
+  import os, pathlib, sys, time
+  from seq2seq_jax.ablation import locks
+  folder, start = pathlib.Path(sys.argv[1]), float(sys.argv[2])
+  won = []
+  while time.time() < start:
+    pass
+  for i in range(30):
+    if locks.claim(folder / f"cell-{i}"):
+      won.append(i)
+  print(*won)
+  os._exit(0) if sys.stdout.flush() else time.sleep(1.5)
+"""
+
+
+@pytest.mark.quick
+def test_of_many_processes_one_gets_a_dead_lock(tmp_path):
+  for i in range(30):
+    _of_another_host(tmp_path / f"cell-{i}", locks.EXPIRES + 60)
+  start = str(time.time() + 3)
+  racers = [
+    subprocess.Popen(
+      [sys.executable, "-c", textwrap.dedent(RACE), str(tmp_path), start],
+      stdout=subprocess.PIPE,
+      text=True,
+    )
+    for _ in range(4)
+  ]
+  won = [int(i) for r in racers for i in r.communicate()[0].split()]
+  assert sorted(won) == sorted(set(won))
+  # A racer that looks while another one clears goes away without the lock.
+  assert len(won) >= 15
