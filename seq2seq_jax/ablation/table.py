@@ -49,7 +49,7 @@ def markdown(table: dict) -> str:
     published = _published(row)
     if row["unconfirmed"] and published:
       published = f"*{published}*"
-    cells = [row["name"].replace("|", "\\|"), _score(row), str(row["n"])]
+    cells = [row["name"], _score(row), str(row["n"])]
     cells += _difference(row)
     cells += [published, row["tag"] or ""]
     lines.append(_line([*cells, *_costs(row)]))
@@ -63,7 +63,9 @@ def markdown(table: dict) -> str:
 
 
 def _line(cells) -> str:
-  return "| " + " | ".join(cells) + " |"
+  # A message of an exception may hold anything.
+  clean = (" ".join(c.split()).replace("|", "\\|") for c in cells)
+  return "| " + " | ".join(clean) + " |"
 
 
 def _metric(table) -> str:
