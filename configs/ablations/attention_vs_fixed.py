@@ -79,7 +79,12 @@ def get_ablation() -> grid.Ablation:
         *("--model.attention_dim", "32", "--model.readout_dim", "32"),
         *("--decode.beam_size", "1"),
       ),
-      "cpu": (),
+      "cpu": (
+        *("--model.embed_dim", "128", "--model.encoder_dim", "128"),
+        *("--model.decoder_dim", "256", "--model.attention_dim", "128"),
+        *("--model.readout_dim", "128", "--train.steps", "1800"),
+        *("--train.validate_every", "600"),
+      ),
       "gpu": (
         *("--model.encoder_dim", "512", "--model.decoder_dim", "512"),
         *("--model.attention_dim", "512", "--train.steps", "6000"),

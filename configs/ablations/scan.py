@@ -61,8 +61,7 @@ def get_ablation() -> grid.Ablation:
       _row("length, overall-best", "--data.name length"),
       _row(
         "length, top",
-        "--data.name length --model.cell gru "
-        f"{ATTENTION} {_width(50, 0.1414)}",
+        f"--data.name length --model.cell gru {ATTENTION} {_width(50, 0.1414)}",
       ),
       _row("turn left, overall-best", "--data.name addprim_turn_left"),
       _row(
