@@ -211,9 +211,8 @@ def _outcome(cell: cells.Cell, plan: Plan) -> dict:
   """The cell's result, whatever happens."""
   seconds = time.monotonic()
   try:
-    for training in cell.members:
-      _train(training)
-    found = _score(cell, plan)
+    epochs = [_train(training) for training in cell.members]
+    found = _score(cell, plan, epochs)
   except types.Diverged as e:
     found = {"status": "diverged", "message": str(e)}
   except types.UserError as e:
@@ -224,8 +223,11 @@ def _outcome(cell: cells.Cell, plan: Plan) -> dict:
   return found | {"work_seconds": time.monotonic() - seconds}
 
 
-def _train(training: cells.Training):
-  """Trains or goes on; a run of another config or data is moved aside."""
+def _train(training: cells.Training) -> int:
+  """Trains or goes on; the number of batches in an epoch.
+
+  A run of another config or data is moved aside.
+  """
   folder = training.folder
   path = folder / "config.json"
   if path.is_file():
@@ -243,10 +245,17 @@ def _train(training: cells.Training):
   lanes = [h["diverged"] for h in run.histories]
   if all(lanes):
     raise types.Diverged(f"diverged at step {lanes[0]}")
+  return len(run.train_data.plan)
 
 
-def _score(cell: cells.Cell, plan: Plan) -> dict:
-  """Scores a cell on the test part, and keeps what tests and pages need."""
+def _score(cell: cells.Cell, plan: Plan, epochs: list[int]) -> dict:
+  """Scores a cell on the test part, and keeps what tests and pages need.
+
+  Args:
+    cell: whose members are trained.
+    plan: the table's.
+    epochs: batches in an epoch of each member.
+  """
   mapper = parallel.Mapper("pmap", local=True)
   say = lambda text: print(text, flush=True)
   lane = None
@@ -283,7 +292,10 @@ def _score(cell: cells.Cell, plan: Plan) -> dict:
     "test": split.checksum(),
     "parameters": found.parameters,
     "best_step": members[0].step,
-    "courses": [results.course(m.folder, lane) for m in cell.members],
+    "courses": [
+      results.course(m.folder, epoch, lane)
+      for m, epoch in zip(cell.members, epochs)
+    ],
   }
 
 

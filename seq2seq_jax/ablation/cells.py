@@ -69,12 +69,7 @@ class Cell:
         done = self.progress()
         return {"status": "running", "holder": holder, "progress": done}
     if found:
-      old = found.get("identity", {})
-      changed = [
-        f"{name}: {old.get(name)!r} -> {value!r}"
-        for name, value in self.identity.items()
-        if old.get(name) != value
-      ]
+      changed = differences(found.get("identity", {}), self.identity)
       return {"status": "stale", "changed": changed or ["its format"]}
     return {"status": "waiting", "progress": self.progress()}
 
@@ -82,6 +77,16 @@ class Cell:
     """Share of its updates that are made, by the runs' metrics files."""
     shares = [min(1.0, last_step(m.folder) / m.steps) for m in self.members]
     return sum(shares) / len(shares)
+
+
+def differences(old: dict, new: dict) -> list[str]:
+  """What has changed; what is not there has its default."""
+  shown = lambda d, name: repr(d[name]) if name in d else "the default"
+  return [
+    f"{name}: {shown(old, name)} -> {shown(new, name)}"
+    for name in dict.fromkeys([*new, *old])
+    if name not in old or name not in new or old[name] != new[name]
+  ]
 
 
 def last_step(folder: pathlib.Path) -> int:

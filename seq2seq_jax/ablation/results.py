@@ -20,15 +20,20 @@ SHOWN = 3  # rows whose sentences stand beside the reference's
 LONGEST = 40  # words of a sentence that is shown
 
 
-def course(folder: pathlib.Path, lane: int | None = None) -> dict:
+def course(folder: pathlib.Path, epoch: int, lane: int | None = None) -> dict:
   """How a run went, by its metrics file.
 
   `seconds` and `tokens` of its updates alone, without compilation and
-  validation; `steps`, `epochs` at its lines, and `valid`: metric -> [step,
+  validation; `steps`; `epoch`, as it is given; and `valid`: metric -> [step,
   value] of each validation.
+
+  Args:
+    folder: the run's workdir.
+    epoch: batches in an epoch.
+    lane: which of several runs in one program.
   """
   seconds = tokens = before = 0.0
-  epochs, valid = [], {}
+  steps, valid = 0, {}
   suffix = "" if lane is None else f"/lane_{lane}"
   for line in _lines(folder / "metrics.jsonl"):
     if line["split"] == "train":
@@ -38,7 +43,7 @@ def course(folder: pathlib.Path, lane: int | None = None) -> dict:
       if rate:
         seconds += new / rate
         tokens += new
-      epochs.append([line["step"], line.get("epoch")])
+      steps = line["step"]
     else:
       for name, value in line.items():
         if suffix and not name.endswith(suffix):
@@ -49,8 +54,8 @@ def course(folder: pathlib.Path, lane: int | None = None) -> dict:
   return {
     "seconds": seconds,
     "tokens": tokens,
-    "steps": epochs[-1][0] if epochs else 0,
-    "epochs": epochs[:: max(1, len(epochs) // 200)],
+    "steps": steps,
+    "epoch": epoch,
     "valid": valid,
   }
 
@@ -258,17 +263,9 @@ def _cell(cell: cells_.Cell, status: dict) -> dict:
 
 
 def _epochs_to_best(status: dict) -> float | None:
-  """Epochs up to the checkpoint that was scored, its own counted in part."""
-  points = [p for p in status["courses"][0]["epochs"] if p[1] is not None]
-  step = status.get("best_step")
-  if not points or step is None:
-    return None
-  last_step, last = points[-1]
-  if last <= 1:
-    return step / last_step * last
-  # Steps an epoch, from where the last one begins.
-  begin = next(s for s, e in points if e == last)
-  return step * (last - 1) / max(1, begin)
+  """Epochs up to the checkpoint that was scored."""
+  step, epoch = status.get("best_step"), status["courses"][0]["epoch"]
+  return step / epoch if step and epoch else None
 
 
 def _compare(found: Found, rows: list[dict], sign: float):

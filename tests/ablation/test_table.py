@@ -75,7 +75,7 @@ def _cell(folder: pathlib.Path, row: str, seed: int, right=None, status="done"):
           "seconds": 120.0,
           "tokens": 6000,
           "steps": 10,
-          "epochs": [[5, 1], [10, 1]],
+          "epoch": 10,
           "valid": valid,
         }
       ],

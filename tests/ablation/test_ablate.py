@@ -1,0 +1,230 @@
+"""Tables from end to end, on a model of a few thousand parameters."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from seq2seq_jax import ablate, types
+from seq2seq_jax.ablation import grid
+
+TINY = str(pathlib.Path(__file__).parent.parent / "configs" / "tiny.py")
+FEW = ("--train.steps", "40", "--train.validate_every", "20")
+FEW += ("--data.buckets", "1", "--train.average", "0")
+
+
+def _ablation(**changes):
+  rows = (
+    grid.Row("attention"),
+    grid.Row("greedy", "--decode.beam_size 1"),
+    grid.Row("fixed", "--model.attention none --model.input_feeding False"),
+    grid.Row("two", ensemble=2),
+  )
+  settings = {
+    "title": "Copying",
+    "paper": "of nobody",
+    "base": TINY,
+    "rows": rows,
+    "metric": "exact_match",
+    "metrics": ("loss",),
+    "reference": "fixed",
+    "scales": {"smoke": FEW, "none": ()},
+    "scale": "smoke",
+    "bins": (2, 4),
+    "orderings": (grid.above("attention", "fixed", by=5),),
+  }
+  return grid.Ablation(**(settings | changes))
+
+
+def _plan(folder, seeds=2, extra=(), **changes):
+  return ablate.Plan(_ablation(**changes), folder, seeds, extra)
+
+
+@pytest.mark.quick
+def test_rows_that_differ_in_search_share_their_trainings(tmp_path):
+  plan = _plan(tmp_path)
+  by_row = {}
+  for cell in plan.cells:
+    by_row.setdefault(cell.row, []).append(cell)
+  trained = lambda row: [[m.folder for m in c.members] for c in by_row[row]]
+  assert trained("attention") == trained("greedy") != trained("fixed")
+  assert trained("attention")[0] == [tmp_path / "cells/attention/seed_0"]
+  # The members of an ensemble are nobody else's, from seed to seed.
+  members = [m.name for row in trained("two") for m in row]
+  assert members == ["seed_0", "seed_1", "seed_2", "seed_3"]
+  assert [m.config.train.seed for m in by_row["two"][1].members] == [2, 3]
+  assert len({c.key for c in plan.cells}) == len(plan.cells)
+
+
+@pytest.mark.quick
+def test_seeds_in_one_program(tmp_path):
+  plan = ablate.Plan(_ablation(), tmp_path, 3, (), together=True)
+  jobs = {job.name: job for job in plan.jobs()}
+  job = jobs["attention, seed 0, 1, 2"]
+  [training] = {m for c in job.cells for m in c.members}
+  assert training.config.train.seeds == 3 and training.seeds == (0, 1, 2)
+  assert len(jobs["two, seed 0"].cells[0].members) == 2
+
+
+@pytest.mark.quick
+def test_what_makes_a_cell_another_one(tmp_path):
+  key = lambda *extra, **changes: (
+    _plan(tmp_path, 1, extra, **changes).cells[0].key
+  )
+  assert key() == key("--data.workers", "2", "--train.log_every", "7")
+  others = {
+    key(),
+    key("--train.steps", "80"),
+    key("--decode.beam_size", "2"),
+    key("--data.synthetic.train", "200"),
+    key(checkpoint="last"),
+    key(metrics=()),
+  }
+  assert len(others) == 6
+
+
+@pytest.mark.quick
+def test_bad_tables_are_refused_with_the_place(tmp_path):
+  file = tmp_path / "x.py"
+  with pytest.raises(types.UserError, match=r"x\.py: no such file; there are"):
+    ablate.load(str(file))
+  file.write_text("import math\n")
+  with pytest.raises(types.UserError, match="must define get_ablation"):
+    ablate.load(str(file))
+  with pytest.raises(ValueError, match="no row is called 'best'"):
+    _ablation(reference="best")
+  with pytest.raises(ValueError, match="another row has the same folder"):
+    _ablation(rows=(grid.Row("fixed"), grid.Row("Fixed")))
+  with pytest.raises(ValueError, match=r"scale 'gpu': there are smoke, none"):
+    _ablation().at("gpu")
+
+
+@pytest.mark.quick
+def test_a_workdir_of_another_table_is_refused(tmp_path):
+  class args:
+    seeds = 2
+
+  ablate._open(_plan(tmp_path), args)
+  ablate._open(_plan(tmp_path), args)
+  with pytest.raises(types.UserError, match="holds the table 'Copying'"):
+    ablate._open(_plan(tmp_path, title="Reversing"), args)
+
+
+def test_cells_that_diverge_and_cells_that_grow_stale(tmp_path):
+  rows = (
+    grid.Row("fixed", "--model.attention none --model.input_feeding False"),
+    grid.Row("wild", "--optim.learning_rate 3e38 --optim.clip_norm 0"),
+  )
+  make = lambda *extra: _plan(
+    tmp_path, 1, ("--train.steps", "20", *extra), rows=rows, orderings=()
+  )
+  plan = make()
+  for job in plan.jobs():
+    assert ablate.work(job, plan) == 0
+  good, wild = plan.cells
+  assert good.status()["status"] == "done"
+  assert wild.status()["status"] == "diverged"
+  assert "learning_rate" in wild.status()["message"]
+  assert not list((tmp_path / "locks").iterdir())
+  # Another search needs no other training.
+  search = make("--decode.beam_size", "1")
+  assert search.cells[0].status() == {
+    "status": "stale",
+    "changed": ["decode.beam_size: 3 -> 1"],
+  }
+  before = (good.folder / "metrics.jsonl").stat().st_mtime_ns
+  assert ablate.work(search.jobs()[0], search) == 0
+  assert search.cells[0].status()["status"] == "done"
+  assert (good.folder / "metrics.jsonl").stat().st_mtime_ns == before
+  assert (good.folder / "result.json.stale-1").exists()
+  # Another model does; the old run is kept aside.
+  other = make("--model.embed_dim", "8")
+  assert ablate.work(other.jobs()[0], other) == 0
+  assert other.cells[0].status()["status"] == "done"
+  aside = good.folder.with_name("seed_0.stale-1")
+  assert (aside / "checkpoints").is_dir() and (aside / "result.json").exists()
+
+
+ABLATION = """
+import sys
+sys.path.insert(0, {folder!r})
+import test_ablate
+from seq2seq_jax.ablation import grid
+
+def get_ablation():
+  return test_ablate._ablation(
+    rows=(
+      grid.Row("attention"),
+      grid.Row("greedy", "--decode.beam_size 1"),
+    ),
+    reference="attention",
+    orderings=(grid.alike("attention", "greedy", 30),),
+  )
+"""
+
+
+def _start(folder):
+  file = folder.parent / "table.py"
+  here = str(pathlib.Path(__file__).parent)
+  file.write_text(ABLATION.format(folder=here))
+  return subprocess.Popen(
+    [
+      *(sys.executable, "-m", "seq2seq_jax.ablate", str(file)),
+      *("--workdir", str(folder), "--seeds", "2", "--jobs", "2"),
+      *("--together", "no"),
+    ],
+    env=os.environ | {"JAX_PLATFORMS": "cpu"},
+    start_new_session=True,
+  )
+
+
+def _kill_when(folder, pattern):
+  """Starts, and kills everything once a file of this name is there."""
+  main = _start(folder)
+  while main.poll() is None and not list(folder.glob(pattern)):
+    time.sleep(0.05)
+  main.kill()
+  main.wait()
+  for path in (folder / "locks").glob("*"):
+    try:
+      os.kill(json.loads(path.read_text())["process"], signal.SIGKILL)
+    except (OSError, ValueError):
+      continue
+
+
+def _figures(folder):
+  table = json.loads((folder / "table.json").read_text())
+  for row in table["rows"]:
+    for name in ("minutes", "tokens_per_second"):
+      row.pop(name)
+    for cell in row["cells"]:
+      cell.pop("seconds")
+  for name in ("run",):
+    table.pop(name)
+  return table
+
+
+def test_a_table_that_was_killed_is_the_same_table(tmp_path):
+  whole, killed = tmp_path / "whole", tmp_path / "killed"
+  assert _start(whole).wait() == 0
+  _kill_when(killed, "cells/*/seed_*/metrics.jsonl")
+  _kill_when(killed, "cells/*/seed_*/result.json")
+  assert _start(killed).wait() == 0
+  assert _figures(killed) == _figures(whole)
+  table = json.loads((killed / "table.json").read_text())
+  assert table["state"] == "complete" and table["counts"]["done"] == 4
+  assert [r["name"] for r in table["rows"]] == ["attention", "greedy"]
+  keys = {"name", "mean", "sd", "n", "published", "tag", "p"}
+  assert keys <= set(table["rows"][1])
+  [ordering] = table["orderings"]
+  assert {"claim", "verdict", "estimate", "interval"} <= set(ordering)
+  for name in ("table.md", "table.tex", "table.csv", "report.html"):
+    assert (killed / name).stat().st_size > 200, name
+  assert _start(killed).wait() == 0  # nothing is left to be done
+  works = [p.stat().st_mtime for p in killed.glob("cells/*/*/result.json")]
+  assert max(works) < (killed / "table.md").stat().st_mtime
