@@ -118,6 +118,8 @@ class Plan:
   def _training(self, row, conf, seed: int, ensemble: int) -> cells.Training:
     """The run of a config and seed; rows of one config share it."""
     fixed = {k: v for k, v in _identity(conf).items() if k[:7] != "decode."}
+    # The members of an ensemble are runs of their own, never lanes of one.
+    fixed["lanes"] = self.together and ensemble == 1
     key = json.dumps(fixed, sort_keys=True)
     # The folder is named by the first row that needs it.
     owner = self._trainings.setdefault(key, (grid.folder(row.name), {}))
@@ -326,7 +328,7 @@ def _leave(cell: cells.Cell, found: dict):
 # In the process that a person started.
 
 
-def launch(args, rest, job: runner.Job) -> subprocess.Popen:
+def launch(args, rest, plan: Plan, job: runner.Job) -> subprocess.Popen:
   """Starts a process for a job, its output in the cell's log."""
   first = job.cells[0]
   first.folder.parent.mkdir(parents=True, exist_ok=True)
@@ -335,7 +337,7 @@ def launch(args, rest, job: runner.Job) -> subprocess.Popen:
   command = [sys.executable, "-m", "seq2seq_jax.ablate", args.config]
   command += ["--workdir", args.workdir, "--seeds", str(args.seeds)]
   command += ["--scale", args.scale, "--work", ",".join(names)]
-  command += ["--together", "yes" if len(job.cells) > 1 else "no"]
+  command += ["--together", "yes" if plan.together else "no"]
   if job.cores:
     command += ["--cores", ",".join(map(str, job.cores))]
   with log.open("ab") as out:
@@ -385,7 +387,7 @@ def run(args, rest) -> int:
   if not args.table_only:
     stopped = runner.Runner(
       jobs,
-      lambda job: launch(args, rest, job),
+      lambda job: launch(args, rest, plan, job),
       cores if kind == "cpu" else (),
       slots,
       board,

@@ -20,7 +20,7 @@ ALLOWED = {
 }
 # the modules that read a config
 CONFIG = {"models/build.py", "training/optim.py", "data/pipeline.py"}
-NO_JAX = ("data", "types.py", "metrics.py", "config.py")
+NO_JAX = ("data", "ablation", "types.py", "metrics.py", "config.py")
 
 
 def _imports(path: pathlib.Path):

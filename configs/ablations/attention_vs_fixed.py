@@ -19,6 +19,7 @@ from seq2seq_jax.ablation import grid
 FIXED = (
   *("--model.attention", "none", "--model.placement", "after"),
   *("--model.direction", "forward", "--model.context_at", "both"),
+  *("--model.bridge", "dense", "--model.readout_state", "new"),
 )
 # Twelve words and the end mark: half of the sentences.
 SHORT = ("--data.max_source_length", "13", "--data.max_target_length", "17")
@@ -34,6 +35,7 @@ POD = """
   --data.max_target_length 51 --data.batch_size 80 --data.buckets 8
   --model.embed_dim 620 --model.encoder_dim 1000 --model.decoder_dim 1000
   --model.attention_dim 1000 --model.readout_dim 500 --model.tie none
+  --model.bridge backward --model.readout_state previous
   --model.dropout_embed 0 --model.dropout_readout 0 --model.init bahdanau
   --optim.optimizer adadelta --optim.learning_rate 1 --optim.b2 0.95
   --optim.eps 1e-6 --optim.normalize sentences --optim.schedule constant

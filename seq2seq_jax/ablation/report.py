@@ -141,7 +141,7 @@ def _caption(table, name: str) -> str:
     curves = table.get("learning_curves") or []
     return (
       "Learning curves on the validation set: mean over "
-      f"{_seeds(curves)}, with a band for their spread. Grey "
+      f"{_seeds(curves)}, with one standard deviation to either side. Grey "
       "lines, if any, are the other rows."
     )
   if name == "lengths":

@@ -1,0 +1,88 @@
+"""Britz et al. 2017 (arXiv 1703.03906), table 3: depth and residuals.
+
+    export SEQ2SEQ_JAX_DATA=FOLDER    # holds multi30k/lc.norm.tok
+    python -m seq2seq_jax.ablate configs/ablations/britz_depth.py \\
+      --workdir runs/britz_depth
+
+Multi30k, English to German, their baseline at half its width. Enc-4 has two
+layers in each direction, as they count. Res adds a layer's input to its output,
+ResD the inputs of all layers below.
+
+To be seen: eight decoder layers without residuals fail, with them they do not,
+and dense residuals are the better ones; the encoder's depth matters little.
+"""
+
+from seq2seq_jax.ablation import grid
+
+# `configs/britz2017.py`.
+POD = """
+  --data.task tfds --data.name wmt14_translate/de-en --data.train train
+  --data.valid validation --data.test test --data.source_field en
+  --data.target_field de --data.source.vocab_size 37000
+  --model.embed_dim 512 --model.encoder_dim 512 --model.decoder_dim 512
+  --model.attention_dim 512 --model.readout_dim 512 --model.init_scale 0.04
+  --optim.learning_rate 1e-4 --optim.schedule constant --optim.warmup_steps 0
+  --train.steps 2500000 --train.validate_every 10000 --train.log_every 100
+  --train.bleu_tokenize 13a
+"""
+SMOKE = """
+  --data.limit 2000 --data.source.vocab_size 1000 --data.batch_size 32
+  --model.embed_dim 32 --model.encoder_dim 32 --model.decoder_dim 32
+  --model.attention_dim 32 --model.readout_dim 32
+  --train.steps 60 --train.validate_every 60 --decode.beam_size 1
+"""
+CPU = """
+  --data.limit 10000 --data.source.vocab_size 3000 --data.batch_size 64
+  --model.embed_dim 128 --model.encoder_dim 128 --model.decoder_dim 128
+  --model.attention_dim 128 --model.readout_dim 128 --model.init_scale 0.08
+  --train.steps 1500 --decode.beam_size 5
+"""
+
+
+def _row(side: str, depth: int, residual: str = "") -> grid.Row:
+  layers = depth // 2 if side == "encoder" else depth  # two directions
+  words = [f"--model.{side}_layers", str(layers)]
+  if residual:
+    kind = {"Res": "add", "ResD": "dense"}[residual]
+    words += ["--model.residual", kind]
+  name = f"{side[:3].title()}-{depth}" + (f"-{residual}" if residual else "")
+  return grid.Row(name, tuple(words))
+
+
+def get_ablation() -> grid.Ablation:
+  rows = [
+    *(_row("encoder", n) for n in (2, 4, 8)),
+    *(_row("encoder", 8, r) for r in ("Res", "ResD")),
+    *(_row("decoder", n) for n in (1, 2)),
+    *(_row("decoder", n, r) for n in (4, 8) for r in ("", "Res", "ResD")),
+  ]
+  return grid.Ablation(
+    title="Depth and residual layers",
+    paper="Britz et al. 2017 (arXiv 1703.03906), table 3",
+    base="multi30k_britz.py",
+    rows=tuple(grid.published(rows, "britz2017/depth")),
+    metric="bleu",
+    metrics=("loss",),
+    reference="Dec-2",
+    orderings=(
+      grid.above("Dec-2", "Dec-8", by=3),
+      grid.above("Dec-8-Res", "Dec-8"),
+      grid.above("Dec-8-ResD", "Dec-8-Res"),
+      grid.above("Dec-4-ResD", "Dec-4-Res"),
+      grid.above("Dec-4", "Dec-4-Res"),
+    ),
+    scales={
+      "smoke": tuple(SMOKE.split()),
+      "cpu": tuple(CPU.split()),
+      "gpu": (),
+      "pod": tuple(POD.split()),
+    },
+    rows_of={
+      "smoke": ("Dec-2", "Enc-4", "Dec-4", "Dec-4-Res", "Dec-4-ResD"),
+    },
+    note=(
+      "Published: WMT15 English to German, newstest2013. Enc-2 and Dec-2 are "
+      "one model, trained once. Here one switch sets the residuals of both "
+      "sides: with Enc-8-Res and -ResD the second decoder layer has one too."
+    ),
+  )

@@ -1,0 +1,127 @@
+"""Luong et al. 2015 (arXiv 1508.04025), table 1: a ladder of improvements.
+
+    export SEQ2SEQ_JAX_DATA=FOLDER    # holds multi30k/lc.norm.tok
+    python -m seq2seq_jax.ablate configs/ablations/luong_ladder.py \\
+      --workdir runs/luong_ladder
+
+Multi30k, German to English. Each row adds to the one before; unknown words are
+replaced in search alone, so that row shares its training with local-p's.
+
+To be seen: no step loses more than 0.3 BLEU, attention with feeding is worth at
+least 3 over the same model without, and no step is larger than attention.
+"""
+
+from seq2seq_jax.ablation import grid
+
+BASE = """
+  --data.reverse_source False --model.dropout_embed 0 --model.dropout_rnn 0
+  --model.attention none --model.attention_window none
+  --model.input_feeding False
+"""
+
+# `configs/luong2015.py`.
+POD = """
+  --data.task tfds --data.name wmt14_translate/de-en --data.train train
+  --data.valid validation --data.test test --data.source_field en
+  --data.target_field de --data.source.tokenizer bpe
+  --data.source.vocab_size 50000 --data.source.min_count 1
+  --data.target.tokenizer bpe --data.target.vocab_size 50000
+  --data.target.min_count 1 --data.buckets 8 --model.forget_bias 0
+  --model.embed_dim 1000 --model.encoder_dim 1000 --model.encoder_layers 4
+  --model.decoder_dim 1000 --model.decoder_layers 4 --model.attention_dim 1000
+  --model.readout_dim 1000 --optim.optimizer sgd --optim.learning_rate 1
+  --optim.normalize sentences --optim.schedule halving --optim.warmup_steps 0
+  --optim.decay_start 281248 --optim.decay_every 35156 --train.steps 421872
+  --train.validate_every 5000 --train.log_every 100 --train.bleu_tokenize 13a
+"""
+
+SMOKE = """
+  --data.limit 2000 --data.batch_size 32 --train.steps 60
+  --train.validate_every 60 --decode.beam_size 1
+"""
+CPU = """
+  --data.limit 10000 --data.batch_size 64 --train.steps 1500
+  --train.validate_every 500 --decode.beam_size 5
+"""
+
+
+def get_ablation() -> grid.Ablation:
+  rows = grid.ladder(
+    grid.Row("base", BASE),
+    ("+ reverse", "--data.reverse_source True"),
+    ("+ dropout", "--model.dropout_embed 0.2 --model.dropout_rnn 0.2"),
+    ("+ global (location)", "--model.attention location"),
+    ("+ feed", "--model.input_feeding True"),
+    (
+      "local-p (general)",
+      "--model.attention general --model.attention_window predictive",
+    ),
+    ("+ unknown words", "--decode.replace_unknown True"),
+  )
+  steps = [row.name for row in rows]
+  rows = grid.published(rows, "luong2015/ladder")
+  rows.append(
+    grid.Row(
+      "ensemble of 4",
+      rows[-1].overrides,
+      "luong2015/ladder/ensemble of 8",
+      ensemble=4,
+    )
+  )
+  return grid.Ablation(
+    title="Ladder to local attention",
+    paper="Luong et al. 2015 (arXiv 1508.04025), table 1",
+    base="multi30k_luong.py",
+    rows=tuple(rows),
+    metric="bleu",
+    metrics=("perplexity",),
+    reference="base",
+    orderings=(
+      *grid.rising(steps, by=-0.3),
+      grid.above("+ feed", "+ dropout", by=3),
+      *(
+        _largest(better, worse)
+        for worse, better in (
+          ("base", "+ reverse"),
+          ("+ reverse", "+ dropout"),
+          ("+ feed", "local-p (general)"),
+        )
+      ),
+      grid.above("ensemble of 4", "+ unknown words"),
+    ),
+    scales={
+      "smoke": tuple(f"{_size(32)} {SMOKE}".split()),
+      "cpu": tuple(f"{_size(128)} {CPU}".split()),
+      "gpu": (),
+      "pod": tuple(POD.split()),
+    },
+    # Subwords leave no unknown words to replace.
+    rows_of={"pod": tuple(steps[:-1])},
+    curves=("luong2015/curves/none", "luong2015/curves/local-p"),
+    note=(
+      "Published: WMT14 English to German, four layers of 1,000; its last row "
+      "is an ensemble of eight. At the scale cpu one layer of 128 on 10,000 "
+      "sentences."
+    ),
+  )
+
+
+def _largest(better: str, worse: str) -> grid.Ordering:
+  """Attention gains at least as much as another step."""
+  return grid.Ordering(
+    f"attention gains more than {better}",
+    (
+      grid.Term(1, "+ global (location)"),
+      grid.Term(-1, "+ dropout"),
+      grid.Term(-1, better),
+      grid.Term(1, worse),
+    ),
+  )
+
+
+def _size(n: int) -> str:
+  return (
+    f"--model.embed_dim {n} --model.encoder_dim {n} --model.decoder_dim {n} "
+    f"--model.readout_dim {n} --model.attention_dim {n} "
+    "--model.encoder_layers 1 --model.decoder_layers 1"
+  )

@@ -1,0 +1,103 @@
+"""The curse of beam search: beam size and length rule, by search alone.
+
+    export SEQ2SEQ_JAX_DATA=FOLDER    # holds multi30k/lc.norm.tok
+    python -m seq2seq_jax.ablate configs/ablations/search_errors.py \\
+      --workdir runs/search_errors
+
+Wu et al. 2016 (arXiv 1609.08144, tables 2 and 3), Koehn & Knowles 2017, Murray
+& Chiang 2018 (arXiv 1808.10006). Multi30k, English to German, the model of
+`multi30k_britz.py`; each seed is trained once. Hypotheses are ranked by log P
+alone, by log P a token, with GNMT's penalty, or with a reward for every token.
+
+To be seen: without a length rule larger beams first help and then hurt; with
+one, beam 100 is like beam 5. Of the paper's grid only the column without
+coverage penalty is here, since the search has none; exact search is not either.
+"""
+
+from seq2seq_jax.ablation import grid
+
+# `configs/britz2017.py`.
+POD = """
+  --data.task tfds --data.name wmt14_translate/de-en --data.train train
+  --data.valid validation --data.test test --data.source_field en
+  --data.target_field de --data.source.vocab_size 37000
+  --model.embed_dim 512 --model.encoder_dim 512 --model.decoder_dim 512
+  --model.attention_dim 512 --model.readout_dim 512 --model.init_scale 0.04
+  --optim.learning_rate 1e-4 --optim.schedule constant --optim.warmup_steps 0
+  --train.steps 2500000 --train.validate_every 10000 --train.log_every 100
+  --train.bleu_tokenize 13a
+"""
+SMOKE = """
+  --data.limit 2000 --data.source.vocab_size 1000 --data.batch_size 32
+  --model.embed_dim 32 --model.encoder_dim 32 --model.decoder_dim 32
+  --model.attention_dim 32 --model.readout_dim 32
+  --train.steps 60 --train.validate_every 60 --decode.beam_size 1
+"""
+CPU = """
+  --data.limit 10000 --data.source.vocab_size 3000 --data.batch_size 64
+  --model.embed_dim 128 --model.encoder_dim 128 --model.decoder_dim 128
+  --model.attention_dim 128 --model.readout_dim 128 --model.init_scale 0.08
+  --train.steps 1500 --decode.beam_size 5
+"""
+
+
+RULES = {
+  "none": ("--decode.length_rule", "none"),
+  "average": ("--decode.length_rule", "average", "--decode.alpha", "1.0"),
+  "reward": ("--decode.length_rule", "word_reward", "--decode.alpha", "0.5"),
+}
+BEAMS = (1, 2, 3, 5, 10, 25, 100)
+
+
+def _published(alpha: float) -> str:
+  return f"gnmt2016/alpha_beta/alpha {alpha}, beta 0.0"
+
+
+def _rows() -> list[grid.Row]:
+  rows = []
+  for rule, words in RULES.items():
+    for n in BEAMS:
+      known = _published(0.0) if (rule, n) == ("none", 10) else ""
+      beam = ("--decode.beam_size", str(n))
+      rows.append(grid.Row(f"{rule}, beam {n}", words + beam, known))
+  for alpha in (0.2, 0.4, 0.6, 0.8, 1.0):
+    words = ("--decode.length_rule", "gnmt", "--decode.alpha", str(alpha))
+    beam = ("--decode.beam_size", "10")
+    rows.append(
+      grid.Row(f"gnmt {alpha}, beam 10", words + beam, _published(alpha))
+    )
+  return rows
+
+
+def get_ablation() -> grid.Ablation:
+  rows = _rows()
+  few = tuple(
+    row.name for row in rows if row.name.split()[-1] in ("1", "5", "10")
+  )
+  return grid.Ablation(
+    title="Beam size and length rule",
+    paper="Wu et al. 2016 (arXiv 1609.08144), table 2, and others",
+    base="multi30k_britz.py",
+    rows=tuple(rows),
+    metric="bleu",
+    metrics=("chrf",),
+    reference="none, beam 10",
+    orderings=(
+      grid.above("none, beam 10", "none, beam 1"),
+      grid.above("none, beam 5", "none, beam 100"),
+      grid.alike("average, beam 100", "average, beam 5", 0.3),
+      grid.above("gnmt 0.6, beam 10", "none, beam 10"),
+      grid.above("reward, beam 100", "none, beam 100", judged=False),
+    ),
+    scales={
+      "smoke": tuple(SMOKE.split()),
+      "cpu": tuple(CPU.split()),
+      "gpu": (),
+      "pod": tuple(POD.split()),
+    },
+    rows_of={"smoke": few},
+    note=(
+      "Published: English to French, development set, 8 to 12 hypotheses. "
+      "That a word reward repairs large beams is recalled, unconfirmed."
+    ),
+  )

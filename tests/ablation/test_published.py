@@ -1,0 +1,134 @@
+"""Published numbers: all are whole, some are spelled out by hand."""
+
+import numbers
+import subprocess
+import sys
+
+import pytest
+
+from seq2seq_jax.ablation import published
+
+pytestmark = [pytest.mark.quick, pytest.mark.usefixtures("strict")]
+
+TEXTS = {
+  *("paper", "metric", "data", "source", "tag", "model", "gpu"),
+  *("bound", "approximate", "doubtful", "unconfirmed"),
+}
+
+
+@pytest.mark.parametrize(
+  "reference, value, tag",
+  [
+    ("bahdanau2015/bleu/RNNenc-50", 17.82, "S"),
+    ("bahdanau2015/bleu/RNNsearch-50", 26.75, "S"),
+    ("luong2015/ladder/base", 11.3, "P"),
+    ("luong2015/attention/local-p (general)", 19.0, "P"),
+    ("britz2017/cells/LSTM", 22.22, "S"),
+    ("britz2017/cells/Vanilla-Dec", 15.38, "S"),
+    ("britz2017/depth/Dec-8", 1.42, "S"),
+    ("britz2017/decoding/B10-LP-1.0", 21.80, "S"),
+    ("sutskever2014/bleu/ensemble of 5, beam 12", 34.81, "P"),
+    ("gnmt2016/alpha_beta/alpha 0.6, beta 0.4", 31.1, "S"),
+    ("gnmt2016/alpha_beta_after_rl/alpha 1.0, beta 1.0", 0.295, "S"),
+    ("lake_baroni2018/scan/length, top", 20.8, "P"),
+    ("lake_baroni2018/scan/jump, overall-best", 0.08, "P"),
+    ("bentrevett/ladder/3 bidirectional GRU, attention", 28.30, "P"),
+    ("lium2017/ende/monomodal, test2016", 39.00, "P"),
+    ("sennrich_zhang2019/words_100k/3 + mainstream", 7.20, "M"),
+    ("gu2016/x_xx/CopyNet", 98.3, "M"),
+    ("bengio2015/captions/always sampling", 11.2, "S"),
+    ("g2p/cmudict/g2p-seq2seq LSTM 2 x 64", 32.03, "P"),
+    ("g2p/cmudict_accuracy/g2p-seq2seq LSTM 2 x 64", 67.97, "P"),
+    ("sigmorphon2020/lstm/vie", 4.67, "M"),
+    ("rothe2020/ende/BERT2RND large custom", 31.7, "S"),
+    ("zeyer2018/librispeech/dev-other", 14.37, "P"),
+  ],
+)
+def test_numbers(reference, value, tag):
+  entry = published.load(reference)
+  assert (entry["value"], entry["tag"]) == (value, tag)
+  assert entry["unconfirmed"] == (tag == "M")
+
+
+def test_an_entry_says_what_it_is_about():
+  entry = published.load("britz2017/cells/GRU")
+  assert "Massive Exploration" in entry["paper"]
+  assert "newstest2013" in entry["data"]
+  assert entry["source"] == "transcription of all six tables"
+  assert (entry["sd"], entry["max"]) == (0.05, 21.83)
+  assert entry["parameters"] == pytest.approx(66.32e6)
+  assert published.load("bahdanau2015/bleu/Moses")["sd"] is None
+
+
+def test_every_entry_is_whole():
+  references = published.references()
+  assert len(references) == len(set(references)) > 600
+  for reference in references:
+    entry = published.load(reference)
+    assert entry["tag"] in published.TAGS, reference
+    for name in ("paper", "metric", "data", "source"):
+      assert entry[name] and isinstance(entry[name], str), reference
+    for name, value in entry.items():
+      if name in TEXTS or (name == "sd" and value is None):
+        continue
+      assert isinstance(value, numbers.Real), (reference, name)
+
+
+def test_recalled_numbers_say_so():
+  for reference in published.references():
+    entry = published.load(reference)
+    recalled = "recalled" in entry["source"]
+    assert recalled == entry["unconfirmed"], reference
+
+
+def test_every_curve_is_whole():
+  curves = [
+    f"{file}/curves/{name}"
+    for file in published.files()
+    for name in published.read(file).get("curves", {})
+  ]
+  assert "luong2015/curves/local-p" in curves
+  for reference in curves:
+    curve = published.curve(reference)
+    assert len(curve["x"]) == len(curve["y"]) > 1
+    assert curve["x"] == sorted(curve["x"])
+    assert curve["tag"] in published.TAGS and curve["source"]
+  none, local = (
+    published.curve(f"luong2015/curves/{name}") for name in ("none", "local-p")
+  )
+  gap = [b - a for a, b in zip(none["y"], local["y"])]
+  assert round(gap[-1], 1) == 11.3  # at 75 words
+
+
+@pytest.mark.parametrize(
+  "reference, words",
+  [
+    ("britz2018/cells/GRU", ["britz2018", "britz2017"]),
+    ("britz2017/cell/GRU", ["britz2017.yaml", "'cell'", "cells"]),
+    ("britz2017/cells/GRUU", ["britz2017.yaml", "'cells'", "'GRUU'", "GRU"]),
+    ("britz2017/cells", ["FILE/TABLE/ROW"]),
+    ("domhan2018/any/row", ["domhan2018.yaml", "none"]),
+  ],
+)
+def test_a_wrong_name_is_told_with_the_nearest(reference, words):
+  with pytest.raises(ValueError) as e:
+    published.load(reference)
+  for word in words:
+    assert word in str(e.value)
+
+
+def test_a_wrong_curve_is_told():
+  with pytest.raises(ValueError, match=r"luong2015.yaml.*local-p"):
+    published.curve("luong2015/curves/local-q")
+  with pytest.raises(ValueError, match="FILE/curves/NAME"):
+    published.curve("luong2015/ladder/base")
+
+
+def test_imports_nothing_heavy():
+  code = (
+    "import sys\n"
+    "from seq2seq_jax.ablation import published\n"
+    "published.references()\n"
+    "assert not {'jax', 'numpy'} & set(sys.modules)\n"
+  )
+  subprocess.run([sys.executable, "-c", code], check=True)
