@@ -55,8 +55,8 @@ def get_ablation() -> grid.Ablation:
         *("--decode.beam_size", "1"),
       ),
       "cpu": (
-        *("--train.steps", "1200", "--data.batch_size", "64"),
-        *("--train.validate_every", "600", "--decode.beam_size", "5"),
+        *("--train.steps", "1000", "--data.batch_size", "64"),
+        *("--train.validate_every", "500", "--decode.beam_size", "5"),
         *("--model.embed_dim", "128", "--model.encoder_dim", "128"),
         *("--model.decoder_dim", "128", "--model.attention_dim", "128"),
         *("--model.readout_dim", "128", "--model.init_scale", "0.08"),
