@@ -62,7 +62,7 @@ def curve(reference: str) -> dict[str, Any]:
   curves = read(file).get("curves", {})
   if name not in curves:
     raise ValueError(_unknown("curve", name, curves, f"{file}.yaml"))
-  return _entry(file, curves[name])
+  return _entry(file, curves[name]) | {"name": f"{name} ({file})"}
 
 
 def references() -> list[str]:
