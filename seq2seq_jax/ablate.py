@@ -69,7 +69,7 @@ def load(path: str) -> grid.Ablation:
     raise types.UserError(f"{path}: {e}; it must define get_ablation()") from e
   except ValueError as e:
     raise types.UserError(f"{path}: {e}") from e
-  below = file.resolve().parent.parent / ablation.base
+  below = file.parent.parent / ablation.base
   if below.is_file():  # configs/ablations/x.py names configs/base.py
     ablation = dataclasses.replace(ablation, base=str(below))
   return ablation
