@@ -116,7 +116,8 @@ def test_a_workdir_of_another_table_is_refused(tmp_path):
     ablate._open(_plan(tmp_path, title="Reversing"), args)
 
 
-def test_cells_that_diverge_and_cells_that_grow_stale(tmp_path):
+def grow_stale(tmp_path):
+  """Run by the test below, with one device: less to compile."""
   rows = (
     grid.Row("fixed", "--model.attention none --model.input_feeding False"),
     grid.Row("wild", "--optim.learning_rate 3e38 --optim.clip_norm 0"),
@@ -151,6 +152,17 @@ def test_cells_that_diverge_and_cells_that_grow_stale(tmp_path):
   assert (aside / "checkpoints").is_dir() and (aside / "result.json").exists()
 
 
+def test_cells_that_diverge_and_cells_that_grow_stale(tmp_path):
+  code = f"""
+import pathlib, sys
+sys.path.insert(0, {str(pathlib.Path(__file__).parent)!r})
+import test_ablate
+test_ablate.grow_stale(pathlib.Path({str(tmp_path)!r}))
+"""
+  env = os.environ | {"JAX_PLATFORMS": "cpu"}
+  subprocess.run([sys.executable, "-c", code], env=env, check=True)
+
+
 ABLATION = """
 import sys
 sys.path.insert(0, {folder!r})
@@ -176,7 +188,7 @@ def _start(folder):
   return subprocess.Popen(
     [
       *(sys.executable, "-m", "seq2seq_jax.ablate", str(file)),
-      *("--workdir", str(folder), "--seeds", "2", "--jobs", "2"),
+      *("--workdir", str(folder), "--seeds", "1", "--jobs", "2"),
       *("--together", "no"),
     ],
     env=os.environ | {"JAX_PLATFORMS": "cpu"},
@@ -218,7 +230,7 @@ def test_a_table_that_was_killed_is_the_same_table(tmp_path):
   assert _start(killed).wait() == 0
   assert _figures(killed) == _figures(whole)
   table = json.loads((killed / "table.json").read_text())
-  assert table["state"] == "complete" and table["counts"]["done"] == 4
+  assert table["state"] == "complete" and table["counts"]["done"] == 2
   assert [r["name"] for r in table["rows"]] == ["attention", "greedy"]
   keys = {"name", "mean", "sd", "n", "published", "tag", "p"}
   assert keys <= set(table["rows"][1])
@@ -226,6 +238,3 @@ def test_a_table_that_was_killed_is_the_same_table(tmp_path):
   assert {"claim", "verdict", "estimate", "interval"} <= set(ordering)
   for name in ("table.md", "table.tex", "table.csv", "report.html"):
     assert (killed / name).stat().st_size > 200, name
-  assert _start(killed).wait() == 0  # nothing is left to be done
-  works = [p.stat().st_mtime for p in killed.glob("cells/*/*/result.json")]
-  assert max(works) < (killed / "table.md").stat().st_mtime

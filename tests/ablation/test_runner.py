@@ -106,7 +106,6 @@ def _worked(folder):
   return collections.Counter(path.read_text().split()) if path.exists() else {}
 
 
-@pytest.mark.quick
 def test_a_failed_cell_stops_no_other(tmp_path):
   table, out = _cells(tmp_path, 4), io.StringIO()
   fates = {"row 0": "diverged", "row 1": "crash", "row 2": "failed"}
@@ -118,7 +117,6 @@ def test_a_failed_cell_stops_no_other(tmp_path):
   assert "2 failed" in out.getvalue()
 
 
-@pytest.mark.quick
 def test_what_is_done_is_left_alone_and_what_changed_is_stale(tmp_path):
   table = _cells(tmp_path, 2)
   _runner(table).run()
@@ -132,7 +130,6 @@ def test_what_is_done_is_left_alone_and_what_changed_is_stale(tmp_path):
   assert status == {"status": "stale", "changed": ["a: 0 -> 1"]}
 
 
-@pytest.mark.quick
 def test_two_runners_share_a_table(tmp_path):
   code = f"""
     import pathlib, sys
@@ -152,14 +149,12 @@ def test_two_runners_share_a_table(tmp_path):
   assert not list((tmp_path / "locks").iterdir())
 
 
-@pytest.mark.quick
 def test_cells_of_one_training_wait_for_each_other(tmp_path):
   table = _cells(tmp_path, 3, shared=True)
   _runner(table, slots=3).run()
   assert _worked(tmp_path) == {f"c{i}": 1 for i in range(3)}
 
 
-@pytest.mark.quick
 def test_a_killed_worker_is_replaced_by_the_next_runner(tmp_path):
   table = _cells(tmp_path, 1)
   first = _runner(table, seconds=60)
@@ -179,7 +174,6 @@ def test_a_killed_worker_is_replaced_by_the_next_runner(tmp_path):
   assert _worked(tmp_path) == {"c0": 2}
 
 
-@pytest.mark.quick
 def test_the_last_cells_get_the_free_cores(tmp_path):
   one = _runner(_cells(tmp_path, 1))
   one._turn()

@@ -64,12 +64,11 @@ def test_every_row_of_every_scale_is_valid(path):
 
 @each_file
 def test_models_trace(path):
-  """The first row and the last; `test_configs` traces the papers' own."""
-  every = list(configs(path, "smoke").values())
-  for conf in (every[0], every[-1]):
-    params, _, metrics = test_configs.shapes(conf)
-    optim.check_paths(conf.optim, params)
-    assert all(m.shape == () for m in metrics.values())
+  """The last row, the one with most overrides in a ladder."""
+  conf = list(configs(path, "smoke").values())[-1]
+  params, _, metrics = test_configs.shapes(conf)
+  optim.check_paths(conf.optim, params)
+  assert all(m.shape == () for m in metrics.values())
 
 
 @pytest.mark.quick
