@@ -51,12 +51,18 @@ def configs(path: pathlib.Path, scale: str) -> dict[str, config.Config]:
 
 
 @each_file
-def test_every_row_of_every_scale_is_valid(path):
+def test_every_row_of_every_scale_is_valid_and_another_one(path):
+  """A model that stands in a table twice would be its own rival."""
   suite = load(path)
   assert {"smoke", "cpu"} <= set(suite.scales)
+  twins = TWINS.get(path.stem, set())
+  ensembles = {row.name: row.ensemble for row in suite.rows}
   for scale in suite.scales:
+    seen = {}
     for name, conf in configs(path, scale).items():
       where = (scale, name)
+      other = seen.setdefault((conf, ensembles[name]), name)
+      assert other == name or {other, name} == twins, (*where, other)
       assert conf.train.validate_every <= conf.train.steps, where
       for metric in (suite.metric, *suite.metrics):
         assert metric in config.METRICS, where
@@ -71,7 +77,6 @@ def test_models_trace(path):
   assert all(m.shape == () for m in metrics.values())
 
 
-@pytest.mark.quick
 @each_file
 def test_published_numbers_exist(path):
   suite = load(path)
@@ -83,7 +88,6 @@ def test_published_numbers_exist(path):
     published.curve(name)
 
 
-@pytest.mark.quick
 @each_file
 def test_rows_of_a_scale_are_compared_within_it(path):
   suite = load(path)
@@ -96,7 +100,6 @@ def test_rows_of_a_scale_are_compared_within_it(path):
   assert any(suite.at(scale).orderings for scale in suite.scales)
 
 
-@pytest.mark.quick
 @each_file
 def test_unconfirmed_numbers_judge_nothing(path):
   """A claim between rows whose numbers are all recalled is not judged."""
@@ -111,20 +114,6 @@ def test_unconfirmed_numbers_judge_nothing(path):
 
 
 @each_file
-def test_rows_differ(path):
-  """A model that stands in a table twice would be its own rival."""
-  suite = load(path)
-  twins = TWINS.get(path.stem, set())
-  ensembles = {row.name: row.ensemble for row in suite.rows}
-  for scale in suite.scales:
-    seen = {}
-    for name, conf in configs(path, scale).items():
-      other = seen.setdefault((conf, ensembles[name]), name)
-      assert other == name or {other, name} == twins, (scale, other, name)
-
-
-@pytest.mark.quick
-@each_file
 def test_docstring_names_the_command(path):
   text = ast.get_docstring(ast.parse(path.read_text()))
   words = text.replace("\\\n", " ").split()
@@ -134,7 +123,6 @@ def test_docstring_names_the_command(path):
   assert words[at + 4] == "--workdir"
 
 
-@pytest.mark.quick
 @each_file
 def test_the_largest_scale_is_the_paper_s(path):
   """Its overrides make the paper's config out of the base."""

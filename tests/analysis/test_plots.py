@@ -87,7 +87,6 @@ def drawn():
   return table, figures, {n: plots.svg(f, n) for n, f in _flat(figures)}
 
 
-@pytest.mark.quick
 def test_rows_and_published_curves_are_named(drawn):
   table, figures, svgs = drawn
   assert list(figures) == ["differences", "learning", "lengths", "attention"]
@@ -105,7 +104,6 @@ def test_rows_and_published_curves_are_named(drawn):
     assert token in _words(svgs["attention"])
 
 
-@pytest.mark.quick
 def test_svgs_may_share_a_page(drawn):
   table, _, svgs = drawn
   # The same axes, and no label to tell them apart.
@@ -124,7 +122,6 @@ def test_svgs_may_share_a_page(drawn):
   assert svgs["learning"].startswith('<svg role="img" aria-label="learning"')
 
 
-@pytest.mark.quick
 def test_same_table_same_svg(drawn):
   _, figures, svgs = drawn
   again = dict(_flat(plots.of_table(_table())))
@@ -135,7 +132,6 @@ def test_same_table_same_svg(drawn):
   assert plots.svg(figures["learning"], "other") != svgs["learning"]
 
 
-@pytest.mark.quick
 def test_a_row_has_one_colour_everywhere(drawn):
   table, _, svgs = drawn
   for i, _ in enumerate(table["rows"]):
@@ -151,7 +147,6 @@ def test_a_row_has_one_colour_everywhere(drawn):
   assert len({(k["color"], str(k["ls"])) for k in looks}) == 20
 
 
-@pytest.mark.quick
 def test_files_are_written_the_same_each_time(drawn, tmp_path):
   _, figures, _ = drawn
   figure = figures["differences"]
@@ -164,7 +159,6 @@ def test_files_are_written_the_same_each_time(drawn, tmp_path):
   assert (png.read_bytes(), pdf.read_bytes()) == before
 
 
-@pytest.mark.quick
 def test_settings_do_not_stay(drawn):
   import matplotlib
 
@@ -172,7 +166,6 @@ def test_settings_do_not_stay(drawn):
   assert "matplotlib.pyplot" not in sys.modules
 
 
-@pytest.mark.quick
 def test_half_filled_rows():
   pytest.importorskip("matplotlib")
   nothing = dict.fromkeys(_row(0)) | {"name": "later", "reference": "row 0"}
@@ -203,7 +196,6 @@ def test_many_rows_have_panels_of_their_own():
   assert dashed[1] == dashed[0] + 1 == dashed[2] + 1
 
 
-@pytest.mark.quick
 def test_labels_move_apart():
   heights = plots._apart([0.5, 0.51, 0.52, 1.0, 1.0], 0.1)
   gaps = [b - a for a, b in itertools.pairwise(heights)]
@@ -211,7 +203,6 @@ def test_labels_move_apart():
   assert heights[-1] <= 1.0 and heights[0] == 0.5
 
 
-@pytest.mark.quick
 def test_without_matplotlib_a_clear_message(monkeypatch):
   monkeypatch.setitem(sys.modules, "matplotlib", None)
   with pytest.raises(types.UserError, match="plots"):
