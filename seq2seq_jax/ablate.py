@@ -23,7 +23,7 @@ import traceback
 
 import numpy as np
 
-from seq2seq_jax import cli, config, decode, evaluate, metrics, train, types
+from seq2seq_jax import cli, config, decode, evaluate, train, types
 from seq2seq_jax.ablation import (
   cells,
   grid,
@@ -64,9 +64,9 @@ def load(path: str) -> grid.Ablation:
   module = importlib.util.module_from_spec(spec)
   try:
     spec.loader.exec_module(module)
+    if not hasattr(module, "get_ablation"):
+      raise types.UserError(f"{path}: must define get_ablation()")
     ablation = module.get_ablation()
-  except AttributeError as e:
-    raise types.UserError(f"{path}: {e}; it must define get_ablation()") from e
   except ValueError as e:
     raise types.UserError(f"{path}: {e}") from e
   below = file.parent.parent / ablation.base
@@ -338,6 +338,8 @@ def launch(args, rest, plan: Plan, job: runner.Job) -> subprocess.Popen:
   command += ["--workdir", args.workdir, "--seeds", str(args.seeds)]
   command += ["--scale", args.scale, "--work", ",".join(names)]
   command += ["--together", "yes" if plan.together else "no"]
+  if args.cpu_devices:
+    command += ["--cpu-devices", str(args.cpu_devices)]
   if job.cores:
     command += ["--cores", ",".join(map(str, job.cores))]
   with log.open("ab") as out:
@@ -377,10 +379,8 @@ def run(args, rest) -> int:
   numbers = {r.name: _published(r) for r in ablation.rows}
   board = runner.Board(
     plan.cells,
-    lambda found: _shown(found, ablation.metric),
-    ablation.metric,
+    _shown,
     {k: f"{v['value']:g}" for k, v in numbers.items() if v},
-    slots,
   )
   _tell(plan, board)
   stopped = None
@@ -395,7 +395,7 @@ def run(args, rest) -> int:
   data = results.build(
     ablation,
     plan.cells,
-    score=_score_function(ablation.metric),
+    score=evaluate.score_of(ablation.metric),
     published=numbers,
     curves=[published.curve(c) for c in ablation.curves],
     falling=ablation.metric in config.LOWER_IS_BETTER,
@@ -493,13 +493,7 @@ def _published(row: grid.Row) -> dict | None:
     raise types.UserError(f"row {row.name!r}: {e}") from e
 
 
-def _score_function(metric: str):
-  if metric in evaluate.MODEL_METRICS:
-    return evaluate.score_of(metric)
-  return metrics.score_of(metric)
-
-
-def _shown(found: dict, metric: str) -> str:
+def _shown(found: dict) -> str:
   if found["status"] != "done":
     return f"{found['status']}: {found['message']}"
   return f"{found['value']:.2f}"

@@ -110,16 +110,16 @@ class Evaluator:
     """Decoded metrics of outputs against the references."""
     names = [n for n in names if n not in MODEL_METRICS]
     references = [p[1] for p in self.pairs]
-    target = (
-      self.conf.data.source if self.conf.data.joint else (self.conf.data.target)
-    )
-    return metrics.score(
-      names,
-      texts,
-      references,
-      lowercase=target.lowercase,
-      tokenize=self.conf.train.bleu_tokenize,
-    )
+    return metrics.score(names, texts, references, **self.comparison())
+
+  def comparison(self) -> dict:
+    """How outputs are compared with references, for `metrics`."""
+    data = self.conf.data
+    target = data.source if data.joint else data.target
+    return {
+      "lowercase": target.lowercase,
+      "tokenize": self.conf.train.bleu_tokenize,
+    }
 
 
 class Detail(NamedTuple):
@@ -172,13 +172,11 @@ def detail(
   if metric in MODEL_METRICS:
     sentences = metrics.Sentences(_token_sums(scored, metric), score_of(metric))
   else:
-    target = conf.data.source if conf.data.joint else conf.data.target
     sentences = metrics.sentences(
       metric,
       [o["hypothesis"] for o in outputs],
       [o["reference"] for o in outputs],
-      lowercase=target.lowercase,
-      tokenize=conf.train.bleu_tokenize,
+      **evaluator.comparison(),
     )
   size = sum(x.size for x in jax.tree.leaves(members[0].params))
   return Detail(scores, sentences, outputs, attention, size)

@@ -15,9 +15,9 @@ import yaml
 
 TAGS = {
   "P": "read in the primary source",
-  "S": "read in a transcription of it",
+  "S": "read in a transcription of the primary source",
   "D": "digitised from the authors' vector figure",
-  "M": "recalled, unconfirmed",
+  "M": "recalled, unconfirmed: in italics, bounds nothing",
 }
 UNCONFIRMED = "M"
 INHERITED = ("paper", "metric", "data", "source")

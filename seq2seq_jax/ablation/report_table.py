@@ -1,14 +1,7 @@
 """The report's main table, and the verdicts on the paper's orderings."""
 
+from seq2seq_jax.ablation import published
 from seq2seq_jax.ablation import report_parts as parts
-
-# What a published value rests on.
-SOURCES = {
-  "P": "read in the primary source",
-  "S": "read in a secondary source that quotes it",
-  "D": "digitised from the authors' figure",
-  "M": "recalled, unconfirmed: bounds nothing",
-}
 
 
 def results(table) -> str:
@@ -138,7 +131,7 @@ def _published(table, row, digits: int) -> str:
   about = [
     row.get("published_note"),
     sources.get(row["name"]),
-    SOURCES.get(mark),
+    published.TAGS.get(mark),
   ]
   about = "; ".join(parts.text(a) for a in about if a)
   return parts.cell(shown, f"<p>{about}</p>" if about else "")
@@ -146,7 +139,9 @@ def _published(table, row, digits: int) -> str:
 
 def _reading_help(table) -> str:
   used = {r.get("tag") for r in table["rows"]}
-  sources = "; ".join(f"{k} {v}" for k, v in SOURCES.items() if k in used)
+  sources = "; ".join(
+    f"{k} {v}" for k, v in published.TAGS.items() if k in used
+  )
   items = [
     (
       "mean ± sd",

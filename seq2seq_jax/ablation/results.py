@@ -98,18 +98,19 @@ class Found:
   def done(self, row: str) -> list[dict]:
     return [s for _, s in self.cells[row] if s["status"] == "done"]
 
-  def outputs(self, row: str, place: int = 0) -> list[dict]:
-    return self._file(row, "outputs.json", place)
+  def outputs(self, row: str) -> list[dict]:
+    return self._file(row, "outputs.json")
 
   def attention(self, row: str) -> list[dict]:
     return self._file(row, "attention.json")
 
-  def _file(self, row: str, name: str, place: int = 0) -> list[dict]:
+  def _file(self, row: str, name: str) -> list[dict]:
+    """What the first finished seed of a row left."""
     done = [c for c, s in self.cells[row] if s["status"] == "done"]
-    if place >= len(done):
+    if not done:
       return []
     try:
-      return json.loads((done[place].folder / name).read_text())
+      return json.loads((done[0].folder / name).read_text())
     except (OSError, ValueError):
       return []
 

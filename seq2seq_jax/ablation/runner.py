@@ -55,7 +55,6 @@ class Runner:
     cores: Sequence[int],
     slots: int,
     board: "Board",
-    clock=time.monotonic,
   ):
     """Makes a runner.
 
@@ -65,10 +64,9 @@ class Runner:
       cores: of this process, shared out among the jobs.
       slots: jobs at a time.
       board: shows the cells.
-      clock: seconds.
     """
     self.jobs, self.launch, self.slots = list(jobs), launch, slots
-    self.cores, self.board, self.clock = list(cores), board, clock
+    self.cores, self.board = list(cores), board
     self.stopped: int | None = None
 
   def run(self) -> int | None:
@@ -139,9 +137,7 @@ class Board:
     self,
     cells: Sequence[cells_.Cell],
     show: Callable[[dict], str],
-    metric: str,
     published: dict[str, str],
-    slots: int,
     live: bool | None = None,
     stream=None,
     clock=time.monotonic,
@@ -151,15 +147,13 @@ class Board:
     Args:
       cells: of the table, row by row.
       show: a final cell's result as a few characters.
-      metric: name of the figures.
       published: what the table prints beside a row.
-      slots: jobs at a time, for the time left.
       live: draw (True), or lines (False), or by the stream (None).
       stream: standard error.
       clock: seconds.
     """
-    self.cells, self.show, self.metric = list(cells), show, metric
-    self.published, self.slots, self.clock = published, slots, clock
+    self.cells, self.show = list(cells), show
+    self.published, self.clock = published, clock
     stream = stream or sys.stderr
     self._stream = stream
     self._console = rich.console.Console(

@@ -5,6 +5,7 @@ score is a function of their sums, `[..., F] -> [...]`. So BLEU is that of the
 corpus in every resample, not a mean over sentences.
 """
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -144,6 +145,7 @@ def _masked(run, mask):
   return run if mask is None else run * mask[:, None]
 
 
+@functools.lru_cache(maxsize=2)  # all contrasts of a table share them
 def draws(size: int, resamples: int, seed=SEED) -> np.ndarray:
   """How often each sentence is in each resample. [resamples, size]."""
   rng = np.random.default_rng(seed)

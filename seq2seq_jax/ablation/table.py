@@ -6,13 +6,9 @@ import json
 import os
 import pathlib
 
+from seq2seq_jax.ablation import published as sources
+
 MARKS = {"better": "+", "worse": "-", "same": "=", "untested": "?"}
-TAGS = {
-  "P": "read in the primary source",
-  "S": "read in a transcription",
-  "D": "digitised from a figure",
-  "M": "recalled, unconfirmed: in italics, bounds nothing",
-}
 
 
 def write(table: dict, folder: pathlib.Path) -> list[pathlib.Path]:
@@ -183,7 +179,7 @@ def _reading(table: dict) -> str:
       f"Of the variance of single runs, {100 * share:.1f} % is due to seeds."
     )
   if tags:
-    told = "; ".join(f"{t}: {TAGS[t]}" for t in tags)
+    told = "; ".join(f"{t}: {sources.TAGS[t]}" for t in tags)
     lines.append(f"Tags of published numbers: {told}.")
   if table["signature"]:
     lines.append(f"Signature: `{table['signature']}`.")

@@ -67,9 +67,7 @@ def _runner(table, slots=2, fates=None, seconds=0.2, stream=None):
   board = runner.Board(
     table,
     lambda found: str(found["value"]),
-    "x",
     {},
-    slots,
     live=False,
     stream=stream or io.StringIO(),
   )

@@ -1,0 +1,58 @@
+"""Rows by a few combinators."""
+
+import pytest
+
+from seq2seq_jax.ablation import grid
+
+CELL = grid.factor("--model.cell", ["lstm", "gru"])
+DEPTH = grid.factor("--model.encoder_layers", [1, 2], "{} layers")
+pytestmark = pytest.mark.quick
+
+
+def _shown(rows):
+  return [(r.name, " ".join(r.overrides)) for r in rows]
+
+
+def test_product_and_zip():
+  names = [r.name for r in grid.product(CELL, DEPTH)]
+  assert names[:2] == ["lstm, 1 layers", "lstm, 2 layers"] and len(names) == 4
+  assert _shown(grid.zipped(CELL, DEPTH))[1] == (
+    "gru, 2 layers",
+    "--model.cell gru --model.encoder_layers 2",
+  )
+  with pytest.raises(ValueError):
+    grid.zipped(CELL, DEPTH[:1])
+
+
+def test_one_at_a_time_and_ladder():
+  base = grid.Row("base", "--model.embed_dim 8")
+  rows = _shown(grid.one_at_a_time(base, CELL, DEPTH[1:]))
+  assert [name for name, _ in rows] == ["base", "lstm", "gru", "2 layers"]
+  assert rows[3][1] == "--model.embed_dim 8 --model.encoder_layers 2"
+  rows = _shown(grid.ladder(base, ("+ a", "--a 1"), ("+ b", ("--b", "2"))))
+  assert rows[-1] == ("+ b", "--model.embed_dim 8 --a 1 --b 2")
+
+
+def test_rising_and_published():
+  claims = [o.claim for o in grid.rising(["x", "y", "z"], by=1)]
+  assert claims == ["y above x by 1", "z above y by 1"]
+  [row] = grid.published([grid.Row("LSTM")], "britz2017/cells")
+  assert row.published == "britz2017/cells/LSTM"
+
+
+def test_a_scale_has_its_own_rows_and_claims():
+  table = grid.Ablation(
+    title="t",
+    paper="p",
+    base="b",
+    rows=(grid.Row("a"), grid.Row("b"), grid.Row("c")),
+    metric="bleu",
+    reference="a",
+    orderings=(grid.above("b", "a"), grid.above("c", "b")),
+    scales={"smoke": (), "cpu": ()},
+    rows_of={"smoke": ("b", "c")},
+  )
+  small = table.at("smoke")
+  assert [r.name for r in small.rows] == ["b", "c"] and small.reference == "b"
+  assert [o.claim for o in small.orderings] == ["c above b"]
+  assert len(table.at("cpu").orderings) == 2
