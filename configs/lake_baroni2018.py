@@ -16,8 +16,8 @@ models of each split are overrides in `configs/ablations/scan.py`.
 
 What the paper leaves open is set here to PyTorch's defaults, in which its
 models were written: weights uniform in plus or minus 1 / sqrt(200), forget
-biases of 0. The coin for self-feeding falls once a sentence, and dropout falls
-on the output of every layer, the last one's too.
+biases of 0, dropout between layers and not on the last one's output. The coin
+for self-feeding falls once a sentence.
 """
 
 from seq2seq_jax import config
@@ -49,6 +49,7 @@ def get_config() -> config.Config:
       readout_inputs="state",
       dropout_embed=0.5,
       dropout_rnn=0.5,
+      dropout_last=False,
       init="uniform",
       init_scale=0.0707,
       recurrent_init="same",

@@ -338,6 +338,9 @@ class Model:
   dropout_rnn: float = 0.0
   """Dropout on every layer's output, not on its recurrence (Zaremba et al.
   2014); in a Transformer on the output of each part."""
+  dropout_last: bool = True
+  """`dropout_rnn` on the last layer's output too; PyTorch's falls between
+  layers alone."""
   dropout_state: float = 0.0
   """Dropout on the state in the recurrent product, one mask a sequence (Gal &
   Ghahramani 2016)."""

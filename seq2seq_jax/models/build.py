@@ -68,6 +68,7 @@ def _dropout(model: config.Model) -> layers.Dropout:
     embed=model.dropout_embed,
     word=model.dropout_word,
     rnn=model.dropout_rnn,
+    last=model.dropout_last,
     state=model.dropout_state,
     update=model.dropout_update,
     readout=model.dropout_readout,

@@ -257,8 +257,8 @@ class Decoder(Stepping):
     masks = list(d.inputs(self.embed_table.features))
     cell = self.cell(self.features, 1, **dict(self.cell_args), parent=None)
     names = [f"layer_{i}" for i in range(self.layers)]
-    for name in names:
-      masks.append(noises.Mask(name, self.features, d.rnn, d.shared))
+    for i in range(self.layers):
+      masks.append(d.output(i, self.layers, self.features))
     if self.placement == "between":
       names.append("layer_0_context")
     for name in names:

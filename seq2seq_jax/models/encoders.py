@@ -71,7 +71,7 @@ class Encoder(nn.Module):
     for i in range(self.depth):
       names = self.directions(i)
       width = self.features * len(names)
-      masks.append(noises.Mask(f"layer_{i}", width, d.rnn, d.shared))
+      masks.append(d.output(i, self.depth, width))
       for name in names:
         cell = self.cell(self.features, 1, **dict(self.cell_args), parent=None)
         masks += cell.masks(f"{name}_{i}", d.state, d.update, d.shared)

@@ -17,6 +17,7 @@ class Dropout(NamedTuple):
   embed: float = 0.0  # units of embeddings
   word: float = 0.0  # whole embeddings (word dropout)
   rnn: float = 0.0  # outputs of layers (Zaremba et al. 2014)
+  last: bool = True  # the last layer's too
   state: float = 0.0  # units of h in the recurrent product (Gal)
   update: float = 0.0  # units of the candidate (Semeniuta et al. 2016)
   readout: float = 0.0
@@ -28,6 +29,11 @@ class Dropout(NamedTuple):
       noises.Mask("embed", width, self.embed, self.shared),
       noises.Mask("word", 1, self.word),
     )
+
+  def output(self, i: int, depth: int, width: int) -> noises.Mask:
+    """Mask of what layer i of `depth` puts out."""
+    rate = self.rnn if self.last or i + 1 < depth else 0.0
+    return noises.Mask(f"layer_{i}", width, rate, self.shared)
 
 
 class Embed(nn.Module):
