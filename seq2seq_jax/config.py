@@ -758,8 +758,8 @@ class Train:
   seeds: int = 1
   """Runs trained in one program, with the seeds from `seed` on: lanes."""
   steps_per_call: int = 1
-  """Updates made by one call of the compiled program, on batches of one shape,
-  for models so small that a call costs more than an update."""
+  """Updates made by one call of the compiled program, for models so small that
+  a call costs more than an update."""
   validate_every: int = 500
   """Steps between validations, each followed by a checkpoint."""
   checkpoint_every: int = _free(0)
@@ -891,10 +891,10 @@ class Config:
     _check(
       self.train.steps_per_call == 1
       or self.data.buckets == 1
-      or self.data.order == "replacement",
+      or self.data.batch_unit == "rows",
       "train.steps_per_call",
-      "needs successive batches of one shape: data.buckets 1, or data.order "
-      "replacement",
+      "needs batches of as many rows each: data.batch_unit rows, or "
+      "data.buckets 1",
     )
     _check(
       self.train.seeds == 1 or self.model.recurrence == "scan",

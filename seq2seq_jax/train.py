@@ -128,7 +128,6 @@ class Run:
       seed,
       cache,
       copies=self.copies,
-      together=self.conf.train.steps_per_call,
     )
     seed = self.conf.train.seed
     if self.lanes == 1:
@@ -190,7 +189,8 @@ class Run:
     if self.lanes > 1:
       train_step = step.over_lanes(train_step)
     if conf.train.steps_per_call > 1:
-      train_step = step.over_steps(train_step)
+      sizes = [(b.source, b.target) for b in self.train_data.buckets]
+      train_step = step.over_steps(train_step, sizes)
     self.train_step = self.mapper.reduce(train_step, donate=True)
 
   def _record(self, resumed: bool):
@@ -295,6 +295,9 @@ class Run:
   def compile(self, out: writer.Writer):
     """Compiles the train step for every shape of batch, ahead of the first."""
     buckets, needs = self.train_data.buckets, []
+    calls = self.conf.train.steps_per_call
+    if calls > 1:  # one program, in which every step chooses its shape
+      buckets = buckets[-1:]
     for i, bucket in enumerate(buckets):
       shape = f"source {bucket.source} x target {bucket.target}"
       out.phase(f"compiling: {shape}", i + 1, len(buckets))
@@ -307,7 +310,6 @@ class Run:
       )
       if self.lanes > 1:
         batch = pipeline.stack([batch] * self.lanes)
-      calls = self.conf.train.steps_per_call
       if calls > 1:
         batch = pipeline.stack([batch] * calls)
       sharded = self.mapper.shard(batch)
@@ -432,9 +434,9 @@ class Meter:
       0,
     )
 
-  def dispatched(self, at: int, outputs, bucket):
+  def dispatched(self, at: int, outputs):
     """A step was handed to the devices; the one before is read now."""
-    before, self.pending = self.pending, (at, outputs, bucket)
+    before, self.pending = self.pending, (at, outputs)
     if before:
       self._read(*before)
 
@@ -453,7 +455,7 @@ class Meter:
       0,
     )
 
-  def _read(self, at: int, outputs, bucket):
+  def _read(self, at: int, outputs):
     calls = self.run.conf.train.steps_per_call
     every = {
       k: np.asarray(v.addressable_data(0)).reshape(calls, -1)
@@ -461,10 +463,11 @@ class Meter:
     }
     for i in range(calls):
       one = {k: v[i] for k, v in every.items()}
-      self._read_one(at - calls + 1 + i, one, bucket)
+      self._read_one(at - calls + 1 + i, one)
 
-  def _read_one(self, at: int, values, bucket):
+  def _read_one(self, at: int, values):
     run = self.run
+    bucket = run.train_data.buckets[run.train_data.bucket(at - 1)]
     self._check(at, values)
     lanes = run.running() or [0]
     for lane in lanes:
@@ -523,7 +526,7 @@ def loop(run: Run, out: writer.Writer, stop: Stop) -> int | None:
   process = (jax.process_index(), jax.process_count())
   data = run.train_data
   batches = data.batches(run.first, t.steps, *process)
-  batches = pipeline.grouped(batches, t.steps_per_call)
+  batches = pipeline.grouped(batches, t.steps_per_call, data.buckets[-1])
   run.compile(out)
   out.phase("training")
   meter, saved_at = Meter(run, out), time.monotonic()
@@ -533,7 +536,7 @@ def loop(run: Run, out: writer.Writer, stop: Stop) -> int | None:
     batch = next(batches)
     meter.stall += time.monotonic() - waited
     run.state, outputs = run.train_step(run.state, run.mapper.shard(batch))
-    meter.dispatched(at, outputs, data.buckets[data.bucket(at - 1)])
+    meter.dispatched(at, outputs)
     boundary = at % t.validate_every == 0 or at == t.steps
     due = (
       jax.process_count() == 1

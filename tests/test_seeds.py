@@ -8,8 +8,8 @@ import pytest
 from test_train import state_of, tiny
 
 from seq2seq_jax import config, train, types
-from seq2seq_jax.data import buckets
-from seq2seq_jax.training import pretrained
+from seq2seq_jax.data import pipeline
+from seq2seq_jax.training import pretrained, step
 
 LANES = 3
 
@@ -94,11 +94,11 @@ def test_a_workdir_of_lanes_asks_which_one(lanes):
 
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_several_updates_a_call_equal_one_by_one(seeds, tmp_path):
-  """With one shape the batches are the same, so are the curves."""
+  """Though their batches have other shapes than a step's of its own."""
   found = {}
   for calls in (1, 4):
     conf = tiny(
-      data={"buckets": 1},
+      data={"order": "replacement"},
       train={
         "steps": 40,
         "log_every": 1,
@@ -112,24 +112,32 @@ def test_several_updates_a_call_equal_one_by_one(seeds, tmp_path):
 
 
 @pytest.mark.quick
-def test_shapes_come_in_groups():
-  rng = np.random.default_rng(0)
-  member = rng.integers(0, 2, 50)
-  shapes = [buckets.Bucket(4, 5, 5), buckets.Bucket(4, 9, 9)]
-  plan = buckets.Plan(
-    shapes, member, data_seed=0, seed=0, replacement=True, together=3
-  )
-  for epoch in range(3):
-    order = [k for k, _ in plan.epoch(epoch)]
-    assert len(order) == len(plan) and len(order) % 3 == 0
-    groups = np.reshape(order, (-1, 3))
-    assert (groups == groups[:, :1]).all()
-    assert set(order) == {0, 1}
+def test_a_step_takes_the_smallest_shape_that_holds_it():
+  sizes = [(3, 4), (5, 6), (9, 9)]
+  of = lambda *pairs: [
+    types.Encoded(np.full(s, 4), np.full(t, 5)) for s, t in pairs
+  ]
+  for rows, place in [
+    (of((3, 4), (1, 1)), 0),
+    (of((4, 4), (1, 1)), 1),
+    (of((3, 4), (1, 5)), 1),
+    (of((5, 7), (1, 1)), 2),
+    (of((9, 9), (9, 9)), 2),
+  ]:
+    batch = pipeline.collate(rows, np.arange(2), 9, 9)
+    shape = step.shape_of(batch, sizes)
+    assert int(shape.place) == place
+    part = step.cut(batch, sizes[place])
+    assert part.src.shape == (2, sizes[place][0])
+    assert part.tgt.shape == (2, sizes[place][1])
+    # Nothing real was cut off.
+    assert (part.tgt != types.PAD).sum() == batch.tgt_len.sum()
+    assert (part.src != types.PAD).sum() == batch.src_len.sum()
 
 
 @pytest.mark.quick
 def test_steps_per_call_is_refused_where_shapes_change():
   with pytest.raises(types.UserError, match="steps_per_call"):
-    tiny(train={"steps_per_call": 5})
+    tiny(data={"batch_unit": "tokens"}, train={"steps_per_call": 5})
   with pytest.raises(types.UserError, match="validate_every"):
     config.Train(steps=1000, steps_per_call=40, validate_every=50)

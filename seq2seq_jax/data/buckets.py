@@ -88,18 +88,14 @@ class Plan:
   Every example is used once an epoch: what is left over in a shape moves to the
   next larger one, and what is left in the largest makes the last batch, whose
   missing rows are filler. The number of batches is the same in every epoch.
-  With `replacement`, the examples of each batch are drawn with replacement; a
-  shape's share of the batches is rounded up, and batches of one shape follow
-  each other in groups of `together`.
+  With `replacement`, the examples of each batch are drawn with replacement, and
+  a shape's share of the batches is rounded up.
   """
 
-  def __init__(
-    self, buckets, member, *, data_seed, seed, replacement=False, together=1
-  ):
+  def __init__(self, buckets, member, *, data_seed, seed, replacement=False):
     self.buckets = buckets
     self.data_seed, self.seed = data_seed, seed
     self.replacement = replacement
-    self.together = together if replacement else 1
     self.members = [np.flatnonzero(member == k) for k in range(len(buckets))]
     self.batches, over = [], 0
     for k, bucket in enumerate(buckets):
@@ -108,9 +104,7 @@ class Plan:
       whole = -(-n // bucket.rows) if last else n // bucket.rows
       self.batches.append(whole)
       over = max(0, n - whole * bucket.rows)
-    groups = [-(-n // self.together) for n in self.batches]
-    self.batches = [n * self.together for n in groups]
-    self._epoch, self._plan = None, None
+    self._plans: dict[int, list] = {}
 
   def __len__(self):
     """Batches in an epoch."""
@@ -119,17 +113,18 @@ class Plan:
   def batch(self, step: int) -> tuple[int, np.ndarray]:
     """Shape and examples of a step; fewer examples than rows: filler."""
     epoch, place = divmod(step, len(self))
-    plan = self._plan  # read once: loader threads share this object
-    if plan is None or plan[0] != epoch:
-      plan = self._plan = (epoch, self.epoch(epoch))
-    return plan[1][place]
+    plans = self._plans  # read once: loader threads share this object
+    if epoch not in plans:
+      # A loader is in the next epoch while the last steps are being made.
+      near = {e: plans[e] for e in (epoch - 1, epoch + 1) if e in plans}
+      plans = self._plans = near | {epoch: self.epoch(epoch)}
+    return plans[epoch][place]
 
   def epoch(self, epoch: int) -> list[tuple[int, np.ndarray]]:
     """The (shape, examples) of all batches of an epoch."""
     order = np.random.default_rng((self.data_seed, 0, epoch))
-    groups = [n // self.together for n in self.batches]
-    shapes = np.repeat(np.arange(len(self.buckets)), groups)
-    shapes = np.repeat(order.permutation(shapes), self.together)
+    shapes = np.repeat(np.arange(len(self.buckets)), self.batches)
+    shapes = order.permutation(shapes)
     rng = np.random.default_rng((self.seed, 1, epoch))
     filled = self._drawn(rng) if self.replacement else self._once(rng)
     return [(int(k), filled[k].pop()) for k in shapes]

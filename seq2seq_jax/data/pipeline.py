@@ -209,7 +209,6 @@ class TrainData:
     seed,
     cache=None,
     copies=False,
-    together=1,
   ):
     self.source, self.toks, self.copies = corpus.train, toks, copies
     lengths = _lengths(corpus, toks, cache)
@@ -235,7 +234,6 @@ class TrainData:
       data_seed=data.seed,
       seed=seed,
       replacement=data.order == "replacement",
-      together=together,
     )
     self.seed, self.workers = seed, data.workers
     texts = [toks.target] + ([toks.source] if toks.source else [])
@@ -318,11 +316,32 @@ class Lanes:
     return (stack(batches) for batches in zip(*parts, strict=True))
 
 
-def grouped(batches, count: int):
-  """Batches of `count` successive steps, the steps on axis 1."""
+def grouped(batches, count: int, widest):
+  """Batches of `count` successive steps, the steps on axis 1.
+
+  All are padded to the widest bucket's lengths.
+  """
   if count == 1:
     return batches
-  return (stack(group) for group in zip(*[batches] * count, strict=True))
+  wide = (_widened(b, widest.source, widest.target) for b in batches)
+  return (stack(group) for group in zip(*[wide] * count, strict=True))
+
+
+def _widened(batch: types.Batch, source: int, target: int) -> types.Batch:
+  """Pads the ids of a batch [B, S] or [B, N, S] to longer sides."""
+
+  def pad(ids, size):
+    if ids is None:
+      return None
+    behind = [(0, 0)] * (ids.ndim - 1) + [(0, size - ids.shape[-1])]
+    return np.pad(ids, behind, constant_values=types.PAD)
+
+  return batch._replace(
+    src=pad(batch.src, source),
+    tgt=pad(batch.tgt, target),
+    src_ext=pad(batch.src_ext, source),
+    tgt_ext=pad(batch.tgt_ext, target),
+  )
 
 
 def stack(batches) -> types.Batch:

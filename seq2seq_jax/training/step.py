@@ -44,7 +44,8 @@ def make_train_step(
   """Builds `train_step(state, batch, *, axis_name=None) -> state, metrics`.
 
   Gradients are of the sum over the real tokens and divided once, by the weight
-  of the whole batch over all devices and parts.
+  of the whole batch over all devices and parts. With `shape`, a `Shape`, the
+  batch is cut to it before anything is computed.
 
   Args:
     losses: (params, batch, seed, step) -> dict of terms whose sums are over
@@ -78,8 +79,18 @@ def make_train_step(
     zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
     return jax.lax.scan(part, zero, parts)[0]
 
-  def train_step(state: TrainState, batch: types.Batch, *, axis_name=None):
-    grads, sums = accumulated(state.params, batch, state)
+  def train_step(
+    state: TrainState, batch: types.Batch, *, axis_name=None, shape=None
+  ):
+    if shape is None:
+      grads, sums = accumulated(state.params, batch, state)
+    else:
+      # Around the gradients alone: a state passed through would be copied.
+      one = lambda size: (
+        lambda b: accumulated(state.params, cut(b, size), state)
+      )
+      branches = [one(size) for size in shape.sizes]
+      grads, sums = jax.lax.switch(shape.place, branches, batch)
     sums["tokens"] = jnp.sum(batch.tgt_len).astype(jnp.float32)
     sums["sentences"] = jnp.sum(batch.tgt_len > 0).astype(jnp.float32)
     if axis_name is not None:
@@ -117,8 +128,8 @@ def over_lanes(train_step):
   is.
   """
 
-  def lanes_step(state: TrainState, batch, *, axis_name=None):
-    one = lambda state, batch: train_step(state, batch, axis_name=axis_name)
+  def lanes_step(state: TrainState, batch, *, axis_name=None, shape=None):
+    one = lambda s, b: train_step(s, b, axis_name=axis_name, shape=shape)
     new, metrics = jax.vmap(one, in_axes=(0, 1))(state, batch)
 
     def keep(old, new):
@@ -130,14 +141,47 @@ def over_lanes(train_step):
   return lanes_step
 
 
-def over_steps(train_step):
+class Shape(NamedTuple):
+  """Which of a few lengths a batch is cut to."""
+
+  place: Any  # int32, among `sizes`
+  sizes: Any  # (source, target) lengths, ascending
+
+
+def cut(batch: types.Batch, size) -> types.Batch:
+  """A batch without the padding beyond (source, target) lengths."""
+  source, target = size
+  part = lambda ids, n: None if ids is None else ids[:, :n]
+  return batch._replace(
+    src=part(batch.src, source),
+    tgt=part(batch.tgt, target),
+    src_ext=part(batch.src_ext, source),
+    tgt_ext=part(batch.tgt_ext, target),
+  )
+
+
+def shape_of(batch: types.Batch, sizes) -> Shape:
+  """The smallest of `sizes` that holds all rows of a batch, all lanes'."""
+  limits = jnp.array(sizes, jnp.int32)[:-1]
+  fits = jnp.max(batch.tgt_len) <= limits[:, 1]
+  if batch.src_len is not None:
+    fits &= jnp.max(batch.src_len) <= limits[:, 0]
+  return Shape(jnp.sum(~fits, dtype=jnp.int32), sizes)
+
+
+def over_steps(train_step, sizes):
   """Several updates in one program, one after the other.
 
   Of a batch the steps are axis 1, behind the rows; of metrics the first axis.
+  All steps lie padded to the largest of `sizes`, the (source, target) lengths
+  of buckets; each is computed at the smallest that holds it.
   """
 
   def many_steps(state: TrainState, batch, *, axis_name=None):
-    one = lambda state, batch: train_step(state, batch, axis_name=axis_name)
+    def one(state, batch):
+      shape = shape_of(batch, sizes) if len(sizes) > 1 else None
+      return train_step(state, batch, axis_name=axis_name, shape=shape)
+
     batches = jax.tree.map(lambda x: x.swapaxes(0, 1), batch)
     return jax.lax.scan(one, state, batches)
 
