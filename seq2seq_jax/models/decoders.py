@@ -311,13 +311,17 @@ class Decoder(Stepping):
       carry = carry._replace(copied=zeros(size))
     return carry
 
-  def embed(self, tokens, noise=None) -> Inputs:
-    """What depends on the tokens alone. [B, Q] or [T, B], masks alike."""
+  def embed(self, tokens, noise=None, *, together=False) -> Inputs:
+    """What depends on the tokens alone, masks alike.
+
+    Of a step [B, Q]; of all steps `together` [T, B], outside of loops.
+    """
     x = noises.apply(self.embed_table(tokens), noise, "embed")
     x = noises.apply(x, noise, "word")
     read = self.readout_inputs == "all" or self.head_class is heads.Pointer
+    first = self.stack[0]
     return Inputs(
-      self.stack[0].project_all(x),
+      first.project_all(x) if together else first.project(x),
       x if read else None,
       tokens if self.head_class.reads else None,
     )
@@ -470,7 +474,7 @@ class Decoder(Stepping):
       return self.unroll_sampled(memory, tokens, noise or {}, sampled)
     carry = self.start(memory)
     # By step from the start, [T, B]: to turn the gates would cost more.
-    inputs = self.embed(tokens.swapaxes(0, 1), noise)
+    inputs = self.embed(tokens.swapaxes(0, 1), noise, together=True)
     steps = jax.tree.map(lambda a: a[:, :, None], inputs)  # [T, B, 1, ...]
     looped, after = self.split_noise(noise)
     decoder, variables = self.unbind()
