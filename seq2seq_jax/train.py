@@ -5,7 +5,6 @@ Where the workdir holds a run of the same config, it is resumed exactly.
 
 import argparse
 import json
-import math
 import os
 import pathlib
 import platform
@@ -461,21 +460,26 @@ class Meter:
       k: np.asarray(v.addressable_data(0)).reshape(calls, -1)
       for k, v in outputs.items()
     }
-    for i in range(calls):
-      one = {k: v[i] for k, v in every.items()}
-      self._read_one(at - calls + 1 + i, one)
+    first = at - calls
+    log_every = self.run.conf.train.log_every
+    steps = range(first + 1, at + 1)
+    ends = [s for s in steps if s % log_every == 0 or s == at]
+    for start, end in zip([first, *ends], ends):
+      part = slice(start - first, end - first)
+      self._read_part(start, end, {k: v[part] for k, v in every.items()})
 
-  def _read_one(self, at: int, values):
-    run = self.run
-    bucket = run.train_data.buckets[run.train_data.bucket(at - 1)]
-    self._check(at, values)
+  def _read_part(self, start: int, at: int, values):
+    """Counts steps start + 1 to `at`, and shows the last. [steps, lanes]."""
+    run, data = self.run, self.run.train_data
+    self._check(start, values)
     lanes = run.running() or [0]
     for lane in lanes:
-      run.histories[lane]["tokens"] += int(values["tokens"][lane])
-    tokens = sum(float(values["tokens"][lane]) for lane in lanes)
-    self.tokens += tokens
-    self.padded += bucket.rows * bucket.target * len(lanes)
+      run.histories[lane]["tokens"] += int(values["tokens"][:, lane].sum())
+    self.tokens += float(values["tokens"][:, lanes].sum())
+    buckets = [data.buckets[data.bucket(step)] for step in range(start, at)]
+    self.padded += sum(b.rows * b.target for b in buckets) * len(lanes)
     spent = max(1e-9, time.monotonic() - self.mark)
+    values = {k: v[-1] for k, v in values.items()}
     mean = lambda name: float(np.mean(values[name][lanes]))
     shown = {
       "loss": mean("loss"),
@@ -502,13 +506,18 @@ class Meter:
       self.out.write(at, "train", line)
       self.pause()
 
-  def _check(self, at: int, values) -> None:
+  def _check(self, start: int, values) -> None:
     """Stops at a loss that is not finite; of several lanes, that one alone."""
     run = self.run
+    finite = np.isfinite(values["loss"]) & np.isfinite(values["grad_norm"])
     for lane in run.running():
-      loss, norm = (float(values[k][lane]) for k in ("loss", "grad_norm"))
-      if math.isfinite(loss) and math.isfinite(norm):
+      if finite[:, lane].all():
         continue
+      place = int(np.argmin(finite[:, lane]))
+      loss, norm = (
+        float(values[k][place, lane]) for k in ("loss", "grad_norm")
+      )
+      at = start + 1 + place
       told = (
         f"step {at}: the loss is {loss}, the gradient's norm {norm}; the last "
         "checkpoint is from before. A lower optim.learning_rate or "
@@ -525,8 +534,7 @@ def loop(run: Run, out: writer.Writer, stop: Stop) -> int | None:
   t = run.conf.train
   process = (jax.process_index(), jax.process_count())
   data = run.train_data
-  batches = data.batches(run.first, t.steps, *process)
-  batches = pipeline.grouped(batches, t.steps_per_call, data.buckets[-1])
+  batches = data.batches(run.first, t.steps, *process, t.steps_per_call)
   run.compile(out)
   out.phase("training")
   meter, saved_at = Meter(run, out), time.monotonic()

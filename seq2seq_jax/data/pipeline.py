@@ -247,8 +247,11 @@ class TrainData:
   def bucket(self, step: int) -> int:
     return self.plan.batch(step)[0]
 
-  def load(self, step: int, process: int = 0, processes: int = 1):
-    """This process's rows of a step's batch, as NumPy arrays."""
+  def load(self, step: int, process=0, processes=1, *, widest=False):
+    """This process's rows of a step's batch, as NumPy arrays.
+
+    With `widest` they are padded as the largest bucket's are.
+    """
     k, examples = self.plan.batch(step)
     bucket = self.buckets[k]
     share = bucket.rows // processes
@@ -259,9 +262,15 @@ class TrainData:
       else None
       for r in rows
     ]
-    return collate(
-      pairs, rows, bucket.source, bucket.target, copies=self.copies
-    )
+    shape = self.buckets[-1] if widest else bucket
+    return collate(pairs, rows, shape.source, shape.target, copies=self.copies)
+
+  def load_call(self, call: int, calls: int, process=0, processes=1):
+    """The batches of `calls` successive steps, the steps on axis 1."""
+    if calls == 1:
+      return self.load(call, process, processes)
+    steps = range(call * calls, (call + 1) * calls)
+    return stack([self.load(s, process, processes, widest=True) for s in steps])
 
   def _example(self, i, step, bucket):
     index = int(self.indices[i])
@@ -280,10 +289,14 @@ class TrainData:
       return encode_pair(self.toks, self.source[index])
     return pair
 
-  def batches(self, first: int, last: int, process=0, processes=1):
-    """Iterates over the batches of steps first to last - 1, loaded ahead."""
-    data = grain.MapDataset.range(first, last).map(
-      lambda step: self.load(int(step), process, processes)
+  def batches(self, first: int, last: int, process=0, processes=1, calls=1):
+    """Iterates over the batches of steps first to last - 1, loaded ahead.
+
+    With several `calls` of a step in one program, those of `calls` steps at
+    once: one after the other they would cost more than a small model's step.
+    """
+    data = grain.MapDataset.range(first // calls, last // calls).map(
+      lambda call: self.load_call(int(call), calls, process, processes)
     )
     options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=PREFETCH)
     data = data.to_iter_dataset(options)
@@ -311,42 +324,16 @@ class Lanes:
     self.indices, self.left_out = first.indices, first.left_out
     self.efficiency, self.bucket = first.efficiency, first.bucket
 
-  def batches(self, first: int, last: int, process=0, processes=1):
-    parts = [d.batches(first, last, process, processes) for d in self.lanes]
-    return (stack(batches) for batches in zip(*parts, strict=True))
+  def batches(self, first: int, last: int, process=0, processes=1, calls=1):
+    wanted = (first, last, process, processes, calls)
+    parts = [d.batches(*wanted) for d in self.lanes]
+    axis = 1 if calls == 1 else 2  # behind the rows, and the steps
+    return (stack(batches, axis) for batches in zip(*parts, strict=True))
 
 
-def grouped(batches, count: int, widest):
-  """Batches of `count` successive steps, the steps on axis 1.
-
-  All are padded to the widest bucket's lengths.
-  """
-  if count == 1:
-    return batches
-  wide = (_widened(b, widest.source, widest.target) for b in batches)
-  return (stack(group) for group in zip(*[wide] * count, strict=True))
-
-
-def _widened(batch: types.Batch, source: int, target: int) -> types.Batch:
-  """Pads the ids of a batch [B, S] or [B, N, S] to longer sides."""
-
-  def pad(ids, size):
-    if ids is None:
-      return None
-    behind = [(0, 0)] * (ids.ndim - 1) + [(0, size - ids.shape[-1])]
-    return np.pad(ids, behind, constant_values=types.PAD)
-
-  return batch._replace(
-    src=pad(batch.src, source),
-    tgt=pad(batch.tgt, target),
-    src_ext=pad(batch.src_ext, source),
-    tgt_ext=pad(batch.tgt_ext, target),
-  )
-
-
-def stack(batches) -> types.Batch:
+def stack(batches, axis: int = 1) -> types.Batch:
   """[B, ...] of each -> [B, N, ...]."""
-  join = lambda *xs: None if xs[0] is None else np.stack(xs, axis=1)
+  join = lambda *xs: None if xs[0] is None else np.stack(xs, axis=axis)
   return types.Batch(*(join(*xs) for xs in zip(*batches)))
 
 
