@@ -941,6 +941,26 @@ def test_which_masks_are_shared_by_all_steps():
 
 
 @pytest.mark.quick
+@pytest.mark.parametrize("last", [True, False])
+def test_which_outputs_of_layers_are_dropped(last):
+  """With `dropout_last` off, those between layers alone, as PyTorch does it."""
+  m = dataclasses.replace(
+    BASE,
+    encoder_layers=3,
+    decoder_layers=2,
+    dropout_rnn=0.3,
+    dropout_last=last,
+  )
+  module = build.build(m, VOCAB, VOCAB)
+  top = lambda i: {f"layer_{i}"} if last else set()
+  for part, wanted in [
+    (module.encoder, {"layer_0", "layer_1"} | top(2)),
+    (module.decoder, {"layer_0"} | top(1)),
+  ]:
+    assert {mask.name for mask in part.masks() if mask.rate} == wanted
+
+
+@pytest.mark.quick
 def test_word_masks_drop_whole_embeddings():
   m = dataclasses.replace(BASE, dropout_word=0.4, encoder_layers=1)
   module = build.build(m, VOCAB, VOCAB)
