@@ -74,8 +74,8 @@ def test_interrupted_run_ends_like_the_whole_one(whole, tmp_path, monkeypatch):
     def stopping(run, out, stop, last=last, loop=loop):
       dispatched = train.Meter.dispatched
 
-      def counting(self, at, outputs, bucket):
-        dispatched(self, at, outputs, bucket)
+      def counting(self, at, outputs):
+        dispatched(self, at, outputs)
         if at == last:
           stop.signal = 15
 
@@ -147,9 +147,9 @@ def test_nothing_compiles_from_the_second_epoch_on(tmp_path, monkeypatch):
   marks = {}
   read = train.Meter._read
 
-  def counting(self, at, outputs, bucket):
+  def counting(self, at, outputs):
     marks[at] = len(compiled)
-    read(self, at, outputs, bucket)
+    read(self, at, outputs)
 
   monkeypatch.setattr(train.Meter, "_read", counting)
   conf = tiny(train={"steps": 80, "validate_every": 10, "patience": 0})
