@@ -14,9 +14,10 @@ Published, mean of five runs: simple 99.7 %, length 13.8 (`--data.name length`),
 turn left 90.0 (`addprim_turn_left`), jump 0.08 (`addprim_jump`). The best
 models of each split are overrides in `configs/ablations/scan.py`.
 
-What the paper leaves open is set here to PyTorch's defaults, in which its
-models were written: weights uniform in plus or minus 1 / sqrt(200), forget
-biases of 0, dropout between layers and not on the last one's output. The coin
+What the paper leaves open follows PyTorch, in which its models were written:
+weights uniform in plus or minus 1 / sqrt(200), dropout between layers and not
+on the last one's output. Two things do not: embeddings are as small as the
+other weights, PyTorch's are normal of deviation 1; biases begin at 0. The coin
 for self-feeding falls once a sentence.
 """
 

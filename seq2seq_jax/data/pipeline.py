@@ -292,8 +292,8 @@ class TrainData:
   def batches(self, first: int, last: int, process=0, processes=1, calls=1):
     """Iterates over the batches of steps first to last - 1, loaded ahead.
 
-    With several `calls` of a step in one program, those of `calls` steps at
-    once: one after the other they would cost more than a small model's step.
+    With `calls` over 1, those of so many steps, which one call of the program
+    makes, at once: singly they would cost more than a small model's step.
     """
     data = grain.MapDataset.range(first // calls, last // calls).map(
       lambda call: self.load_call(int(call), calls, process, processes)
@@ -332,7 +332,7 @@ class Lanes:
 
 
 def stack(batches, axis: int = 1) -> types.Batch:
-  """[B, ...] of each -> [B, N, ...]."""
+  """[B, ...] of each -> [B, N, ...], or N on another axis."""
   join = lambda *xs: None if xs[0] is None else np.stack(xs, axis=axis)
   return types.Batch(*(join(*xs) for xs in zip(*batches)))
 
