@@ -15,10 +15,8 @@ turn left 90.0 (`addprim_turn_left`), jump 0.08 (`addprim_jump`). The best
 models of each split are overrides in `configs/ablations/scan.py`.
 
 What the paper leaves open follows PyTorch, in which its models were written:
-weights uniform in plus or minus 1 / sqrt(200), dropout between layers and not
-on the last one's output. Two things do not: embeddings are as small as the
-other weights, PyTorch's are normal of deviation 1; biases begin at 0. The coin
-for self-feeding falls once a sentence.
+its initial weights, biases and embeddings, dropout between layers and not on
+the last one's output. The coin for self-feeding falls once a sentence.
 """
 
 from seq2seq_jax import config
@@ -51,9 +49,7 @@ def get_config() -> config.Config:
       dropout_embed=0.5,
       dropout_rnn=0.5,
       dropout_last=False,
-      init="uniform",
-      init_scale=0.0707,
-      recurrent_init="same",
+      init="pytorch",
     ),
     optim=config.Optim(
       learning_rate=1e-3,

@@ -352,9 +352,10 @@ class Model:
   """The same masks at all steps of a sequence (Gal & Ghahramani 2016)."""
   zoneout: float = 0.0
   """Rate at which units of a carry keep their value (Krueger et al. 2017)."""
-  init: Literal["xavier", "uniform", "normal", "bahdanau"] = "xavier"
+  init: Literal["xavier", "uniform", "normal", "bahdanau", "pytorch"] = "xavier"
   """Initial weights: Xavier's, uniform in plus or minus `init_scale`, normal of
-  deviation `init_scale`, or those of Bahdanau et al. 2015."""
+  deviation `init_scale`, those of Bahdanau et al. 2015, or what PyTorch's
+  modules draw by default (embeddings of deviation 1, biases not 0)."""
   init_scale: float = 0.08
   """Half width or deviation of the initial weights."""
   recurrent_init: Literal["auto", "orthogonal", "same"] = "auto"

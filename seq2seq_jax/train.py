@@ -89,6 +89,7 @@ class Run:
     self.corpus = pipeline.Corpus(conf.data)
     self.checksums = self.corpus.checksums()
     resumed = self._accept()
+    parallel.meet("the workdir is known")
     self.mapper = parallel.Mapper(conf.train.mapper)
     self.local = parallel.Mapper(
       "shard_map" if conf.train.mapper == "shard_map" else "pmap", local=True

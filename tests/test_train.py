@@ -118,6 +118,19 @@ def test_other_config_is_refused_and_nothing_touched(whole):
   assert before == after
 
 
+def test_no_process_writes_before_all_have_read(tmp_path, monkeypatch):
+  class Met(Exception):
+    pass
+
+  def meet(where):
+    raise Met(where)
+
+  monkeypatch.setattr(parallel, "meet", meet)
+  with pytest.raises(Met):
+    train.Run(tiny(), tmp_path)
+  assert not list(tmp_path.iterdir())
+
+
 def test_frames_are_refused_before_anything_is_written(tmp_path):
   conf = tiny(model={"input_features": 8})
   with pytest.raises(types.UserError, match="no data task reads frames"):

@@ -24,25 +24,6 @@ FIXED = (
 # Twelve words and the end mark: half of the sentences.
 SHORT = ("--data.max_source_length", "13", "--data.max_target_length", "17")
 
-# `configs/bahdanau2015.py`.
-POD = """
-  --data.task tfds --data.name wmt14_translate/fr-en --data.train train
-  --data.valid validation --data.test test --data.source_field en
-  --data.target_field fr --data.source.tokenizer bpe
-  --data.source.vocab_size 30000 --data.source.min_count 1
-  --data.target.tokenizer bpe --data.target.vocab_size 30000
-  --data.target.min_count 1 --data.max_source_length 51
-  --data.max_target_length 51 --data.batch_size 80 --data.buckets 8
-  --model.embed_dim 620 --model.encoder_dim 1000 --model.decoder_dim 1000
-  --model.attention_dim 1000 --model.readout_dim 500 --model.tie none
-  --model.bridge backward --model.readout_state previous
-  --model.dropout_embed 0 --model.dropout_readout 0 --model.init bahdanau
-  --optim.optimizer adadelta --optim.learning_rate 1 --optim.b2 0.95
-  --optim.eps 1e-6 --optim.normalize sentences --optim.schedule constant
-  --optim.warmup_steps 0 --train.steps 288000 --train.validate_every 6000
-  --train.log_every 100 --train.bleu_tokenize 13a --decode.beam_size 12
-"""
-
 
 def get_ablation() -> grid.Ablation:
   return grid.Ablation(
@@ -73,6 +54,7 @@ def get_ablation() -> grid.Ablation:
         judged=False,
       ),
     ),
+    bases={"pod": "bahdanau2015.py"},
     scales={
       "smoke": (
         *("--train.steps", "60", "--train.validate_every", "60"),
@@ -92,7 +74,7 @@ def get_ablation() -> grid.Ablation:
         *("--model.attention_dim", "512", "--train.steps", "6000"),
         *("--train.validate_every", "1000"),
       ),
-      "pod": tuple(POD.split()),
+      "pod": (),
     },
     rows_of={
       "smoke": ("RNNenc", "RNNsearch"),

@@ -14,17 +14,7 @@ the training loss near 6, so that scale needs another recipe first.
 
 from seq2seq_jax.ablation import grid
 
-# `configs/britz2017.py`.
-POD = """
-  --data.task tfds --data.name wmt14_translate/de-en --data.train train
-  --data.valid validation --data.test test --data.source_field en
-  --data.target_field de --data.source.vocab_size 37000
-  --model.embed_dim 512 --model.encoder_dim 512 --model.decoder_dim 512
-  --model.attention_dim 512 --model.readout_dim 512 --model.init_scale 0.04
-  --optim.learning_rate 1e-4 --optim.schedule constant --optim.warmup_steps 0
-  --train.steps 2500000 --train.validate_every 10000 --train.log_every 100
-  --train.bleu_tokenize 13a
-"""
+SMALL = "multi30k_britz_small.py"
 
 
 def get_ablation() -> grid.Ablation:
@@ -36,7 +26,6 @@ def get_ablation() -> grid.Ablation:
   return grid.Ablation(
     title="Recurrent cells",
     paper="Britz et al. 2017 (arXiv 1703.03906), table 2",
-    base="multi30k_britz.py",
     rows=tuple(grid.published(rows, "britz2017/cells")),
     metric="bleu",
     metrics=("loss",),
@@ -46,24 +35,17 @@ def get_ablation() -> grid.Ablation:
       grid.above("GRU", "Vanilla-Dec", by=3),
       grid.above("LSTM", "Vanilla-Dec", by=3),
     ),
+    base="multi30k_britz.py",
+    bases={"smoke": SMALL, "cpu": SMALL, "pod": "britz2017.py"},
     scales={
       "smoke": (
-        *("--train.steps", "60", "--train.validate_every", "60"),
         *("--data.limit", "2000", "--data.source.vocab_size", "1000"),
-        *("--data.batch_size", "32", "--model.embed_dim", "32"),
-        *("--model.encoder_dim", "32", "--model.decoder_dim", "32"),
-        *("--model.attention_dim", "32", "--model.readout_dim", "32"),
+        *("--train.steps", "60", "--train.validate_every", "60"),
         *("--decode.beam_size", "1"),
       ),
-      "cpu": (
-        *("--train.steps", "1000", "--data.batch_size", "64"),
-        *("--train.validate_every", "500", "--decode.beam_size", "5"),
-        *("--model.embed_dim", "128", "--model.encoder_dim", "128"),
-        *("--model.decoder_dim", "128", "--model.attention_dim", "128"),
-        *("--model.readout_dim", "128", "--model.init_scale", "0.08"),
-      ),
+      "cpu": (),
       "gpu": (),
-      "pod": tuple(POD.split()),
+      "pod": (),
     },
     note=(
       "Published: WMT15 English to German, newstest2013, multiplicative "

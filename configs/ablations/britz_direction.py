@@ -13,29 +13,7 @@ direction at depths 1 and 2.
 
 from seq2seq_jax.ablation import grid
 
-# `configs/britz2017.py`.
-POD = """
-  --data.task tfds --data.name wmt14_translate/de-en --data.train train
-  --data.valid validation --data.test test --data.source_field en
-  --data.target_field de --data.source.vocab_size 37000
-  --model.embed_dim 512 --model.encoder_dim 512 --model.decoder_dim 512
-  --model.attention_dim 512 --model.readout_dim 512 --model.init_scale 0.04
-  --optim.learning_rate 1e-4 --optim.schedule constant --optim.warmup_steps 0
-  --train.steps 2500000 --train.validate_every 10000 --train.log_every 100
-  --train.bleu_tokenize 13a
-"""
-SMOKE = """
-  --data.limit 2000 --data.source.vocab_size 1000 --data.batch_size 32
-  --model.embed_dim 32 --model.encoder_dim 32 --model.decoder_dim 32
-  --model.attention_dim 32 --model.readout_dim 32
-  --train.steps 60 --train.validate_every 60 --decode.beam_size 1
-"""
-CPU = """
-  --data.limit 10000 --data.source.vocab_size 3000 --data.batch_size 64
-  --model.embed_dim 128 --model.encoder_dim 128 --model.decoder_dim 128
-  --model.attention_dim 128 --model.readout_dim 128 --model.init_scale 0.08
-  --train.steps 1500 --decode.beam_size 5
-"""
+SMALL = "multi30k_britz_small.py"
 
 
 def _row(depth: int, reverse: bool) -> grid.Row:
@@ -51,7 +29,6 @@ def get_ablation() -> grid.Ablation:
   return grid.Ablation(
     title="Direction of the encoder",
     paper="Britz et al. 2017 (arXiv 1703.03906), table 4",
-    base="multi30k_britz.py",
     rows=tuple(grid.published(rows, "britz2017/direction")),
     metric="bleu",
     metrics=("loss",),
@@ -64,11 +41,17 @@ def get_ablation() -> grid.Ablation:
       grid.above("Uni-1R", "Uni-1"),
       grid.above("Uni-2R", "Uni-2"),
     ),
+    base="multi30k_britz.py",
+    bases={"smoke": SMALL, "cpu": SMALL, "pod": "britz2017.py"},
     scales={
-      "smoke": tuple(SMOKE.split()),
-      "cpu": tuple(CPU.split()),
+      "smoke": (
+        *("--data.limit", "2000", "--data.source.vocab_size", "1000"),
+        *("--train.steps", "60", "--train.validate_every", "60"),
+        *("--decode.beam_size", "1"),
+      ),
+      "cpu": (),
       "gpu": (),
-      "pod": tuple(POD.split()),
+      "pod": (),
     },
     rows_of={"smoke": ("Bidi-2", "Uni-1", "Uni-1R", "Uni-2", "Uni-2R")},
     note=(

@@ -22,21 +22,6 @@ SCORES = {
 }
 WITHOUT_BLEU = ("local-m (dot)",)
 
-# `configs/luong2015.py`.
-POD = """
-  --data.task tfds --data.name wmt14_translate/de-en --data.train train
-  --data.valid validation --data.test test --data.source_field en
-  --data.target_field de --data.source.tokenizer bpe
-  --data.source.vocab_size 50000 --data.source.min_count 1
-  --data.target.tokenizer bpe --data.target.vocab_size 50000
-  --data.target.min_count 1 --data.buckets 8 --model.forget_bias 0
-  --model.embed_dim 1000 --model.encoder_dim 1000 --model.encoder_layers 4
-  --model.decoder_dim 1000 --model.decoder_layers 4 --model.attention_dim 1000
-  --model.readout_dim 1000 --optim.optimizer sgd --optim.learning_rate 1
-  --optim.normalize sentences --optim.schedule halving --optim.warmup_steps 0
-  --optim.decay_start 281248 --optim.decay_every 35156 --train.steps 421872
-  --train.validate_every 5000 --train.log_every 100 --train.bleu_tokenize 13a
-"""
 SMOKE = """
   --data.limit 2000 --data.batch_size 32 --train.steps 60
   --train.validate_every 60 --decode.beam_size 1
@@ -85,11 +70,12 @@ def get_ablation() -> grid.Ablation:
         if row.published and row.name != worst
       ),
     ),
+    bases={"pod": "luong2015.py"},
     scales={
       "smoke": tuple(f"{_size(32)} {SMOKE}".split()),
       "cpu": tuple(f"{_size(128)} {CPU}".split()),
       "gpu": (),
-      "pod": tuple(POD.split()),
+      "pod": (),
     },
     note=(
       "Published: WMT14 English to German, four layers of 1,000, before "

@@ -19,22 +19,6 @@ BASE = """
   --model.input_feeding False
 """
 
-# `configs/luong2015.py`.
-POD = """
-  --data.task tfds --data.name wmt14_translate/de-en --data.train train
-  --data.valid validation --data.test test --data.source_field en
-  --data.target_field de --data.source.tokenizer bpe
-  --data.source.vocab_size 50000 --data.source.min_count 1
-  --data.target.tokenizer bpe --data.target.vocab_size 50000
-  --data.target.min_count 1 --data.buckets 8 --model.forget_bias 0
-  --model.embed_dim 1000 --model.encoder_dim 1000 --model.encoder_layers 4
-  --model.decoder_dim 1000 --model.decoder_layers 4 --model.attention_dim 1000
-  --model.readout_dim 1000 --optim.optimizer sgd --optim.learning_rate 1
-  --optim.normalize sentences --optim.schedule halving --optim.warmup_steps 0
-  --optim.decay_start 281248 --optim.decay_every 35156 --train.steps 421872
-  --train.validate_every 5000 --train.log_every 100 --train.bleu_tokenize 13a
-"""
-
 SMOKE = """
   --data.limit 2000 --data.batch_size 32 --train.steps 60
   --train.validate_every 60 --decode.beam_size 1
@@ -89,11 +73,12 @@ def get_ablation() -> grid.Ablation:
       ),
       grid.above("ensemble of 4", "+ unknown words"),
     ),
+    bases={"pod": "luong2015.py"},
     scales={
       "smoke": tuple(f"{_size(32)} {SMOKE}".split()),
       "cpu": tuple(f"{_size(128)} {CPU}".split()),
       "gpu": (),
-      "pod": tuple(POD.split()),
+      "pod": (),
     },
     # Subwords leave no unknown words to replace.
     rows_of={"pod": tuple(steps[:-1])},

@@ -15,22 +15,6 @@ judged.
 
 from seq2seq_jax.ablation import grid
 
-# `configs/sutskever2014.py`.
-POD = """
-  --data.task tfds --data.name wmt14_translate/fr-en --data.train train
-  --data.valid validation --data.test test --data.source_field en
-  --data.target_field fr --data.limit 12000000 --data.source.tokenizer bpe
-  --data.source.vocab_size 32000 --data.source.min_count 1
-  --data.target.tokenizer bpe --data.target.vocab_size 32000
-  --data.target.min_count 1 --data.buckets 8 --model.forget_bias 0
-  --model.embed_dim 1000 --model.encoder_dim 1000 --model.encoder_layers 4
-  --model.decoder_dim 1000 --model.decoder_layers 4
-  --model.dropout_embed 0 --model.dropout_rnn 0
-  --optim.optimizer sgd --optim.learning_rate 0.7 --optim.normalize sentences
-  --optim.schedule halving --optim.warmup_steps 0 --optim.decay_start 468750
-  --optim.decay_every 46875 --train.steps 703125 --train.validate_every 10000
-  --train.log_every 100 --train.bleu_tokenize 13a
-"""
 SMOKE = """
   --data.limit 2000 --data.batch_size 32 --model.embed_dim 32
   --model.encoder_dim 32 --model.decoder_dim 32 --train.steps 60
@@ -89,11 +73,12 @@ def get_ablation() -> grid.Ablation:
       grid.above(reverse, "reversed, layers 1", judged=False),
       grid.above("reversed, layers 4", reverse, judged=False),
     ),
+    bases={"pod": "sutskever2014.py"},
     scales={
       "smoke": tuple(SMOKE.split()),
       "cpu": tuple(CPU.split()),
       "gpu": (),
-      "pod": tuple(POD.split()),
+      "pod": (),
     },
     rows_of={
       "smoke": (forward, reverse, "ensemble of 2, beam 12"),

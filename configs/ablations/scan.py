@@ -22,14 +22,14 @@ ATTENTION = (
 )
 
 
-def _width(n: int, scale: float) -> str:
+def _width(n: int) -> str:
   return (
     f"--model.embed_dim {n} --model.encoder_dim {n} --model.decoder_dim {n} "
-    f"--model.attention_dim {n} --model.init_scale {scale}"
+    f"--model.attention_dim {n}"
   )
 
 
-SMALL = f"{_width(100, 0.1)} --model.dropout_embed 0.1 --model.dropout_rnn 0.1"
+SMALL = f"{_width(100)} --model.dropout_embed 0.1 --model.dropout_rnn 0.1"
 
 
 def _row(name: str, words: str) -> grid.Row:
@@ -62,7 +62,7 @@ def get_ablation() -> grid.Ablation:
       _row("length, overall-best", "--data.name length"),
       _row(
         "length, top",
-        f"--data.name length --model.cell gru {ATTENTION} {_width(50, 0.1414)}",
+        f"--data.name length --model.cell gru {ATTENTION} {_width(50)}",
       ),
       _row("turn left, overall-best", "--data.name addprim_turn_left"),
       _row(
@@ -96,8 +96,7 @@ def get_ablation() -> grid.Ablation:
     bins=(4, 6, 8),
     note=(
       "Rows of different splits have different test sets, so each is compared "
-      "with the overall-best model of its own split. Initial weights, which "
-      "the paper leaves open, and the place of dropout are PyTorch's, but for "
-      "embeddings (as small as the weights, not of deviation 1) and biases (0)."
+      "with the overall-best model of its own split. Initial weights and the "
+      "place of dropout, which the paper leaves open, are PyTorch's."
     ),
   )

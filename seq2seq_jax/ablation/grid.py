@@ -149,6 +149,8 @@ class Ablation:
     default_factory=dict
   )
   """Overrides by the name of a scale, put before those of a row."""
+  bases: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  """Base configs by scale, where a scale has another one than `base`."""
   rows_of: Mapping[str, tuple[str, ...]] = dataclasses.field(
     default_factory=dict
   )
@@ -176,6 +178,9 @@ class Ablation:
     for name in asked:
       if name not in names:
         raise ValueError(f"no row is called {name!r}; there are {names}")
+    for name in self.bases:
+      if name not in self.scales:
+        raise ValueError(f"bases: {name!r} is not a scale")
     if self.scales and self.scale not in self.scales:
       raise ValueError(
         f"scale {self.scale!r}: there are {', '.join(self.scales)}"
@@ -193,6 +198,8 @@ class Ablation:
       orderings=tuple(o for o in self.orderings if there(o)),
       reference=self.reference if self.reference in kept else kept[0],
       rows_of={},
+      base=self.bases.get(scale, self.base),
+      bases={},
       scale=scale,
     )
 

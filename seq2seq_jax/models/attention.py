@@ -102,7 +102,8 @@ class Additive(Score):
   def setup(self):
     self.query = self.matrix("query", (self.query_dim, self.dim))
     self.key = self.matrix("key", (self.value_dim, self.dim))
-    self.bias = self.param("bias", nn.initializers.zeros, (self.dim,))
+    init = initial.bias(self.init_kind, self.value_dim)
+    self.bias = self.param("bias", init, (self.dim,))
     self.v = self.vector("v", self.dim)
 
   def keys(self, values):

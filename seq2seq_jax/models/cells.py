@@ -63,7 +63,7 @@ class Cell(nn.Module):
   def setup(self):
     width = self.gates * self.features
     dense = initial.by_gate(
-      initial.weights(self.init_kind, self.init_scale), self.gates
+      initial.gate(self.init_kind, self.init_scale), self.gates
     )
     if self.inputs:
       self.kernel = self.param("kernel", dense, (self.inputs, width))
@@ -98,8 +98,8 @@ class Cell(nn.Module):
     self.bias = self.param("bias", self.bias_init, (width,))
 
   def bias_init(self, rng, shape, dtype=jnp.float32):
-    del rng
-    return jnp.zeros(shape, dtype)
+    init = initial.gate_bias(self.init_kind, self.features)
+    return init(rng, shape, dtype)
 
   def scale(self, name: str, width: int):
     return self.param(name, nn.initializers.ones, (width,))
@@ -209,9 +209,9 @@ class LSTM(Cell):
   additive = True
 
   def bias_init(self, rng, shape, dtype=jnp.float32):
-    del rng
     h = self.features
-    return jnp.zeros(shape, dtype).at[h : 2 * h].set(self.forget_bias)
+    bias = super().bias_init(rng, shape, dtype)
+    return bias.at[h : 2 * h].add(self.forget_bias)
 
   def update(self, carry, z, noise):
     return self.gated(carry, z, noise)
@@ -289,9 +289,16 @@ class GRU(Cell):
 
   def own(self, width):
     super().own(width)
-    self.bias_hn = self.param(
-      "bias_hn", nn.initializers.zeros, (self.features,)
-    )
+    one = initial.gate_bias(self.init_kind, self.features, 1)
+    self.bias_hn = self.param("bias_hn", one, (self.features,))
+
+  def bias_init(self, rng, shape, dtype=jnp.float32):
+    """The candidate has one bias here and one inside of the reset."""
+    h = self.features
+    first, second = jax.random.split(rng)
+    one = initial.gate_bias(self.init_kind, h, 1)
+    bias = super().bias_init(first, shape, dtype)
+    return bias.at[2 * h :].set(one(second, (h,), dtype))
 
   def update(self, carry, z, noise):
     (h,) = carry

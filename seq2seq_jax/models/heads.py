@@ -46,8 +46,8 @@ class Softmax(nn.Module):
       self.adapter = layers.Dense(
         self.inputs, self.tied.features, use_bias=False, **args
       )
-    zeros = nn.initializers.zeros
-    self.bias = self.param("bias", zeros, (self.vocab_size,))
+    init = initial.bias(args["init_kind"], self.inputs)
+    self.bias = self.param("bias", init, (self.vocab_size,))
     self.own()
 
   def own(self):

@@ -1,4 +1,11 @@
-"""Initial weights, as the papers draw them."""
+"""Initial weights, as the papers draw them.
+
+`pytorch` is what its modules draw unless told otherwise: embeddings normal of
+deviation 1; a product's matrix and bias uniform in +-1 / sqrt(inputs); those of
+a recurrent cell in +-1 / sqrt(width), of which it has two biases.
+"""
+
+import math
 
 import flax.linen as nn
 import jax
@@ -18,8 +25,13 @@ def weights(kind: str, scale: float):
   """Of a product's matrix.
 
   xavier (Glorot & Bengio 2010); uniform in +-scale (Sutskever et al. 2014,
-  Luong et al. 2015); normal of deviation `scale`; bahdanau: normal of 0.01.
+  Luong et al. 2015); normal of deviation `scale`; bahdanau: normal of 0.01;
+  pytorch: uniform by the inputs, all axes but the last.
   """
+  if kind == "pytorch":
+    return lambda rng, shape, dtype=jnp.float32: uniform(
+      math.prod(shape[:-1]) ** -0.5
+    )(rng, shape, dtype)
   if kind == "uniform":
     return uniform(scale)
   if kind == "normal":
@@ -29,11 +41,39 @@ def weights(kind: str, scale: float):
   return nn.initializers.xavier_uniform()
 
 
+def gate(kind: str, scale: float):
+  """Of one gate's matrix of inputs; pytorch's is by width, not by inputs."""
+  if kind == "pytorch":
+    return lambda rng, shape, dtype=jnp.float32: uniform(shape[-1] ** -0.5)(
+      rng, shape, dtype
+    )
+  return weights(kind, scale)
+
+
+def bias(kind: str, inputs: int):
+  """Of a product of so many inputs: 0, but for pytorch's."""
+  if kind == "pytorch":
+    return uniform(inputs**-0.5)
+  return nn.initializers.zeros
+
+
+def gate_bias(kind: str, width: int, count: int = 2):
+  """Of a cell that adds `count` biases where ours has one."""
+  if kind != "pytorch":
+    return nn.initializers.zeros
+  one = uniform(width**-0.5)
+
+  def init(rng, shape, dtype=jnp.float32):
+    return sum(one(r, shape, dtype) for r in jax.random.split(rng, count))
+
+  return init
+
+
 def recurrent(kind: str, scale: float, form: str):
   """Of a recurrent matrix.
 
   orthogonal, or the `same` as other matrices; `auto` is orthogonal with xavier
-  and bahdanau, and the same with uniform and normal.
+  and bahdanau, and the same with the others.
   """
   if form == "auto":
     form = "orthogonal" if kind in ("xavier", "bahdanau") else "same"
@@ -53,6 +93,8 @@ def table(kind: str, scale: float, features: int):
   """Of embeddings."""
   if kind == "xavier":
     return nn.initializers.normal(features**-0.5)
+  if kind == "pytorch":
+    return nn.initializers.normal(1.0)
   return weights(kind, scale)
 
 

@@ -70,8 +70,8 @@ class Dense(nn.Module):
     kernel = self.param("kernel", init, (self.inputs, self.features))
     y = recurrence.product(x, kernel, self.dtype)
     if self.use_bias:
-      zeros = nn.initializers.zeros
-      bias = self.param("bias", zeros, (self.features,))
+      init = initial.bias(self.init_kind, self.inputs)
+      bias = self.param("bias", init, (self.features,))
       y = recurrence.add_bias(y, bias)
     return y
 

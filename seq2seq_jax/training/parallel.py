@@ -9,6 +9,7 @@ import os
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -44,6 +45,12 @@ def start_processes(coordinator: str, processes: int, process: int) -> None:
       f"{processes}) and this one's place from 0 (got {process})"
     )
   jax.distributed.initialize(coordinator, processes, process)
+
+
+def meet(where: str) -> None:
+  """Waits for all processes: none writes before every one has read."""
+  if jax.process_count() > 1:
+    multihost_utils.sync_global_devices(where)
 
 
 class Mapper:

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from seq2seq_jax import ablate, types
+from seq2seq_jax import ablate, ablate_cell, ablate_plan, types
 from seq2seq_jax.ablation import grid
 
 TINY = str(pathlib.Path(__file__).parent.parent / "configs" / "tiny.py")
@@ -47,7 +47,7 @@ def _ablation(**changes):
 
 
 def _plan(folder, seeds=2, extra=(), **changes):
-  return ablate.Plan(_ablation(**changes), folder, seeds, extra)
+  return ablate_plan.Plan(_ablation(**changes), folder, seeds, extra)
 
 
 @pytest.mark.quick
@@ -68,7 +68,7 @@ def test_rows_that_differ_in_search_share_their_trainings(tmp_path):
 
 @pytest.mark.quick
 def test_seeds_in_one_program(tmp_path):
-  plan = ablate.Plan(_ablation(), tmp_path, 3, (), together=True)
+  plan = ablate_plan.Plan(_ablation(), tmp_path, 3, (), together=True)
   jobs = {job.name: job for job in plan.jobs()}
   job = jobs["attention, seed 0, 1, 2"]
   [training] = {m for c in job.cells for m in c.members}
@@ -97,10 +97,10 @@ def test_what_makes_a_cell_another_one(tmp_path):
 def test_bad_tables_are_refused_with_the_place(tmp_path):
   file = tmp_path / "x.py"
   with pytest.raises(types.UserError, match=r"x\.py: no such file; there are"):
-    ablate.load(str(file))
+    ablate_plan.load(str(file))
   file.write_text("import math\n")
   with pytest.raises(types.UserError, match="must define get_ablation"):
-    ablate.load(str(file))
+    ablate_plan.load(str(file))
   with pytest.raises(ValueError, match="no row is called 'best'"):
     _ablation(reference="best")
   with pytest.raises(ValueError, match="another row has the same folder"):
@@ -131,7 +131,7 @@ def grow_stale(tmp_path):
   )
   plan = make()
   for job in plan.jobs():
-    assert ablate.work(job, plan) == 0
+    assert ablate_cell.work(job, plan) == 0
   good, wild = plan.cells
   assert good.status()["status"] == "done"
   assert wild.status()["status"] == "diverged"
@@ -144,14 +144,14 @@ def grow_stale(tmp_path):
     "changed": ["decode.beam_size: 3 -> 1"],
   }
   before = (good.folder / "metrics.jsonl").stat().st_mtime_ns
-  assert ablate.work(search.jobs()[0], search) == 0
+  assert ablate_cell.work(search.jobs()[0], search) == 0
   assert search.cells[0].status()["status"] == "done"
   assert (good.folder / "metrics.jsonl").stat().st_mtime_ns == before
   assert (good.folder / "result.json.stale-1").exists()
   # Other data do; the old run is kept aside.
   other = make("--data.synthetic.train", "200")
   assert other.cells[0].status()["status"] == "stale"
-  ablate._train(other.cells[0].members[0])
+  ablate_cell._train(other.cells[0].members[0])
   aside = good.folder.with_name("seed_0.stale-1")
   assert (aside / "checkpoints").is_dir() and (aside / "result.json").exists()
 

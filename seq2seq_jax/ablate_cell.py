@@ -1,0 +1,162 @@
+"""The work on the cells of an ablation table, in a process of its own.
+
+Trains what a cell needs, scores it, and leaves result.json in its folder.
+"""
+
+import dataclasses
+import datetime
+import json
+import os
+import pathlib
+import socket
+import time
+import traceback
+
+import numpy as np
+
+from seq2seq_jax import ablate_plan, config, decode, evaluate, train, types
+from seq2seq_jax.ablation import cells, locks, results, runner
+from seq2seq_jax.data import pipeline
+from seq2seq_jax.training import checkpoint, parallel
+
+
+def work(job: runner.Job, plan: ablate_plan.Plan) -> int:
+  """Trains and scores a job's cells; an exit code."""
+  held = []
+  try:
+    wanted = [c.lock for c in job.cells]
+    wanted += sorted({m.lock for c in job.cells for m in c.members})
+    for path in wanted:
+      lock = locks.claim(path, lost=_lost)
+      if lock is None:
+        return runner.BUSY
+      held.append(lock)
+    for cell in job.cells:
+      if cell.status()["status"] in cells.FINAL:
+        continue
+      _leave(cell, _outcome(cell, plan))
+    return 0
+  finally:
+    for lock in held:
+      lock.release()
+
+
+def _lost(path: pathlib.Path):
+  print(f"{path}: another process has taken this lock; stopping", flush=True)
+  os._exit(runner.BUSY)
+
+
+def _outcome(cell: cells.Cell, plan: ablate_plan.Plan) -> dict:
+  """The cell's result, whatever happens."""
+  seconds = time.monotonic()
+  try:
+    epochs = [_train(training) for training in cell.members]
+    found = _score(cell, plan, epochs)
+  except types.Diverged as e:
+    found = {"status": "diverged", "message": str(e)}
+  except types.UserError as e:
+    found = {"status": "failed", "message": str(e)}
+  except Exception as e:
+    traceback.print_exc()
+    found = {"status": "failed", "message": f"{type(e).__name__}: {e}"}
+  return found | {"work_seconds": time.monotonic() - seconds}
+
+
+def _train(training: cells.Training) -> int:
+  """Trains or goes on; the number of batches in an epoch.
+
+  A run of another config or data is moved aside.
+  """
+  folder = training.folder
+  path = folder / "config.json"
+  if path.is_file():
+    old = config.from_json(path.read_text(), str(path))
+    changed = config.differences(old, training.config)
+    record = folder / "run.json"
+    if not changed and record.is_file():
+      sums = json.loads(record.read_text()).get("data", {})
+      now = ablate_plan.checksums(training.config.data)
+      changed = [k for k in now if sums.get(k, now[k]) != now[k]]
+    if changed:
+      aside = cells.retire(folder)
+      print(f"{folder} was another run's; it is {aside} now", flush=True)
+  run = train.train(training.config, folder, live=False)
+  lanes = [h["diverged"] for h in run.histories]
+  if all(lanes):
+    raise types.Diverged(f"diverged at step {lanes[0]}")
+  return len(run.train_data.plan)
+
+
+def _score(cell: cells.Cell, plan: ablate_plan.Plan, epochs: list[int]) -> dict:
+  """Scores a cell on the test part, and keeps what tests and pages need.
+
+  Args:
+    cell: whose members are trained.
+    plan: the table's.
+    epochs: batches in an epoch of each member.
+  """
+  mapper = parallel.Mapper("pmap", local=True)
+  say = lambda text: print(text, flush=True)
+  lane = None
+  first = cell.members[0]
+  if len(first.seeds) > 1:
+    lane = first.seeds.index(cell.seed)
+  folders = [m.folder for m in cell.members]
+  members = decode.load_all(
+    folders, plan.ablation.checkpoint, mapper, say, lane
+  )
+  wanted = plan.configs[cell.row]
+  conf = dataclasses.replace(members[0].config, decode=wanted.decode)
+  corpus = pipeline.Corpus(wanted.data)
+  split = corpus.test if corpus.test is not None else corpus.valid
+  if split is None:
+    raise types.UserError("the config names neither a test nor a valid split")
+  names = cell.identity["metrics"]
+  metric = plan.ablation.metric
+  found = evaluate.detail(members, conf, split, names, metric, mapper)
+  cell.folder.mkdir(parents=True, exist_ok=True)
+  with (cell.folder / "sentences.npz").open("wb") as f:
+    np.savez_compressed(f, rows=found.sentences.rows)
+  checkpoint.write_json(cell.folder / "outputs.json", json.dumps(found.outputs))
+  checkpoint.write_json(
+    cell.folder / "attention.json", json.dumps(found.attention)
+  )
+  scores = {k: v for k, v in found.scores.items() if isinstance(v, float)}
+  return {
+    "status": "done",
+    "value": scores[metric],
+    "metrics": scores,
+    "signature": found.scores.get("signature", {}).get(metric),
+    "sentences": len(found.sentences.rows),
+    "test": split.checksum(),
+    "parameters": found.parameters,
+    "best_step": members[0].step,
+    "courses": [
+      results.course(m.folder, epoch, lane)
+      for m, epoch in zip(cell.members, epochs)
+    ],
+  }
+
+
+def _leave(cell: cells.Cell, found: dict):
+  """Puts a result in place, and an old one of another key aside."""
+  cell.folder.mkdir(parents=True, exist_ok=True)
+  path = cell.folder / "result.json"
+  if path.exists():
+    cells.retire(path)
+  record = pathlib.Path(cell.members[0].folder) / "run.json"
+  made = json.loads(record.read_text()) if record.is_file() else {}
+  found = {
+    "format_version": 1,
+    "key": cell.key,
+    "identity": cell.identity,
+    "row": cell.row,
+    "seed": cell.seed,
+    "host": socket.gethostname(),
+    "date": datetime.date.today().isoformat(),
+    "made": {k: made.get(k) for k in ("machine", "versions", "git_commit")},
+    **found,
+  }
+  checkpoint.write_json(path, json.dumps(found, indent=1))
+  if found["status"] != "done":
+    print(f"{cell.name} {found['status']}: {found['message']}", flush=True)
