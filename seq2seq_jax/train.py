@@ -4,398 +4,18 @@ Where the workdir holds a run of the same config, it is resumed exactly.
 """
 
 import argparse
-import json
-import os
 import pathlib
-import platform
 import signal
-import subprocess
 import sys
 import time
 
-import flax
 import jax
-import jaxlib
-import numpy as np
-import optax
 
-from seq2seq_jax import cli, config, decode, evaluate, types
-from seq2seq_jax.data import pipeline
-from seq2seq_jax.models import build, noise
+from seq2seq_jax import cli, config, train_meter, train_run, types
 from seq2seq_jax.training import (
-  checkpoint,
-  history,
-  optim,
   parallel,
-  preflight,
-  pretrained,
-  step,
   writer,
 )
-
-
-def losses_of(model, conf: config.Optim):
-  """`losses(params, batch, seed, step)` with dropout, for the train step."""
-  what = build.losses(conf)
-
-  def losses(params, batch, seed, step):
-    return model.apply(
-      params,
-      batch,
-      noise.row_keys(seed, step, batch.row),
-      what,
-      noise.batch_key(seed, step),
-      step,
-      method="losses",
-    )
-
-  return losses
-
-
-def initial_params(model, seed: int, example: types.Batch):
-  """Freshly initialised parameters."""
-  init = lambda rng, batch: model.init(rng, batch, method="initialize")
-  return jax.jit(init)(jax.random.key(seed), example)
-
-
-def decisions(conf: config.Config) -> history.Rules:
-  """What follows from validation scores."""
-  t, o = conf.train, conf.optim
-  return history.Rules(
-    falling=t.metric in config.LOWER_IS_BETTER,
-    patience=t.patience,
-    plateau=o.plateau_patience if o.schedule == "plateau" else 0,
-    decay=o.decay_factor,
-    lowest=o.min_learning_rate / o.learning_rate,
-    average=t.average,
-    average_best=t.average_of == "best",
-    keep_last=t.keep_last,
-    keep_best=t.keep_best,
-  )
-
-
-class Run:
-  """One training run: data, model, state and the decisions made so far."""
-
-  def __init__(self, conf: config.Config, workdir: pathlib.Path, say=print):
-    self.conf, self.workdir = conf, workdir
-    self.say = say
-    self.primary = jax.process_index() == 0
-    if conf.model.input_features:
-      raise types.UserError(
-        "model.input_features: no data task reads frames of audio yet; such a "
-        "model can be built, not trained"
-      )
-    self.corpus = pipeline.Corpus(conf.data)
-    self.checksums = self.corpus.checksums()
-    resumed = self._accept()
-    parallel.meet("the workdir is known")
-    self.mapper = parallel.Mapper(conf.train.mapper)
-    self.local = parallel.Mapper(
-      "shard_map" if conf.train.mapper == "shard_map" else "pmap", local=True
-    )
-    self.toks = self._tokenizers(resumed)
-    self.copies = conf.model.copies()
-    self.lanes = conf.train.seeds
-    self.train_data = self._train_data()
-    for bucket in self.train_data.buckets:
-      self.mapper.check_rows(
-        bucket.rows, "data.row_multiple", conf.optim.accumulate
-      )
-    source_size = self.toks.source.vocab_size if self.toks.source else None
-    self.model = build.build(
-      conf.model,
-      source_size,
-      self.toks.target.vocab_size,
-      ctc=conf.optim.ctc_weight > 0,
-    )
-    self.evaluator = None
-    if self.corpus.valid is not None:
-      self.evaluator = evaluate.Evaluator(
-        conf, self.toks, [self.model], self.corpus.valid, self.local
-      )
-    self._build_step()
-    self._record(resumed)
-    self.checkpoints = checkpoint.Checkpoints(workdir, say=say)
-    self._restore()
-
-  def _train_data(self):
-    cache = self.workdir / "lengths.npz" if self.primary else None
-    one = lambda seed: pipeline.TrainData(
-      self.conf.data,
-      self.corpus,
-      self.toks,
-      seed,
-      cache,
-      copies=self.copies,
-    )
-    seed = self.conf.train.seed
-    if self.lanes == 1:
-      return one(seed)
-    return pipeline.Lanes([one(seed + i) for i in range(self.lanes)])
-
-  def _accept(self) -> bool:
-    """Whether the workdir holds this run; another one is refused."""
-    path = self.workdir / "config.json"
-    if not path.is_file():
-      if (self.workdir / "checkpoints").exists():
-        raise types.UserError(
-          f"{self.workdir}: holds checkpoints but no config.json; choose "
-          "another workdir"
-        )
-      return False
-    old = config.from_json(path.read_text(), str(path))
-    fields = config.differences(old, self.conf)
-    if fields:
-      raise types.UserError(
-        f"{self.workdir} holds a run of another config; choose another "
-        "workdir, or the same values:\n  " + "\n  ".join(fields)
-      )
-    record = self.workdir / "run.json"
-    if record.is_file():
-      sums = json.loads(record.read_text()).get("data", {})
-      for split, value in self.checksums.items():
-        if sums.get(split, value) != value:
-          raise types.UserError(
-            f"{self.workdir}: the {split} data is not what this run began "
-            "with; restore it or choose another workdir"
-          )
-    return True
-
-  def _tokenizers(self, resumed: bool) -> pipeline.Tokenizers:
-    folder = self.workdir / "tokenizers"
-    if resumed:
-      return pipeline.load_tokenizers(self.conf.data, folder)
-    toks = pipeline.train_tokenizers(self.conf.data, self.corpus)
-    if self.primary:
-      try:
-        toks.save(folder)
-      except OSError as e:
-        raise types.UserError(f"{folder}: cannot write: {e.strerror}") from e
-    return toks
-
-  def _build_step(self):
-    conf = self.conf
-    self.optimizer = optim.optimizer(conf.optim)
-    self.schedule = optim.schedule(conf.optim, conf.train.steps)
-    train_step = step.make_train_step(
-      losses_of(self.model, conf.optim),
-      self.optimizer,
-      self.schedule,
-      normalize=conf.optim.normalize,
-      accumulate=conf.optim.accumulate,
-      ema_decay=conf.optim.ema_decay,
-    )
-    if self.lanes > 1:
-      train_step = step.over_lanes(train_step)
-    if conf.train.steps_per_call > 1:
-      sizes = [(b.source, b.target) for b in self.train_data.buckets]
-      train_step = step.over_steps(train_step, sizes)
-    self.train_step = self.mapper.reduce(train_step, donate=True)
-
-  def _record(self, resumed: bool):
-    """Writes config.json and run.json, and tells what differs from before."""
-    machine = {
-      "jax": jax.__version__,
-      "jaxlib": jaxlib.__version__,
-      "device": jax.devices()[0].device_kind,
-      "devices": jax.device_count(),
-      "processes": jax.process_count(),
-      "cpu_cores": len(os.sched_getaffinity(0)),
-    }
-    path = self.workdir / "run.json"
-    if resumed and path.is_file():
-      old = json.loads(path.read_text()).get("machine", {})
-      changed = [k for k in machine if old.get(k, machine[k]) != machine[k]]
-      for k in changed:
-        self.say(
-          f"{k} was {old[k]}, is {machine[k]}: the same examples follow, but "
-          "bits may differ"
-        )
-    if not self.primary:
-      return
-    record = {
-      "machine": machine,
-      "versions": {
-        "python": platform.python_version(),
-        "flax": flax.__version__,
-        "optax": optax.__version__,
-        "numpy": np.__version__,
-      },
-      "command": sys.argv,
-      "git_commit": _git_commit(),
-      "data": self.checksums,
-    }
-    try:
-      checkpoint.write_json(path, record)
-      checkpoint.write_json(
-        self.workdir / "config.json", config.to_json(self.conf)
-      )
-    except OSError as e:
-      raise types.UserError(
-        f"{self.workdir}: cannot write: {e.strerror}"
-      ) from e
-
-  def _restore(self):
-    """State of the last good checkpoint, or a fresh one."""
-    conf = self.conf
-    example = build.example(
-      self.toks.source is None,
-      frames=conf.model.input_features,
-      copies=self.copies,
-    )
-    params = initial_params(self.model, conf.train.seed, example)
-    optim.check_paths(conf.optim, params)
-    self.size = sum(x.size for x in jax.tree.leaves(params))
-    self.state = self.mapper.replicate(self._fresh(params, example))
-    target = parallel.to_global(self.state)._asdict()
-    found = self.checkpoints.restore_latest(target)
-    rules = decisions(conf)
-    self.histories = [history.History(rules) for _ in range(self.lanes)]
-    self.first = 0
-    if found:
-      self.first, restored, host = found
-      self.state = self.mapper.replicate(
-        jax.tree.map(
-          lambda x: np.asarray(x.addressable_data(0)),
-          step.TrainState(**restored),
-        )
-      )
-      self.histories = history.unpack(rules, host)
-    elif conf.train.init_from:
-      other = pretrained.load_any(conf.train.init_from, self.say)
-      merged = pretrained.merge(jax.device_get(params), other, self.say)
-      fresh = self._fresh(params, example, merged)
-      self.state = self.mapper.replicate(fresh)
-
-  def _fresh(self, params, example, merged=None) -> step.TrainState:
-    """The state before the first update, lanes on a leading axis."""
-    ema, states = self.conf.optim.ema_decay > 0, []
-    for lane in range(self.lanes):
-      seed = self.conf.train.seed + lane
-      if lane:
-        params = initial_params(self.model, seed, example)
-      start = params if merged is None else merged
-      states.append(step.init_state(start, self.optimizer, seed, ema))
-    if self.lanes == 1:
-      return states[0]
-    return jax.tree.map(lambda *xs: np.stack(jax.device_get(xs)), *states)
-
-  def params(self, lane: int = 0):
-    """What is validated and decoded with: averaged parameters where kept."""
-    params = self.state.ema if self.state.ema is not None else self.state.params
-    same = self.local.kind == self.mapper.kind and jax.process_count() == 1
-    if same and self.lanes == 1:
-      return params
-    host = jax.tree.map(lambda x: np.asarray(x.addressable_data(0)), params)
-    if self.lanes > 1:
-      host = jax.tree.map(lambda x: x[lane], host)
-    return self.local.replicate(host)
-
-  def compile(self, out: writer.Writer):
-    """Compiles the train step for every shape of batch, ahead of the first."""
-    buckets, needs = self.train_data.buckets, []
-    calls = self.conf.train.steps_per_call
-    if calls > 1:  # one program, in which every step chooses its shape
-      buckets = buckets[-1:]
-    for i, bucket in enumerate(buckets):
-      shape = f"source {bucket.source} x target {bucket.target}"
-      out.phase(f"compiling: {shape}", i + 1, len(buckets))
-      batch = pipeline.collate(
-        [None] * (bucket.rows // jax.process_count()),
-        np.arange(bucket.rows // jax.process_count()),
-        bucket.source,
-        bucket.target,
-        copies=self.copies,
-      )
-      if self.lanes > 1:
-        batch = pipeline.stack([batch] * self.lanes)
-      if calls > 1:
-        batch = pipeline.stack([batch] * calls)
-      sharded = self.mapper.shard(batch)
-      compiled = self.train_step.lower(self.state, sharded).compile()
-      needs.append(preflight.need(compiled, bucket.rows // self.mapper.count))
-    told = preflight.report(needs, preflight.capacity(jax.local_devices()[0]))
-    if told:
-      out.say(told)
-
-  def running(self) -> list[int]:
-    """Lanes that have not stopped."""
-    return [i for i, h in enumerate(self.histories) if not h["stopped"]]
-
-  def validate(self, at: int, out: writer.Writer) -> None:
-    """Scores every running lane, and makes the decisions that follow."""
-    every = {}
-    for lane in self.running():
-      values = self._scores(lane, out)
-      every |= {self.named(k, lane): v for k, v in values.items()}
-      self.fold(lane, at, values[self.conf.train.metric])
-    out.write(at, "valid", every)
-    metric = self.conf.train.metric
-    for lane, h in enumerate(self.histories):
-      if self.named(metric, lane) in every:
-        out.validation(
-          at,
-          self.named(metric, lane),
-          h["last_score"],
-          h["best_step"],
-          h["best_score"],
-        )
-
-  def named(self, name: str, lane: int) -> str:
-    return name if self.lanes == 1 else f"{name}/lane_{lane}"
-
-  def _scores(self, lane: int, out: writer.Writer) -> dict[str, float]:
-    """Scores of the validation set."""
-    names = evaluate.wanted(self.conf)
-    params = (self.params(lane),)
-    total = len(self.evaluator.pairs)
-    out.phase("validating: loss")
-    values = self.evaluator.losses(params)
-    if any(n not in evaluate.MODEL_METRICS for n in names):
-      options = decode.Options(
-        self.conf.decode.valid_beam_size,
-        1,
-        self.conf.decode.length_rule,
-        self.conf.decode.alpha,
-        False,
-      )
-      show = lambda n: out.phase("validating: decoding", n, total)
-      show(0)
-      _, texts = self.evaluator.translate(params, options, show)
-      scores = self.evaluator.score_texts(texts, names)
-      values |= {k: v for k, v in scores.items() if isinstance(v, float)}
-    return values
-
-  def fold(self, lane: int, at: int, score: float) -> None:
-    """Makes every decision that follows from a validation."""
-    told = self.histories[lane]
-    falls = told.fold(at, score)
-    if falls or told["stopped"]:
-      scale = np.array(self.state.lr_scale.addressable_data(0))
-      lanes = scale.reshape(-1)  # a view: one entry a lane
-      lanes[lane] = told.lowered(lanes[lane]) if falls else lanes[lane]
-      if told["stopped"] and self.lanes > 1:
-        lanes[lane] = 0.0
-      self.state = self.state._replace(lr_scale=self.mapper.replicate(scale))
-
-  def diverge(self, lane: int, at: int) -> None:
-    """Stops a lane whose loss is not finite."""
-    self.histories[lane]["diverged"] = at
-    self.histories[lane]["stopped"] = True
-    scale = np.array(self.state.lr_scale.addressable_data(0))
-    scale[lane] = 0.0
-    self.state = self.state._replace(lr_scale=self.mapper.replicate(scale))
-
-  def needed(self) -> set[int]:
-    """Steps whose checkpoints are kept."""
-    return set().union(*(h.needed() for h in self.histories))
-
-  def save(self, at: int, out: writer.Writer) -> None:
-    out.phase("saving")
-    state = parallel.to_global(self.state)._asdict()
-    host = history.pack(self.histories)
-    self.checkpoints.save(at, state, host, self.needed())
 
 
 class Stop:
@@ -421,116 +41,7 @@ class Stop:
       signal.signal(number, old)
 
 
-class Meter:
-  """Metrics of steps, read one step late so that devices never wait."""
-
-  def __init__(self, run: Run, out: writer.Writer):
-    self.run, self.out = run, out
-    self.pending = None
-    self.mark, self.stall, self.tokens, self.padded = (
-      time.monotonic(),
-      0.0,
-      0,
-      0,
-    )
-
-  def dispatched(self, at: int, outputs):
-    """A step was handed to the devices; the one before is read now."""
-    before, self.pending = self.pending, (at, outputs)
-    if before:
-      self._read(*before)
-
-  def drain(self):
-    """Reads the last step too."""
-    if self.pending:
-      before, self.pending = self.pending, None
-      self._read(*before)
-
-  def pause(self):
-    """Forgets the time since the last line: it was not spent training."""
-    self.mark, self.stall, self.tokens, self.padded = (
-      time.monotonic(),
-      0.0,
-      0,
-      0,
-    )
-
-  def _read(self, at: int, outputs):
-    calls = self.run.conf.train.steps_per_call
-    every = {
-      k: np.asarray(v.addressable_data(0)).reshape(calls, -1)
-      for k, v in outputs.items()
-    }
-    first = at - calls
-    log_every = self.run.conf.train.log_every
-    steps = range(first + 1, at + 1)
-    ends = [s for s in steps if s % log_every == 0 or s == at]
-    for start, end in zip([first, *ends], ends):
-      part = slice(start - first, end - first)
-      self._read_part(start, end, {k: v[part] for k, v in every.items()})
-
-  def _read_part(self, start: int, at: int, values):
-    """Counts steps start + 1 to `at`, and shows the last. [steps, lanes]."""
-    run, data = self.run, self.run.train_data
-    self._check(start, values)
-    lanes = run.running() or [0]
-    for lane in lanes:
-      run.histories[lane]["tokens"] += int(values["tokens"][:, lane].sum())
-    self.tokens += float(values["tokens"][:, lanes].sum())
-    buckets = [data.buckets[data.bucket(step)] for step in range(start, at)]
-    self.padded += sum(b.rows * b.target for b in buckets) * len(lanes)
-    spent = max(1e-9, time.monotonic() - self.mark)
-    values = {k: v[-1] for k, v in values.items()}
-    mean = lambda name: float(np.mean(values[name][lanes]))
-    shown = {
-      "loss": mean("loss"),
-      "learning_rate": mean("learning_rate"),
-      "tokens_per_second": self.tokens / spent,
-      "padded_tokens_per_second": self.padded / spent,
-      "stall": self.stall / spent,
-    }
-    epoch = (at - 1) // len(run.train_data.plan)
-    self.out.progress(at, epoch + 1, shown)
-    if at % run.conf.train.log_every == 0:
-      line = shown | {
-        "epoch": epoch + 1,
-        "nll": mean("nll"),
-        "grad_norm": mean("grad_norm"),
-        "tokens": run.histories[lanes[0]]["tokens"],
-      }
-      if run.lanes > 1:
-        line |= {
-          run.named(name, lane): float(values[name][lane])
-          for name in ("loss", "nll", "grad_norm")
-          for lane in lanes
-        }
-      self.out.write(at, "train", line)
-      self.pause()
-
-  def _check(self, start: int, values) -> None:
-    """Stops at a loss that is not finite; of several lanes, that one alone."""
-    run = self.run
-    finite = np.isfinite(values["loss"]) & np.isfinite(values["grad_norm"])
-    for lane in run.running():
-      if finite[:, lane].all():
-        continue
-      place = int(np.argmin(finite[:, lane]))
-      loss, norm = (
-        float(values[k][place, lane]) for k in ("loss", "grad_norm")
-      )
-      at = start + 1 + place
-      told = (
-        f"step {at}: the loss is {loss}, the gradient's norm {norm}; the last "
-        "checkpoint is from before. A lower optim.learning_rate or "
-        "optim.clip_norm, in a new workdir, may help"
-      )
-      if run.lanes == 1 or run.running() == [lane]:
-        raise types.Diverged(told)
-      run.say(f"lane {lane} has diverged and stops: {told}")
-      run.diverge(lane, at)
-
-
-def loop(run: Run, out: writer.Writer, stop: Stop) -> int | None:
+def loop(run: train_run.Run, out: writer.Writer, stop: Stop) -> int | None:
   """Trains to the end; the step where a signal stopped it, or None."""
   t = run.conf.train
   process = (jax.process_index(), jax.process_count())
@@ -538,7 +49,7 @@ def loop(run: Run, out: writer.Writer, stop: Stop) -> int | None:
   batches = data.batches(run.first, t.steps, *process, t.steps_per_call)
   run.compile(out)
   out.phase("training")
-  meter, saved_at = Meter(run, out), time.monotonic()
+  meter, saved_at = train_meter.Meter(run, out), time.monotonic()
   n = t.steps_per_call
   for at in range(run.first + n, t.steps + 1, n):
     waited = time.monotonic()
@@ -573,14 +84,16 @@ def loop(run: Run, out: writer.Writer, stop: Stop) -> int | None:
   return None
 
 
-def train(conf: config.Config, workdir: pathlib.Path, live=None) -> Run:
+def train(
+  conf: config.Config, workdir: pathlib.Path, live=None
+) -> train_run.Run:
   """Trains or resumes a run to its end; returns it."""
   try:
     workdir.mkdir(parents=True, exist_ok=True)
   except OSError as e:
     raise types.UserError(f"{workdir}: cannot write: {e.strerror}") from e
   say = lambda text: print(text, file=sys.stderr)
-  run = Run(conf, workdir, say)
+  run = train_run.Run(conf, workdir, say)
   t = conf.train
   done = run.first >= t.steps or not run.running()
   if done:
@@ -616,7 +129,7 @@ def train(conf: config.Config, workdir: pathlib.Path, live=None) -> Run:
   return run
 
 
-def _introduce(run: Run, out: writer.Writer):
+def _introduce(run: train_run.Run, out: writer.Writer):
   data = run.train_data
   shapes = ", ".join(f"{b.rows}x{b.source}/{b.target}" for b in data.buckets)
   vocab = [t.vocab_size for t in (run.toks.source, run.toks.target) if t]
@@ -633,7 +146,7 @@ def _introduce(run: Run, out: writer.Writer):
     out.say(f"resumed at step {run.first}")
 
 
-def _summary(run: Run):
+def _summary(run: train_run.Run):
   if not run.primary:
     return
   for lane, told in enumerate(run.histories):
@@ -647,20 +160,6 @@ def _summary(run: Run):
         f"{told['best_score']:.4f} (step {told['best_step']})"
       )
   print(f"next: python -m seq2seq_jax.evaluate --workdir {run.workdir}")
-
-
-def _git_commit() -> str | None:
-  try:
-    done = subprocess.run(
-      ["git", "describe", "--always", "--dirty", "--abbrev=40"],
-      cwd=pathlib.Path(__file__).parent,
-      capture_output=True,
-      text=True,
-      check=True,
-    )
-  except (OSError, subprocess.CalledProcessError):
-    return None
-  return done.stdout.strip()
 
 
 def parser() -> argparse.ArgumentParser:

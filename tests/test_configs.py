@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from seq2seq_jax import cli, config, train
+from seq2seq_jax import cli, config, train_run
 from seq2seq_jax.models import build
 from seq2seq_jax.training import optim, step
 
@@ -64,7 +64,7 @@ def shapes(conf: config.Config):
   )
   optimizer = optim.optimizer(conf.optim)
   update = step.make_train_step(
-    train.losses_of(module, conf.optim),
+    train_run.losses_of(module, conf.optim),
     optimizer,
     optim.schedule(conf.optim, conf.train.steps),
     normalize=conf.optim.normalize,

@@ -51,6 +51,7 @@ def test_model_that_copies_learns_words_it_does_not_know(head, tmp_path):
     base,
     data=change(
       base.data,
+      buckets=1,
       synthetic=change(base.data.synthetic, train=1000, symbols=40),
       source=text,
       target=text,

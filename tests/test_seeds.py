@@ -5,9 +5,9 @@ import json
 import jax
 import numpy as np
 import pytest
-from test_train import state_of, tiny
+from test_train import small, state_of, tiny
 
-from seq2seq_jax import config, train, types
+from seq2seq_jax import config, train, train_run, types
 from seq2seq_jax.data import pipeline
 from seq2seq_jax.training import pretrained, step
 
@@ -26,7 +26,7 @@ def curves(workdir, name="loss", split="train"):
 
 
 def quick(**changes):
-  return tiny(train={"steps": 40, "log_every": 1} | changes)
+  return small(train={"steps": 40, "log_every": 1} | changes)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_lanes_go_on_bit_for_bit(lanes, tmp_path):
 
 
 def test_a_lane_that_stopped_or_diverged_stays_as_it_is(tmp_path, monkeypatch):
-  fold, kept = train.Run.fold, {}
+  fold, kept = train_run.Run.fold, {}
 
   def stopping(self, lane, at, score):
     if lane == 1 and at == 20:
@@ -73,7 +73,7 @@ def test_a_lane_that_stopped_or_diverged_stays_as_it_is(tmp_path, monkeypatch):
       kept["params"] = jax.tree.leaves(self.params(1))
       self.diverge(2, at)
 
-  monkeypatch.setattr(train.Run, "fold", stopping)
+  monkeypatch.setattr(train_run.Run, "fold", stopping)
   run = train.train(quick(seeds=LANES), tmp_path, live=False)
   after = jax.tree.leaves(run.params(1))
   for a, b in zip(kept["params"], after, strict=True):
@@ -101,6 +101,7 @@ def test_several_updates_a_call_equal_one_by_one(seeds, tmp_path):
       data={"order": "replacement"},
       train={
         "steps": 40,
+        "metric": "loss",
         "log_every": 1,
         "seeds": seeds,
         "steps_per_call": calls,

@@ -10,7 +10,15 @@ import jax
 import numpy as np
 import pytest
 
-from seq2seq_jax import config, decode, evaluate, train, types
+from seq2seq_jax import (
+  config,
+  decode,
+  evaluate,
+  train,
+  train_meter,
+  train_run,
+  types,
+)
 from seq2seq_jax.models import build
 from seq2seq_jax.training import checkpoint, parallel, pretrained
 
@@ -24,6 +32,11 @@ def tiny(**changes) -> config.Config:
     part = dataclasses.replace(getattr(conf, section), **fields)
     conf = dataclasses.replace(conf, **{section: part})
   return conf
+
+
+def small(train, **changes) -> config.Config:
+  """One shape of batches, and no search in validation: less to compile."""
+  return tiny(data={"buckets": 1}, train={"metric": "loss"} | train, **changes)
 
 
 def state_of(workdir, step=None):
@@ -56,9 +69,9 @@ def whole(tmp_path_factory):
 def test_three_mappers_give_the_same_curve(tmp_path):
   curves = {}
   for kind in ("pmap", "shard_map", "vmap"):
-    conf = tiny(train={"steps": 10, "mapper": kind, "log_every": 1})
-    conf = dataclasses.replace(
-      conf, optim=dataclasses.replace(conf.optim, optimizer="sgd")
+    conf = small(
+      train={"steps": 10, "mapper": kind, "log_every": 1},
+      optim={"optimizer": "sgd"},
     )
     train.train(conf, tmp_path / kind, live=False)
     curves[kind] = np.array(list(curve(tmp_path / kind).values()))
@@ -72,18 +85,18 @@ def test_interrupted_run_ends_like_the_whole_one(whole, tmp_path, monkeypatch):
     loop = train.loop
 
     def stopping(run, out, stop, last=last, loop=loop):
-      dispatched = train.Meter.dispatched
+      dispatched = train_meter.Meter.dispatched
 
       def counting(self, at, outputs):
         dispatched(self, at, outputs)
         if at == last:
           stop.signal = 15
 
-      monkeypatch.setattr(train.Meter, "dispatched", counting)
+      monkeypatch.setattr(train_meter.Meter, "dispatched", counting)
       try:
         return loop(run, out, stop)
       finally:
-        monkeypatch.setattr(train.Meter, "dispatched", dispatched)
+        monkeypatch.setattr(train_meter.Meter, "dispatched", dispatched)
 
     monkeypatch.setattr(train, "loop", stopping)
     with pytest.raises(SystemExit):
@@ -103,7 +116,7 @@ def test_damaged_checkpoint_falls_back_to_the_one_before(whole, tmp_path):
   for path in folder.glob("**/d/*"):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
   said = []
-  run = train.Run(tiny(), workdir, said.append)
+  run = train_run.Run(tiny(), workdir, said.append)
   assert run.first == steps[-2]
   assert any("damaged" in s for s in said)
   assert (workdir / "checkpoints-damaged" / str(steps[-1])).is_dir()
@@ -127,19 +140,19 @@ def test_no_process_writes_before_all_have_read(tmp_path, monkeypatch):
 
   monkeypatch.setattr(parallel, "meet", meet)
   with pytest.raises(Met):
-    train.Run(tiny(), tmp_path)
+    train_run.Run(tiny(), tmp_path)
   assert not list(tmp_path.iterdir())
 
 
 def test_frames_are_refused_before_anything_is_written(tmp_path):
   conf = tiny(model={"input_features": 8})
   with pytest.raises(types.UserError, match="no data task reads frames"):
-    train.Run(conf, tmp_path)
+    train_run.Run(conf, tmp_path)
   assert not list(tmp_path.iterdir())
 
 
 def test_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tmp_path):
-  conf = tiny(
+  conf = small(
     train={"steps": 60, "validate_every": 10},
     optim={"optimizer": "sgd", "learning_rate": 3e38, "clip_norm": 0.0},
   )
@@ -148,8 +161,8 @@ def test_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tmp_path):
 
 
 def test_nothing_compiles_from_the_second_epoch_on(tmp_path, monkeypatch):
-  """And every shape of batch is compiled exactly once before the first."""
-  compiled = []
+  """Every shape of batch exactly once before the first; a save, never."""
+  compiled, saves = [], []
   jax.monitoring.register_event_duration_secs_listener(
     lambda name, secs, **_: (
       compiled.append(name)
@@ -158,13 +171,21 @@ def test_nothing_compiles_from_the_second_epoch_on(tmp_path, monkeypatch):
     )
   )
   marks = {}
-  read = train.Meter._read
+  read = train_meter.Meter._read
 
   def counting(self, at, outputs):
     marks[at] = len(compiled)
     read(self, at, outputs)
 
-  monkeypatch.setattr(train.Meter, "_read", counting)
+  monkeypatch.setattr(train_meter.Meter, "_read", counting)
+  save = checkpoint.Checkpoints.save
+
+  def saving(self, *args):
+    before = len(compiled)
+    save(self, *args)
+    saves.append(len(compiled) - before)
+
+  monkeypatch.setattr(checkpoint.Checkpoints, "save", saving)
   conf = tiny(train={"steps": 80, "validate_every": 10, "patience": 0})
   run = train.train(conf, tmp_path, live=False)
   epoch = len(run.train_data.plan)
@@ -173,6 +194,7 @@ def test_nothing_compiles_from_the_second_epoch_on(tmp_path, monkeypatch):
   assert {run.train_data.bucket(s) for s in range(9)} == {0, 1}
   assert marks[9] == marks[2]
   assert marks[80] == marks[epoch + 10]
+  assert saves and not any(saves)
 
 
 @pytest.fixture(scope="module")
@@ -191,6 +213,7 @@ def translators(whole):
   return {count: make(count) for count in (1, 8)}
 
 
+@pytest.mark.usefixtures("optimized")
 @pytest.mark.parametrize("beam_size", [1, 3])
 def test_same_bits_for_any_batch_size_order_and_devices(translators, beam_size):
   loaded, _ = translators[8]
@@ -260,7 +283,7 @@ def test_average_is_the_mean_of_its_checkpoints(whole):
 def test_init_from_takes_parameters_by_name(whole, tmp_path):
   conf = tiny(train={"init_from": str(whole), "steps": 1})
   said = []
-  run = train.Run(conf, tmp_path, said.append)
+  run = train_run.Run(conf, tmp_path, said.append)
   run.checkpoints.close()
   assert same(
     jax.tree.leaves(jax.device_get(run.state.params)),
@@ -284,7 +307,7 @@ def test_init_from_a_file(whole, tmp_path):
 def test_accumulation_equals_the_whole_batch(tmp_path):
   curves = []
   for parts in (1, 4):
-    conf = tiny(
+    conf = small(
       train={"steps": 8, "log_every": 1, "mapper": "vmap"},
       optim={"accumulate": parts, "optimizer": "sgd"},
     )
@@ -294,11 +317,11 @@ def test_accumulation_equals_the_whole_batch(tmp_path):
 
 
 def test_frozen_parameters_stay(tmp_path):
-  conf = tiny(
+  conf = small(
     train={"steps": 5}, optim={"freeze": ("encoder/",), "ema_decay": 0.0}
   )
   run = train.train(conf, tmp_path, live=False)
-  first = train.initial_params(run.model, 0, build.example(False))["params"]
+  first = train_run.initial_params(run.model, 0, build.example(False))["params"]
   last = jax.device_get(run.state.params)["params"]
   equal = jax.tree.map(np.array_equal, first, last)
   assert all(jax.tree.leaves(equal["encoder"]))
@@ -309,7 +332,7 @@ def test_language_model_trains_the_decoder_alone(tmp_path):
   text = "".join(f"{i % 7} {(i + 1) % 7} {(i + 2) % 7}\n" for i in range(80))
   (tmp_path / "train.txt").write_text(text)
   (tmp_path / "valid.txt").write_text(text[:60])
-  base = tiny()
+  base = small({})
   conf = dataclasses.replace(
     base,
     data=dataclasses.replace(

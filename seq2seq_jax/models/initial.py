@@ -99,11 +99,15 @@ def table(kind: str, scale: float, features: int):
 
 
 def by_gate(init, gates: int):
-  """Initialises each gate's block of columns on its own."""
+  """Initialises each gate's block of columns on its own.
+
+  One draw for all of them, which is one program to compile instead of four.
+  """
 
   def blocks(rng, shape, dtype=jnp.float32):
-    rngs = jax.random.split(rng, gates)
     block = (*shape[:-1], shape[-1] // gates)
-    return jnp.concatenate([init(r, block, dtype) for r in rngs], axis=-1)
+    rngs = jax.random.split(rng, gates)
+    drawn = jax.vmap(lambda r: init(r, block, dtype))(rngs)
+    return jnp.moveaxis(drawn, 0, -2).reshape(shape)
 
   return blocks

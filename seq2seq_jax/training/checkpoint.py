@@ -65,7 +65,8 @@ class Checkpoints:
       self.manager.save(
         step,
         args=ocp.args.Composite(
-          state=ocp.args.StandardSave(state), host=ocp.args.JsonSave(host)
+          state=ocp.args.StandardSave(jax.tree.map(_here, state)),
+          host=ocp.args.JsonSave(host),
         ),
         force=True,
       )
@@ -184,6 +185,15 @@ class Checkpoints:
           self.finish()
       finally:
         self.manager.close()
+
+
+def _here(x) -> np.ndarray:
+  """A copy of a replicated array in this process's memory.
+
+  Of arrays on several devices Orbax would write a slice from each, and compile
+  a program for every slice.
+  """
+  return np.array(x.addressable_data(0))
 
 
 def _abstract(x):

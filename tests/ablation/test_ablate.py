@@ -14,10 +14,7 @@ from seq2seq_jax import ablate, ablate_cell, ablate_plan, types
 from seq2seq_jax.ablation import grid
 
 TINY = str(pathlib.Path(__file__).parent.parent / "configs" / "tiny.py")
-ENV = os.environ | {
-  "JAX_PLATFORMS": "cpu",
-  "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
-}
+ENV = os.environ | {"JAX_PLATFORMS": "cpu"}
 FEW = ("--train.steps", "40", "--train.validate_every", "20")
 FEW += ("--data.buckets", "1", "--train.average", "0")
 FEW += ("--train.metric", "loss")  # no search in validation: less to compile

@@ -19,9 +19,13 @@ def _same_spread(ours, theirs):
   np.testing.assert_allclose(tail(ours), tail(theirs), rtol=0.1)
 
 
+def _init(module, x, method):
+  init = jax.jit(lambda rng: module.init(rng, x, method=method))
+  return init(RNG)["params"]
+
+
 def _params(cell):
-  x = jnp.zeros((1, cell.inputs))
-  return cell.init(RNG, x, method="project")["params"]
+  return _init(cell, jnp.zeros((1, cell.inputs)), "project")
 
 
 def test_lstm():
@@ -50,7 +54,7 @@ def test_linear_and_embedding():
   torch.manual_seed(0)
   theirs = torch.nn.Linear(50, 300)
   dense = layers.Dense(50, 300, init_kind="pytorch")
-  ours = dense.init(RNG, jnp.zeros((1, 50)))["params"]
+  ours = _init(dense, jnp.zeros((1, 50)), "__call__")
   _same_spread(ours["kernel"], theirs.weight)
   _same_spread(ours["bias"], theirs.bias)
   table = initial.table("pytorch", 0.0, 80)(RNG, (300, 80))
@@ -70,5 +74,5 @@ def test_forget_bias_is_added():
 def test_additive_attention_has_a_bias_by_its_values():
   score = attention.Additive(8, 200, 400, init_kind="pytorch")
   values = jnp.zeros((1, 3, 200))
-  keys = score.init(RNG, values, method="keys")["params"]
+  keys = _init(score, values, "keys")
   assert 0.9 * 200**-0.5 < abs(keys["bias"]).max() <= 200**-0.5
