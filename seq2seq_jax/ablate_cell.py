@@ -65,9 +65,10 @@ def _outcome(cell: cells.Cell, plan: ablate_plan.Plan) -> dict:
 def _train(training: cells.Training) -> int:
   """Trains or goes on; the number of batches in an epoch.
 
-  A run of another config or data is moved aside.
+  A run of another config or data is moved aside. A finished one leaves a note,
+  so that rows which differ in search alone need not build its model again.
   """
-  folder = training.folder
+  folder, steps = training.folder, training.config.train.steps
   path = folder / "config.json"
   if path.is_file():
     old = config.from_json(path.read_text(), str(path))
@@ -80,11 +81,17 @@ def _train(training: cells.Training) -> int:
     if changed:
       aside = cells.retire(folder)
       print(f"{folder} was another run's; it is {aside} now", flush=True)
+  note = folder / "finished.json"
+  told = json.loads(note.read_text()) if note.is_file() else {}
+  if told.get("steps") == steps:
+    return told["batches_per_epoch"]
   run = train.train(training.config, folder, live=False)
   lanes = [h["diverged"] for h in run.histories]
   if all(lanes):
     raise types.Diverged(f"diverged at step {lanes[0]}")
-  return len(run.train_data.plan)
+  told = {"steps": steps, "batches_per_epoch": len(run.train_data.plan)}
+  checkpoint.write_json(note, told)
+  return told["batches_per_epoch"]
 
 
 def _score(cell: cells.Cell, plan: ablate_plan.Plan, epochs: list[int]) -> dict:
