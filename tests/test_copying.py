@@ -42,7 +42,9 @@ def test_unknown_words_are_replaced_by_the_source_attended_to():
   assert toks(True).target_text(ids, "x y z", attended) == "x b <unk>"
 
 
-@pytest.mark.parametrize("head", ["copynet", "pointer"])
+@pytest.mark.parametrize(
+  "head", ["copynet", pytest.param("pointer", marks=pytest.mark.slow)]
+)
 def test_model_that_copies_learns_words_it_does_not_know(head, tmp_path):
   base = config.load(str(TINY))
   change = dataclasses.replace

@@ -65,7 +65,7 @@ class Checkpoints:
       self.manager.save(
         step,
         args=ocp.args.Composite(
-          state=ocp.args.StandardSave(jax.tree.map(_here, state)),
+          state=ocp.args.StandardSave(_here(state)),
           host=ocp.args.JsonSave(host),
         ),
         force=True,
@@ -187,13 +187,16 @@ class Checkpoints:
         self.manager.close()
 
 
-def _here(x) -> np.ndarray:
-  """A copy of a replicated array in this process's memory.
+def _here(state):
+  """A copy of replicated arrays in this process's memory.
 
   Of arrays on several devices Orbax would write a slice from each, and compile
   a program for every slice.
   """
-  return np.array(x.addressable_data(0))
+  parts = jax.tree.map(lambda x: x.addressable_data(0), state)
+  for part in jax.tree.leaves(parts):
+    part.copy_to_host_async()
+  return jax.tree.map(np.array, parts)
 
 
 def _abstract(x):

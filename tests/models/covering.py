@@ -153,6 +153,31 @@ def cases(seed: int = 2, tries: int = 25) -> list[dict]:
   return out
 
 
+def met(cases: list[dict]) -> set:
+  """The pairs of choices that meet in some of the cases."""
+  return {
+    (NAMES[a], NAMES[b])
+    for case in cases
+    for a, b in itertools.combinations(sorted(set(_places(case))), 2)
+  }
+
+
+def most_first(cases: list[dict]) -> list[dict]:
+  """In an order in which each adds most pairs, with new choices ahead."""
+  seen, out, left = set(), [], list(cases)
+  choices = lambda pairs: {c for pair in pairs for c in pair}
+
+  def gain(case):
+    new = met([case]) - seen
+    return len(new) + 16 * len(choices(new) - choices(seen))
+
+  while left:
+    out.append(max(left, key=gain))
+    left.remove(out[-1])
+    seen |= met(out[-1:])
+  return out
+
+
 def _frame() -> list[dict]:
   """The large factors, so that each two of them meet in few cases."""
   scores, cells = FACTORS["attention"], FACTORS["cell"]

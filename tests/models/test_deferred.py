@@ -51,7 +51,22 @@ CASES = CONFIGS | {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+# What another case holds as well.
+SLOW = {
+  *("none_start", "none_every_step", "none_all_start", "none_feeding_gru"),
+  *("luong_without_feeding", "luong_dot", "luong_linear", "deep_dot"),
+  *("general_before", "additive_after", "bahdanau"),
+  *("tie_decoder", "tie_all"),
+}
+
+
+@pytest.mark.parametrize(
+  "name",
+  [
+    pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])
+    for name in CASES
+  ],
+)
 def test_gradients_of_models(name, monkeypatch):
   model, variables = made(**CASES[name])
   batch = example()
