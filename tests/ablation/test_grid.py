@@ -1,5 +1,7 @@
 """Rows by a few combinators."""
 
+import dataclasses
+
 import pytest
 
 from seq2seq_jax.ablation import grid
@@ -51,7 +53,11 @@ def test_a_scale_has_its_own_rows_and_claims():
     orderings=(grid.above("b", "a"), grid.above("c", "b")),
     scales={"smoke": (), "cpu": ()},
     rows_of={"smoke": ("b", "c")},
+    bases={"smoke": "small"},
   )
+  assert (table.at("smoke").base, table.at("cpu").base) == ("small", "b")
+  with pytest.raises(ValueError, match="'tiny' is not a scale"):
+    dataclasses.replace(table, bases={"tiny": "small"})
   small = table.at("smoke")
   assert [r.name for r in small.rows] == ["b", "c"] and small.reference == "b"
   assert [o.claim for o in small.orderings] == ["c above b"]
