@@ -14,12 +14,7 @@ class Meter:
   def __init__(self, run: train_run.Run, out: writer.Writer):
     self.run, self.out = run, out
     self.pending = None
-    self.mark, self.stall, self.tokens, self.padded = (
-      time.monotonic(),
-      0.0,
-      0,
-      0,
-    )
+    self.pause()
 
   def dispatched(self, at: int, outputs):
     """A step was handed to the devices; the one before is read now."""

@@ -57,6 +57,7 @@ class Checkpoints:
   def save(self, step: int, state, host: dict, keep: set[int]) -> None:
     """Starts to write a checkpoint; `keep` are the older steps still needed."""
     self.finish()
+    state = _here(state)
     host = host | {
       "digest": digest(state),
       "params_digest": digest((state["params"], state["ema"])),
@@ -65,7 +66,7 @@ class Checkpoints:
       self.manager.save(
         step,
         args=ocp.args.Composite(
-          state=ocp.args.StandardSave(_here(state)),
+          state=ocp.args.StandardSave(state),
           host=ocp.args.JsonSave(host),
         ),
         force=True,
@@ -144,7 +145,7 @@ class Checkpoints:
       raise types.UserError(
         f"checkpoint {self.folder / str(step)} is damaged: {line[:200]}"
       ) from e
-    if whole and digest(state) != host["digest"]:
+    if whole and digest(_here(state)) != host["digest"]:
       raise types.UserError(
         f"checkpoint {self.folder / str(step)} is damaged: its content is not "
         "what was written"
@@ -166,7 +167,7 @@ class Checkpoints:
       ) from e
     state, host = self.restore(step, shapes, whole=False)
     pair = state["params"], state.get("ema")
-    if digest(pair) != host["params_digest"]:
+    if digest(_here(pair)) != host["params_digest"]:
       raise types.UserError(
         f"checkpoint {self.folder / str(step)} is damaged: its content is not "
         "what was written"
@@ -204,10 +205,10 @@ def _abstract(x):
 
 
 def digest(state) -> int:
-  """A checksum of a state's arrays."""
+  """A checksum of arrays on the host."""
   crc = 0
   for x in jax.tree.leaves(state):
-    value = np.ascontiguousarray(np.asarray(x.addressable_data(0)))
+    value = np.ascontiguousarray(x)
     crc = zlib.crc32(value.view(np.uint8).reshape(-1), crc)
   return crc
 
