@@ -3,6 +3,8 @@
 import contextlib
 import os
 import pathlib
+import subprocess
+import sys
 import tempfile
 
 import jax
@@ -11,11 +13,32 @@ import pytest
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
-# Compilation is most of the suite's time: programs that run for milliseconds
-# need no optimisation (`optimized` turns it on), and many tests, and the
-# processes they start, compile the same ones.
-jax.config.update("jax_disable_most_optimizations", True)
-os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+
+
+def _compile_fast():
+  """Programs that run for milliseconds need no optimisation.
+
+  Compilation is most of the suite's time. The processes that tests start
+  inherit all of it.
+  """
+  jax.config.update("jax_disable_most_optimizations", True)
+  os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+  if "PYTEST_XDIST_WORKER" in os.environ:
+    return  # has what the first process found
+  # Twice as fast again, where XLA has it: elsewhere the process would abort.
+  flags = f"{os.environ.get('XLA_FLAGS', '')} {_OLD_EMITTERS}".strip()
+  known = subprocess.run(
+    [sys.executable, "-c", "import jax; jax.devices()"],
+    env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+    capture_output=True,
+  )
+  if not known.returncode:
+    os.environ["XLA_FLAGS"] = flags
+
+
+_OLD_EMITTERS = "--xla_cpu_use_fusion_emitters=false"
+_compile_fast()
+# Many tests, and the processes they start, compile the same programs.
 _CACHE = tempfile.TemporaryDirectory(prefix="seq2seq_jax_xla_")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", _CACHE.name)
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
@@ -34,14 +57,6 @@ def strict():
     stack.enter_context(jax.numpy_dtype_promotion("strict"))
     stack.enter_context(jax.default_matmul_precision("highest"))
     yield
-
-
-@pytest.fixture
-def optimized():
-  """Programs compiled as users compile them, for tests of single bits."""
-  jax.config.update("jax_disable_most_optimizations", False)
-  yield
-  jax.config.update("jax_disable_most_optimizations", True)
 
 
 @pytest.fixture

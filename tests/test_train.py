@@ -2,8 +2,11 @@
 
 import dataclasses
 import json
+import os
 import pathlib
 import shutil
+import subprocess
+import sys
 
 import flax
 import jax
@@ -197,66 +200,25 @@ def test_nothing_compiles_from_the_second_epoch_on(tmp_path, monkeypatch):
   assert saves and not any(saves)
 
 
-@pytest.fixture(scope="module")
-def translators(whole):
-  def make(count):
-    mapper = parallel.Mapper("pmap", local=True)
-    if count == 1:
-      mapper.devices, mapper.count, mapper.here = mapper.devices[:1], 1, 1
-      mesh = jax.sharding.Mesh(np.array(mapper.devices), ("data",))
-      spec = jax.sharding.PartitionSpec()
-      mapper.replicated = jax.sharding.NamedSharding(mesh, spec)
-    loaded = decode.load(whole, "best", mapper, print)
-    translator = decode.Translator([loaded.model], loaded.config.decode, mapper)
-    return loaded, translator
-
-  return {count: make(count) for count in (1, 8)}
+def test_same_bits_for_any_batch_size_order_and_devices(whole):
+  fast = ("XLA_FLAGS", "JAX_DISABLE_MOST_OPTIMIZATIONS")
+  done = subprocess.run(
+    [sys.executable, str(TINY.parent.parent / "same_bits.py"), str(whole)],
+    env={k: v for k, v in os.environ.items() if k not in fast},
+    capture_output=True,
+    text=True,
+  )
+  assert "the same bits for 70 sentences" in done.stdout, done.stderr
 
 
-@pytest.mark.usefixtures("optimized")
-@pytest.mark.parametrize("beam_size", [1, 3])
-def test_same_bits_for_any_batch_size_order_and_devices(translators, beam_size):
-  loaded, _ = translators[8]
-  rng = np.random.default_rng(0)
-  texts = [
-    " ".join(map(str, rng.integers(5, size=n))) for n in rng.integers(1, 12, 70)
-  ]
-  ids = [loaded.toks.encode_source(t) for t in texts]
-  options = decode.Options(beam_size, beam_size, "gnmt", 0.6, False)
-
-  def run(count, order, size):
-    loaded, translator = translators[count]
-    out = {}
-    for first in range(0, len(order), size):
-      part = order[first : first + size]
-      found = translator.search(
-        (loaded.params,), [ids[i] for i in part], options
-      )
-      out.update(zip(part, found))
-    return [out[i] for i in range(len(ids))]
-
-  natural = list(range(len(ids)))
-  first = run(8, natural, 64)
-  shuffled = [int(i) for i in rng.permutation(len(ids))]
-  by_length = sorted(natural, key=lambda i: len(ids[i]))
-  for count, order, size in (
-    (8, natural, 1),
-    (8, shuffled, 7),
-    (1, natural, 64),
-    (1, by_length, 7),
-  ):
-    for a, b in zip(first, run(count, order, size)):
-      assert np.array_equal(a.tokens, b.tokens)
-      assert np.array_equal(a.score, b.score)
-      assert np.array_equal(a.token_log_probs, b.token_log_probs)
-
-
-def test_scores_of_search_equal_scores_of_given_targets(translators):
-  loaded, translator = translators[8]
+def test_scores_of_search_equal_scores_of_given_targets(whole):
+  mapper = parallel.Mapper("pmap", local=True)
+  loaded = decode.load(whole, "best", mapper, print)
+  translator = decode.Translator([loaded.model], loaded.config.decode, mapper)
   ids = [loaded.toks.encode_source(t) for t in ("1 2 3", "4 0", "2 2 2 2")]
   options = decode.Options(3, 2, "none", 0.0, False)
   found = translator.search((loaded.params,), ids, options)
-  scorer = evaluate.Scorer([loaded.model], 16, translator.mapper)
+  scorer = evaluate.Scorer([loaded.model], 16, mapper)
   for source, h in zip(ids, found):
     for n in range(2):
       length = int(h.length[n])

@@ -1,0 +1,156 @@
+"""Schema: where examples come from and how they are batched."""
+
+import dataclasses
+from typing import Literal
+
+from seq2seq_jax.config import fields
+
+
+@dataclasses.dataclass(frozen=True)
+class Text:
+  """How one side's text becomes ids."""
+
+  tokenizer: Literal["word", "char", "bpe", "unigram"] = "word"
+  """Words (split at blanks), characters, or SentencePiece's BPE or unigram."""
+  vocab_size: int = 32000
+  """Largest vocabulary, the four special ids included."""
+  min_count: int = 1
+  """Words and characters seen less often in training become unknown."""
+  lowercase: bool = False
+  """Lower-case the text before it is split."""
+  sampling: float = 0.0
+  """Subword regularisation in training: BPE's merge dropout, or unigram's
+  smoothing parameter alpha; 0 is the deterministic segmentation."""
+
+  def __post_init__(self):
+    fields.check(self.vocab_size >= 5, "vocab_size", "must be at least 5")
+    fields.check(self.min_count >= 1, "min_count", "must be at least 1")
+    fields.check(0 <= self.sampling < 1, "sampling", "must lie in [0, 1)")
+    fields.check(
+      self.sampling == 0 or self.tokenizer in ("bpe", "unigram"),
+      "sampling",
+      "needs tokenizer bpe or unigram",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Synthetic:
+  """Size of the generated tasks (copy, reverse, sort, addition)."""
+
+  train: int = 20000
+  """Training examples."""
+  valid: int = 500
+  """Validation examples."""
+  test: int = 1000
+  """Test examples."""
+  min_length: int = 1
+  """Shortest source, in symbols (addition: digits of a number)."""
+  max_length: int = 10
+  """Longest source, in symbols (addition: digits of a number)."""
+  symbols: int = 10
+  """Different symbols (addition always has ten digits)."""
+  rules: int = 200
+  """Rules of copy_rules, as many of each kind; 100 instances each."""
+
+  def __post_init__(self):
+    fields.check(
+      1 <= self.min_length <= self.max_length,
+      "min_length",
+      "must be at least 1 and at most max_length",
+    )
+    fields.check(self.symbols >= 2, "symbols", "must be at least 2")
+    for name in ("train", "valid", "test", "rules"):
+      fields.check(getattr(self, name) >= 1, name, "must be at least 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+  """Where examples come from and how they are batched."""
+
+  task: Literal[
+    "scan",
+    "copy",
+    "reverse",
+    "sort",
+    "addition",
+    "copy_rules",
+    "parallel",
+    "tsv",
+    "jsonl",
+    "tfds",
+    "language_model",
+  ] = "scan"
+  """Kind of source. `parallel` reads two text files a split, `tsv` and `jsonl`
+  one, `tfds` a prepared data set; `language_model` one text file a split."""
+  root: str = fields.free("")
+  """Folder of the data sets; else the environment's SEQ2SEQ_JAX_DATA."""
+  name: str = "simple"
+  """SCAN's split, copy_rules' kind (`all`), or the TFDS set
+  (`wmt14_translate/de-en`)."""
+  train: tuple[str, ...] = ()
+  """Training files below `root`: source and target (`parallel`), or one; for
+  `tfds` a split expression. Empty where the task generates its data."""
+  valid: tuple[str, ...] = ()
+  """Validation files, in the same form. Empty: see `holdout`."""
+  test: tuple[str, ...] = ()
+  """Test files, in the same form."""
+  source_field: str = "0"
+  """Source's column (TSV, from 0) or key (JSONL, TFDS)."""
+  target_field: str = "1"
+  """Target's column (TSV, from 0) or key (JSONL, TFDS)."""
+  holdout: int = 0
+  """Training examples set aside for validation where `valid` is empty."""
+  limit: int = 0
+  """Use only so many training examples; 0 uses all."""
+  synthetic: Synthetic = Synthetic()
+  """Size of the generated tasks."""
+  source: Text = Text()
+  """Source text to ids."""
+  target: Text = Text()
+  """Target text to ids."""
+  joint: bool = False
+  """One vocabulary for both sides, made as `source` says."""
+  reverse_source: bool = False
+  """Read the source's words from last to first (Sutskever et al. 2014)."""
+  max_source_length: int = 100
+  """Longer training sources are left out, in tokens with EOS."""
+  max_target_length: int = 100
+  """Longer training targets are left out, in tokens with EOS."""
+  batch_size: int = 64
+  """Rows or padded target tokens of a global batch; see `batch_unit`."""
+  batch_unit: Literal["rows", "tokens"] = "rows"
+  """What `batch_size` counts; tokens are those of the longer padded side."""
+  buckets: int = 4
+  """Most shapes of batch; each is one compiled program."""
+  row_multiple: int = 8
+  """Rows of a batch are a multiple of this; so is the number of devices."""
+  order: Literal["epochs", "replacement"] = "epochs"
+  """Every example once an epoch, or drawn with replacement."""
+  seed: int = 0
+  """Seed of the sequence of batch shapes, of `holdout` and generated data."""
+  workers: int = fields.free(0)
+  """Worker processes that load batches; 0 is a thread."""
+
+  def __post_init__(self):
+    files = {"parallel": 2, "tsv": 1, "jsonl": 1, "tfds": 1}
+    files["language_model"] = 1
+    n = files.get(self.task, 0)
+    for split in ("train", "valid", "test"):
+      given = getattr(self, split)
+      allowed = (n,) if split == "train" else (0, n)
+      fields.check(
+        len(given) in allowed,
+        split,
+        f"task {self.task} takes {n} name(s) a split, got {len(given)}",
+      )
+    for name in ("batch_size", "buckets", "row_multiple"):
+      fields.check(getattr(self, name) >= 1, name, "must be at least 1")
+    for name in ("max_source_length", "max_target_length"):
+      fields.check(getattr(self, name) >= 2, name, "must be at least 2")
+    for name in ("holdout", "limit", "workers"):
+      fields.check(getattr(self, name) >= 0, name, "must not be negative")
+    fields.check(
+      self.batch_unit == "tokens" or self.batch_size % self.row_multiple == 0,
+      "batch_size",
+      f"must be a multiple of row_multiple ({self.row_multiple})",
+    )

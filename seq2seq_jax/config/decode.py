@@ -1,0 +1,51 @@
+"""Schema: search."""
+
+import dataclasses
+from typing import Literal
+
+from seq2seq_jax.config import fields
+
+
+@dataclasses.dataclass(frozen=True)
+class Decode:
+  """The search of `evaluate` and `decode`, and that of validation."""
+
+  beam_size: int = fields.free(5)
+  """Hypotheses kept; 1 is greedy search."""
+  valid_beam_size: int = 1
+  """The same in validation during training."""
+  length_rule: Literal["none", "average", "gnmt", "word_reward"] = fields.free(
+    "gnmt"
+  )
+  """Final score: log P; log P over length to the `alpha`; log P over
+  ((5 + length) / 6) to the `alpha`; log P plus `alpha` a token."""
+  alpha: float = fields.free(0.6)
+  """Parameter of the length rule."""
+  min_ratio: float = fields.free(0.0)
+  """Shortest output over source length, EOS counted in both."""
+  max_ratio: float = fields.free(2.0)
+  """Longest output over source length, EOS counted in both."""
+  max_extra: int = fields.free(10)
+  """Added to the longest output."""
+  replace_unknown: bool = fields.free(False)
+  """Put the source word most attended to for every unknown word (Luong et al.
+  2015); words on both sides."""
+  rows: int = fields.free(64)
+  """Rows of every search program on each device, whatever is asked for."""
+  pool: int = fields.free(8)
+  """Batches of `rows` from whose sentences a search program draws: the row of
+  an answered one is given to a waiting one."""
+  quantum: int = fields.free(8)
+  """Source lengths are padded up to a multiple of this, and doubled beyond
+  eight of them, when searching."""
+
+  def __post_init__(self):
+    for name in ("beam_size", "valid_beam_size", "rows", "pool", "quantum"):
+      fields.check(getattr(self, name) >= 1, name, "must be at least 1")
+    fields.check(
+      self.max_ratio > 0 or self.max_extra > 0,
+      "max_ratio",
+      "the longest output would be empty",
+    )
+    fields.check(self.min_ratio >= 0, "min_ratio", "must not be negative")
+    fields.check(self.max_extra >= 0, "max_extra", "must not be negative")

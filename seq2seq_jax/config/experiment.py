@@ -1,0 +1,108 @@
+"""Schema: a complete experiment, and what its sections ask of each other."""
+
+import dataclasses
+
+from seq2seq_jax.config import fields
+from seq2seq_jax.config.data import Data
+from seq2seq_jax.config.decode import Decode
+from seq2seq_jax.config.model import Model
+from seq2seq_jax.config.optim import Optim
+from seq2seq_jax.config.train import Train
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  """A complete experiment."""
+
+  data: Data = Data()
+  """Data."""
+  model: Model = Model()
+  """Model."""
+  optim: Optim = Optim()
+  """Optimisation."""
+  train: Train = Train()
+  """Training."""
+  decode: Decode = Decode()
+  """Search."""
+
+  def __post_init__(self):
+    fields.check(
+      self.model.tie != "all" or self.data.joint,
+      "model.tie",
+      "all needs one vocabulary for both sides (--data.joint True)",
+    )
+    rows = self.data.row_multiple
+    fields.check(
+      rows % self.optim.accumulate == 0,
+      "optim.accumulate",
+      f"must divide data.row_multiple ({rows})",
+    )
+    fields.check(
+      self.train.steps_per_call == 1
+      or self.data.buckets == 1
+      or self.data.batch_unit == "rows",
+      "train.steps_per_call",
+      "needs batches of as many rows each: data.batch_unit rows, or "
+      "data.buckets 1",
+    )
+    fields.check(
+      self.train.seeds == 1 or self.model.recurrence == "scan",
+      "model.recurrence",
+      "cudnn cannot serve several seeds in one program; use scan",
+    )
+    lm = self.data.task == "language_model"
+    fields.check(
+      not lm
+      or self.model.attention == "none"
+      or not self.model.recurrent_decoder(),
+      "model.attention",
+      "a language model has no source to attend to; use none",
+    )
+    attended = self.model.attention != "none"
+    fields.check(
+      not self.optim.coverage_weight
+      or attended
+      or not self.model.recurrent_decoder(),
+      "optim.coverage_weight",
+      "needs an attention",
+    )
+    fields.check(
+      self.model.head == "softmax" or self.optim.label_smoothing == 0,
+      "optim.label_smoothing",
+      "is not defined for a head that copies; use 0",
+    )
+    fields.check(
+      self.model.head == "softmax" or not lm,
+      "model.head",
+      "a language model has no source to copy from",
+    )
+    fields.check(
+      self.model.head == "softmax" or self.model.input_features == 0,
+      "model.head",
+      "frames hold no words to copy",
+    )
+    sides = (self.data.source, self.data.target)
+    words = all(
+      t.tokenizer == "word" for t in (sides[:1] if self.data.joint else sides)
+    )
+    fields.check(
+      self.model.head == "softmax" or words,
+      "model.head",
+      "copying works on words: use tokenizer word on both sides",
+    )
+    fields.check(
+      not self.decode.replace_unknown or (words and attended),
+      "decode.replace_unknown",
+      "needs tokenizer word on both sides, and an attention",
+    )
+    fields.check(
+      self.optim.ctc_weight == 0 or not lm,
+      "optim.ctc_weight",
+      "a language model has no encoder",
+    )
+    fields.check(
+      self.data.task != "language_model"
+      or self.train.metric in ("loss", "perplexity", "token_accuracy"),
+      "train.metric",
+      "a language model is scored by loss, perplexity or token_accuracy",
+    )

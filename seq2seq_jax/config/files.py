@@ -1,0 +1,85 @@
+"""Configs as files: read, written into a workdir, compared on resuming."""
+
+import dataclasses
+import difflib
+import importlib.util
+import json
+import pathlib
+import typing
+from typing import Any
+
+from seq2seq_jax import types
+from seq2seq_jax.config import experiment
+
+FORMAT_VERSION = 1
+
+
+def load(path: str) -> experiment.Config:
+  """The config that a file's `get_config` returns."""
+  file = pathlib.Path(path)
+  if not file.is_file():
+    folder = file.parent if file.parent.is_dir() else pathlib.Path("configs")
+    there = sorted(str(p) for p in folder.glob("*.py"))
+    near = difflib.get_close_matches(path, there, 3, 0.3) or there[:5]
+    raise types.UserError(
+      f"config {path}: no such file; nearest: {', '.join(near) or 'none'}"
+    )
+  spec = importlib.util.spec_from_file_location("seq2seq_jax_config", file)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  if not hasattr(module, "get_config"):
+    raise types.UserError(f"config {path}: defines no get_config()")
+  return module.get_config()
+
+
+def to_json(config: experiment.Config) -> str:
+  tree = {"format_version": FORMAT_VERSION} | dataclasses.asdict(config)
+  return json.dumps(tree, indent=2) + "\n"
+
+
+def from_json(text: str, where: str) -> experiment.Config:
+  """The config of a workdir; errors name `where`."""
+  try:
+    tree = json.loads(text)
+    version = tree.pop("format_version", None)
+    if version != FORMAT_VERSION:
+      raise types.UserError(
+        f"{where}: format_version {version}, this is {FORMAT_VERSION}"
+      )
+    return _build(experiment.Config, tree)
+  except (ValueError, TypeError, AttributeError) as e:
+    raise types.UserError(f"{where}: not a config of this program: {e}") from e
+
+
+def _build(cls, tree: Any):
+  hints = typing.get_type_hints(cls)
+  kwargs = {}
+  for name, value in tree.items():
+    kind = hints.get(name)
+    if dataclasses.is_dataclass(kind):
+      value = _build(kind, value)
+    elif isinstance(value, list):
+      value = tuple(value)
+    kwargs[name] = value
+  return cls(**kwargs)
+
+
+def leaves(config: Any, prefix: str = ""):
+  """Yields (dotted name, value, dataclass field) of every leaf."""
+  for field in dataclasses.fields(config):
+    value = getattr(config, field.name)
+    if dataclasses.is_dataclass(value):
+      yield from leaves(value, f"{prefix}{field.name}.")
+    else:
+      yield prefix + field.name, value, field
+
+
+def differences(old: experiment.Config, new: experiment.Config) -> list[str]:
+  """Fields in which a resumed run may not differ, with both values."""
+  out = []
+  for (name, a, field), (_, b, _) in zip(leaves(old), leaves(new)):
+    if name == "train.steps" and old.optim.schedule != "cosine":
+      continue
+    if a != b and not field.metadata.get("free"):
+      out.append(f"{name}: {a!r} in the workdir, {b!r} now")
+  return out
