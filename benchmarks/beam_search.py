@@ -11,7 +11,7 @@ the same weights; `agreement` is the share of equal lines, in percent.
 import torch
 
 from benchmarks import measure, pytorch, pytorch_search
-from seq2seq_jax import cli, decode
+from seq2seq_jax import decode_load, decode_search, decode_text
 from seq2seq_jax.data import pipeline, sources
 from seq2seq_jax.training import parallel
 
@@ -19,12 +19,12 @@ from seq2seq_jax.training import parallel
 class Ours:
   """`decode` without its files."""
 
-  def __init__(self, loaded: decode.Loaded, mapper):
+  def __init__(self, loaded: decode_load.Loaded, mapper):
     conf = loaded.config
-    translator = decode.Translator([loaded.model], conf.decode, mapper)
-    self.reader = decode.Reader(translator, loaded.toks, conf)
+    translator = decode_search.Translator([loaded.model], conf.decode, mapper)
+    self.reader = decode_text.Reader(translator, loaded.toks, conf)
     self.params = (loaded.params,)
-    self.options = cli.search_options(conf.decode)
+    self.options = decode_search.options_of(conf.decode)
 
   def translate(self, lines: list[str]) -> list[str]:
     found = self.reader.search(self.params, lines, self.options)
@@ -34,7 +34,7 @@ class Ours:
 class Peer:
   """The same from text to text in PyTorch."""
 
-  def __init__(self, loaded: decode.Loaded, rows: int):
+  def __init__(self, loaded: decode_load.Loaded, rows: int):
     self.toks, self.conf, self.rows = loaded.toks, loaded.config, rows
     self.model = pytorch.from_ours(loaded.params, loaded.config, 0.0).eval()
 
@@ -59,7 +59,7 @@ class Peer:
 
 def loaded(args):
   mapper = parallel.Mapper("pmap", local=True)
-  run = decode.load_all([args.workdir], args.checkpoint, mapper, print)[0]
+  run = decode_load.load_all([args.workdir], args.checkpoint, mapper, print)[0]
   data = run.config.data
   split = sources.open_split(data, "test", pipeline.root(data))
   lines = [split[i][0] for i in range(min(args.sentences, len(split)))]

@@ -17,7 +17,7 @@ import dataclasses
 import numpy as np
 
 from benchmarks import measure, ours
-from seq2seq_jax import config, decode, types
+from seq2seq_jax import config, decode_search, types
 from seq2seq_jax.training import parallel
 
 PUBLISHED = {"training": 140_900, "decoding": 28_200}
@@ -83,9 +83,9 @@ def decoding(small: bool):
   )
   trainer = ours.Trainer(conf, size, ours.batch(2, 3, 3, size))
   mapper = parallel.Mapper("pmap", local=True)
-  translator = decode.Translator([trainer.model], search, mapper)
+  translator = decode_search.Translator([trainer.model], search, mapper)
   params = (mapper.replicate(trainer.params),)
-  options = decode.Options(5, 1, "gnmt", 0.6, False)
+  options = decode_search.Options(5, 1, "gnmt", 0.6, False)
   rng = np.random.default_rng(0)
   ids = [
     np.append(rng.integers(4, size, length - 1), types.EOS).astype(np.int32)

@@ -14,7 +14,14 @@ import traceback
 
 import numpy as np
 
-from seq2seq_jax import ablate_plan, config, decode, evaluate, train, types
+from seq2seq_jax import (
+  ablate_plan,
+  config,
+  decode_load,
+  evaluate,
+  train,
+  types,
+)
 from seq2seq_jax.ablation import cells, locks, results, runner
 from seq2seq_jax.data import pipeline
 from seq2seq_jax.training import checkpoint, parallel
@@ -109,7 +116,7 @@ def _score(cell: cells.Cell, plan: ablate_plan.Plan, epochs: list[int]) -> dict:
   if len(first.seeds) > 1:
     lane = first.seeds.index(cell.seed)
   folders = [m.folder for m in cell.members]
-  members = decode.load_all(
+  members = decode_load.load_all(
     folders, plan.ablation.checkpoint, mapper, say, lane
   )
   wanted = plan.configs[cell.row]

@@ -103,15 +103,6 @@ def override(conf: config.Config, args, rest: list[str], prog: str):
   return overrides(conf, rest, f"python -m seq2seq_jax.{prog}")
 
 
-def search_options(decode: config.Decode, n_best=1, attention=False):
-  """The options of a search from a config's decode section."""
-  from seq2seq_jax import decode as decoding
-
-  return decoding.Options(
-    decode.beam_size, n_best, decode.length_rule, decode.alpha, attention
-  )
-
-
 @contextlib.contextmanager
 def output(path: str | None):
   """Text to a file, put in place when it is whole, or to standard output."""

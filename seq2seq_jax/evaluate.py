@@ -16,7 +16,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from seq2seq_jax import cli, config, decode, metrics, types
+from seq2seq_jax import (
+  cli,
+  config,
+  decode_load,
+  decode_search,
+  decode_text,
+  metrics,
+  types,
+)
 from seq2seq_jax.data import pipeline, sources
 from seq2seq_jax.training import checkpoint, parallel
 
@@ -90,8 +98,8 @@ class Evaluator:
     self.encoded = [
       pipeline.encode_pair(toks, p, copies=copies) for p in self.pairs
     ]
-    translator = decode.Translator(models, conf.decode, mapper)
-    self.reader = decode.Reader(translator, toks, conf)
+    translator = decode_search.Translator(models, conf.decode, mapper)
+    self.reader = decode_text.Reader(translator, toks, conf)
     self.scorer = Scorer(models, conf.decode.rows, mapper)
 
   def losses(self, params) -> dict[str, float]:
@@ -133,7 +141,7 @@ class Detail(NamedTuple):
 
 
 def detail(
-  members: list[decode.Loaded],
+  members: list[decode_load.Loaded],
   conf: config.Config,
   split,
   names: list[str],
@@ -161,7 +169,7 @@ def detail(
   scores, outputs, attention = model_metrics(full), [], []
   decoded = [n for n in names if n not in MODEL_METRICS]
   if members[0].toks.source is not None:
-    options = cli.search_options(conf.decode)
+    options = decode_search.options_of(conf.decode)
     _, texts = evaluator.translate(params, options)
     scores |= evaluator.score_texts(texts, decoded)
     outputs = [
@@ -215,7 +223,7 @@ def _attended(evaluator, params, options, count: int) -> list[dict]:
   for text, hypothesis in zip(texts, found):
     if hypothesis.attention is None:
       return []
-    entry = decode.describe(text, hypothesis, evaluator.reader, True)
+    entry = decode_text.describe(text, hypothesis, evaluator.reader, True)
     best = entry["hypotheses"][0] if entry["hypotheses"] else None
     ids = evaluator.toks.encode_source(text)
     if best and "attention" in best:
@@ -306,7 +314,7 @@ def run(workdirs, args, rest=()) -> dict:
 def _run_lane(workdirs, args, rest, lane) -> dict:
   mapper = parallel.Mapper("pmap", local=True)
   say = lambda text: print(text, file=sys.stderr)
-  members = decode.load_all(workdirs, args.checkpoint, mapper, say, lane)
+  members = decode_load.load_all(workdirs, args.checkpoint, mapper, say, lane)
   first = members[0]
   conf = cli.override(first.config, args, list(rest), "evaluate")
   params = tuple(m.params for m in members)
@@ -324,7 +332,7 @@ def _run_lane(workdirs, args, rest, lane) -> dict:
       f"--metric {unknown[0]}: there are {', '.join(config.METRICS)}"
     )
   if first.toks.source is not None:
-    options = cli.search_options(conf.decode)
+    options = decode_search.options_of(conf.decode)
     _, texts = evaluator.translate(params, options, _progress(evaluator))
     result |= evaluator.score_texts(texts, names)
   result |= {

@@ -13,7 +13,7 @@ import jaxlib
 import numpy as np
 import optax
 
-from seq2seq_jax import config, decode, evaluate, types
+from seq2seq_jax import config, decode_search, evaluate, types
 from seq2seq_jax.data import pipeline
 from seq2seq_jax.models import build, noise
 from seq2seq_jax.training import (
@@ -347,7 +347,7 @@ class Run:
     out.phase("validating: loss")
     values = self.evaluator.losses(params)
     if any(n not in evaluate.MODEL_METRICS for n in names):
-      options = decode.Options(
+      options = decode_search.Options(
         self.conf.decode.valid_beam_size,
         1,
         self.conf.decode.length_rule,

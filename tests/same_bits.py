@@ -13,7 +13,7 @@ import sys
 import jax
 import numpy as np
 
-from seq2seq_jax import decode
+from seq2seq_jax import decode_load, decode_search
 from seq2seq_jax.training import parallel
 
 
@@ -25,8 +25,10 @@ def _translator(workdir, count):
     mesh = jax.sharding.Mesh(np.array(mapper.devices), ("data",))
     spec = jax.sharding.PartitionSpec()
     mapper.replicated = jax.sharding.NamedSharding(mesh, spec)
-  loaded = decode.load(workdir, "best", mapper, print)
-  return loaded, decode.Translator([loaded.model], loaded.config.decode, mapper)
+  loaded = decode_load.load(workdir, "best", mapper, print)
+  return loaded, decode_search.Translator(
+    [loaded.model], loaded.config.decode, mapper
+  )
 
 
 def main(workdir: pathlib.Path):
@@ -38,7 +40,7 @@ def main(workdir: pathlib.Path):
     " ".join(map(str, rng.integers(5, size=n))) for n in rng.integers(1, 7, 70)
   ]
   ids = [translators[8][0].toks.encode_source(t) for t in texts]
-  options = decode.Options(3, 3, "gnmt", 0.6, False)
+  options = decode_search.Options(3, 3, "gnmt", 0.6, False)
 
   def run(count, order, size):
     loaded, translator = translators[count]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import measure, ours, products
-from seq2seq_jax import config, decode, types
+from seq2seq_jax import config, decode_search, types
 from seq2seq_jax.training import parallel
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -89,8 +89,8 @@ def test_peer_in_pytorch_finds_our_translations(tie):
   mine = ours.Trainer(conf, 30, ours.batch(2, 3, 3, 30))
   params = jax.tree.map(lambda x: 4.0 * x, jax.device_get(mine.params))
   mapper = parallel.Mapper("pmap", local=True)
-  translator = decode.Translator([mine.model], conf.decode, mapper)
-  options = decode.Options(5, 1, "average", 1.0, False)
+  translator = decode_search.Translator([mine.model], conf.decode, mapper)
+  options = decode_search.Options(5, 1, "average", 1.0, False)
   found = translator.search((mapper.replicate(params),), ids, options)
   peer = pytorch.from_ours(params, conf, 0.0).eval()
   order = sorted(range(20), key=lambda i: -len(ids[i]))

@@ -15,7 +15,8 @@ import pytest
 
 from seq2seq_jax import (
   config,
-  decode,
+  decode_load,
+  decode_search,
   evaluate,
   train,
   train_meter,
@@ -213,10 +214,12 @@ def test_same_bits_for_any_batch_size_order_and_devices(whole):
 
 def test_scores_of_search_equal_scores_of_given_targets(whole):
   mapper = parallel.Mapper("pmap", local=True)
-  loaded = decode.load(whole, "best", mapper, print)
-  translator = decode.Translator([loaded.model], loaded.config.decode, mapper)
+  loaded = decode_load.load(whole, "best", mapper, print)
+  translator = decode_search.Translator(
+    [loaded.model], loaded.config.decode, mapper
+  )
   ids = [loaded.toks.encode_source(t) for t in ("1 2 3", "4 0", "2 2 2 2")]
-  options = decode.Options(3, 2, "none", 0.0, False)
+  options = decode_search.Options(3, 2, "none", 0.0, False)
   found = translator.search((loaded.params,), ids, options)
   scorer = evaluate.Scorer([loaded.model], 16, mapper)
   for source, h in zip(ids, found):

@@ -1,0 +1,75 @@
+"""From source texts to answers as text and JSON."""
+
+import numpy as np
+
+from seq2seq_jax import config, decode_search
+
+
+def text_of(hypothesis, toks, n: int = 0, source=None, replace=False) -> str:
+  """The n-th best output as text.
+
+  Args:
+    hypothesis: of one source.
+    toks: the run's tokenizers.
+    n: which of the hypotheses.
+    source: the source's text, where the model copies or words are replaced.
+    replace: put the source word most attended to for unknown words.
+  """
+  length = int(hypothesis.length[n])
+  attended = None
+  if replace and hypothesis.attention is not None:
+    attended = np.argmax(hypothesis.attention[n, :length], axis=-1)
+  return toks.target_text(hypothesis.tokens[n, :length], source, attended)
+
+
+class Reader:
+  """From source texts to searches' answers and their texts."""
+
+  def __init__(self, translator, toks, conf: config.Config):
+    self.translator, self.toks = translator, toks
+    self.copies = conf.model.copies()
+    self.replace = conf.decode.replace_unknown
+
+  def search(
+    self, params, texts: list[str], options: decode_search.Options, done=None
+  ):
+    """Hypotheses of source texts, in order."""
+    ids = [self.toks.encode_source(text) for text in texts]
+    extended = None
+    if self.copies:
+      extended = [
+        self.toks.extended("source", text, self.toks.unknown(text))
+        for text in texts
+      ]
+    if self.replace:
+      options = options._replace(attention=True)
+    return self.translator.search(params, ids, options, done, extended)
+
+  def text(self, source: str, hypothesis, n: int = 0) -> str:
+    return text_of(hypothesis, self.toks, n, source, self.replace)
+
+
+def describe(source: str, hypothesis, reader: Reader, attention: bool) -> dict:
+  """A line of JSONL output."""
+  entries, toks = [], reader.toks
+  for n in range(len(hypothesis.score)):
+    length = int(hypothesis.length[n])
+    if not length:
+      continue
+    ids = hypothesis.tokens[n, :length]
+    entry = {
+      "text": reader.text(source, hypothesis, n),
+      "tokens": toks.target_tokens(ids, source),
+      "score": float(hypothesis.score[n]),
+      "log_prob": float(hypothesis.log_prob[n]),
+      "token_log_probs": [
+        float(p) for p in hypothesis.token_log_probs[n, :length]
+      ],
+      "finished": bool(hypothesis.finished[n]),
+    }
+    if attention and hypothesis.attention is not None:
+      size = len(toks.encode_source(source))
+      weights = hypothesis.attention[n, :length, :size]
+      entry["attention"] = [[float(w) for w in row] for row in weights]
+    entries.append(entry)
+  return {"source": source, "hypotheses": entries}
