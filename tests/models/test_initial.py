@@ -1,5 +1,6 @@
 """Initial weights against what PyTorch's modules draw."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,6 +27,23 @@ def _init(module, x, method):
 
 def _params(cell):
   return _init(cell, jnp.zeros((1, cell.inputs)), "project")
+
+
+@pytest.mark.parametrize("shape", [(12, 12), (12, 5), (5, 12), (3, 2, 4)])
+def test_orthogonal_is_what_qr_gives(shape):
+  theirs = nn.initializers.orthogonal()(RNG, shape)
+  np.testing.assert_allclose(initial.orthogonal(RNG, shape), theirs, atol=1e-5)
+
+
+def test_orthogonal_leaves_lapack_alone():
+  draw = lambda init: jax.jit(lambda rng: init(rng, (4, 4))).lower(RNG)
+  assert "lapack" in draw(nn.initializers.orthogonal()).as_text()
+  assert "lapack" not in draw(initial.recurrent("xavier", 0, "auto")).as_text()
+
+
+def test_orthogonal_stays_so_at_size():
+  q = np.asarray(initial.orthogonal(RNG, (256, 256)), np.float64)
+  np.testing.assert_allclose(q.T @ q, np.eye(256), atol=1e-6)
 
 
 def test_lstm():
