@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracle_models as oracle
 import pytest
-from test_cells import close, trees_close
+from numeric import close, trees_close
 
 from seq2seq_jax import config
 from seq2seq_jax.models import attention

@@ -5,20 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import oracle_models as oracle
 import pytest
+from numeric import close, trees_close
 
 from seq2seq_jax.models import cells
 
 pytestmark = pytest.mark.usefixtures("strict")
 H, D, FEEDS = 4, 3, (2, 5)
 DEEP = [name for name in cells.CELLS if name != "sru"]
-
-
-def close(got, want, tolerance=2e-5, floor=1e-6):
-  """Equal relative to the largest entry."""
-  got, want = np.asarray(got, np.float64), np.asarray(want, np.float64)
-  assert got.shape == want.shape
-  bound = tolerance * max(np.max(np.abs(want), initial=0.0), floor)
-  assert np.max(np.abs(got - want), initial=0.0) <= bound
 
 
 def made(name, **fields):
@@ -136,18 +129,6 @@ def check(name, fields, masks):
   trees_close(grads[0], wanted["p"])
   for i, leaf in enumerate(grads[1]):
     close(leaf, wanted["c"][i], 1e-4, 1e-2)
-
-
-def trees_close(got, want, tolerance=1e-4):
-  """Gradients, relative to the leaf with a floor relative to the tree."""
-  got, want = dict(got), dict(want)
-  assert set(got) == set(want)
-  leaves = [np.max(np.abs(a), initial=0.0) for a in jax.tree.leaves(want)]
-  for name in want:
-    if isinstance(want[name], dict):
-      trees_close(got[name], want[name], tolerance)
-    else:
-      close(got[name], want[name], tolerance, 0.1 * max(leaves))
 
 
 @pytest.mark.quick

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.experimental import rnn
-from test_cells import close
-from test_models import example, made, trees_close
+from numeric import close, leaves_close
+from small_models import example, made
 
 from seq2seq_jax import config, types
 from seq2seq_jax.models import cudnn, recurrence
@@ -58,7 +58,7 @@ def test_elsewhere_the_scan_stands_in_for_it():
 
     found.append(jax.jit(jax.value_and_grad(total))(variables))
   close(found[1][0], found[0][0])
-  trees_close(found[1][1], found[0][1])
+  leaves_close(found[1][1], found[0][1])
 
 
 @pytest.mark.skipif(jax.default_backend() != "gpu", reason="needs a GPU")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType
 from jax.sharding import PartitionSpec as P
-from test_cells import close
-from test_models import CONFIGS, example, made, trees_close
+from numeric import close, leaves_close
+from small_models import CONFIGS, example, made
 
 from seq2seq_jax.models import deferred, recurrence, seq2seq
 
@@ -119,7 +119,7 @@ def test_gradients_of_a_body(reverse):
     )
     both = jax.jit(jax.value_and_grad(f, (0, 1, 2)))
     outs.append(both(weights, carry[0], xs[0]))
-  trees_close(outs[1], outs[0], 1e-5)
+  leaves_close(outs[1], outs[0], 1e-5)
   counts = run(deferred.scan, *weights, carry, xs)[1][1]
   assert np.array_equal(counts, np.arange(6))
 
@@ -143,8 +143,8 @@ def test_gradients_under_vmap_pmap_and_shard_map():
   axes = (None, 0, 0, 0, 0)
   want = jax.jit(jax.vmap(rows(plain), in_axes=axes))(two, *pieces)
   one = rows(deferred.scan)
-  trees_close(jax.jit(jax.vmap(one, in_axes=axes))(two, *pieces), want, 1e-5)
-  trees_close(jax.pmap(one, in_axes=axes)(two, *pieces), want, 1e-5)
+  leaves_close(jax.jit(jax.vmap(one, in_axes=axes))(two, *pieces), want, 1e-5)
+  leaves_close(jax.pmap(one, in_axes=axes)(two, *pieces), want, 1e-5)
   mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
   inner = lambda two, *p: jax.vmap(one, in_axes=axes)(two, *p)
   mapped = jax.shard_map(
@@ -154,7 +154,7 @@ def test_gradients_under_vmap_pmap_and_shard_map():
     out_specs=P("data"),
     check_vma=False,
   )
-  trees_close(jax.jit(mapped)(two, *pieces), want, 1e-5)
+  leaves_close(jax.jit(mapped)(two, *pieces), want, 1e-5)
 
 
 @pytest.mark.quick

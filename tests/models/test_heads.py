@@ -7,18 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 import oracle_models as oracle
 import pytest
-from test_cells import close, trees_close
-from test_models import scattered
-from test_parts import (
-  BASE,
+from numeric import (
   DENSE,
-  VOCAB,
-  check_decoder,
+  close,
   compiled,
   double,
   normal,
-  slow_rows,
+  scattered,
+  trees_close,
 )
+from oracle_decoder import BASE, VOCAB, check_decoder, slow_rows
 
 from seq2seq_jax import types
 from seq2seq_jax.models import (

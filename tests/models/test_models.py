@@ -1,16 +1,17 @@
 """Models against PyTorch, plain NumPy loops, and properties of the maths."""
 
-import dataclasses
 import functools
 
 import jax
 import jax.numpy as jnp
+import numeric
 import numpy as np
 import pytest
+from numeric import leaves_close, scattered
+from small_models import CONFIGS, VOCAB, example, made
 
-from seq2seq_jax import config, types
+from seq2seq_jax import types
 from seq2seq_jax.models import (
-  build,
   cells,
   encoders,
   layers,
@@ -21,121 +22,7 @@ from seq2seq_jax.models import (
 
 pytestmark = pytest.mark.usefixtures("strict")
 
-VOCAB = 11
-SMALL = config.Model(
-  embed_dim=5,
-  encoder_dim=3,
-  decoder_dim=6,
-  attention_dim=4,
-  readout_dim=7,
-  context_length=4,
-)
-
-CONFIGS = {
-  "luong": {},
-  "luong_without_feeding": {"input_feeding": False},
-  "luong_dot": {"attention": "dot", "bridge": "zero"},
-  "luong_linear": {"attention": "dot", "readout": "linear"},
-  "deep_dot": {
-    "attention": "dot",
-    "input_feeding": False,
-    "encoder_layers": 2,
-    "decoder_layers": 2,
-    "bridge": "last",
-  },
-  "deep_feeding_gru": {
-    "cell": "gru",
-    "decoder_layers": 3,
-    "encoder_layers": 2,
-    "stacking": "separate",
-  },
-  "bahdanau": {
-    "cell": "gru",
-    "attention": "additive",
-    "placement": "before",
-    "input_feeding": False,
-    "bridge": "mean",
-  },
-  "bahdanau_feeding": {
-    "attention": "additive",
-    "placement": "before",
-    "decoder_layers": 2,
-  },
-  "general_before": {"placement": "before", "input_feeding": False},
-  "additive_after": {
-    "cell": "gru",
-    "attention": "additive",
-    "input_feeding": False,
-    "decoder_layers": 2,
-  },
-  "none_start": {"attention": "none", "input_feeding": False},
-  "none_feeding_gru": {"attention": "none", "cell": "gru"},
-  "none_every_step": {
-    "attention": "none",
-    "context_at": "every_step",
-    "bridge": "zero",
-    "input_feeding": False,
-  },
-  "none_both_feeding": {"attention": "none", "context_at": "both"},
-  "none_all_start": {
-    "attention": "none",
-    "context": "all",
-    "input_feeding": False,
-  },
-  "none_all_both": {
-    "attention": "none",
-    "context": "all",
-    "context_at": "both",
-    "readout": "linear",
-    "cell": "gru",
-    "direction": "forward",
-    "decoder_layers": 2,
-  },
-  "tie_decoder": {"tie": "decoder", "readout_dim": 5},
-  "tie_decoder_projected": {"tie": "decoder", "input_feeding": False},
-  "tie_all": {"tie": "all", "attention": "additive", "init": "uniform"},
-}
-
-
-def close(got, want, tolerance=1e-5):
-  """Equal relative to the largest entry."""
-  got, want = np.asarray(got, np.float64), np.asarray(want, np.float64)
-  assert got.shape == want.shape
-  bound = tolerance * max(np.max(np.abs(want), initial=0.0), 1e-6)
-  assert np.max(np.abs(got - want), initial=0.0) <= bound
-
-
-def trees_close(got, want, tolerance=1e-5):
-  assert jax.tree.structure(got) == jax.tree.structure(want)
-  jax.tree.map(lambda a, b: close(a, b, tolerance), got, want)
-
-
-def scattered(variables, seed=0):
-  """The same tree with every leaf, biases too, drawn anew."""
-  rng = np.random.default_rng(seed)
-  draw = lambda a: rng.uniform(-0.6, 0.6, a.shape).astype(np.float32)
-  return jax.tree.map(draw, variables)
-
-
-def example(seed=0, source=6, target=5):
-  """Four rows of various lengths, one of them full, pad behind."""
-  rng = np.random.default_rng(seed)
-  src_len = np.array([source, 3, 1, source - 1], np.int32)
-  tgt_len = np.array([3, target, 1, target - 1], np.int32)
-  src = rng.integers(4, VOCAB, (4, source)).astype(np.int32)
-  tgt = rng.integers(4, VOCAB, (4, target)).astype(np.int32)
-  src[np.arange(source)[None] >= src_len[:, None]] = types.PAD
-  tgt[np.arange(target)[None] >= tgt_len[:, None]] = types.PAD
-  return types.Batch(src, src_len, tgt, tgt_len, np.arange(4, dtype=np.int32))
-
-
-def made(**changes):
-  """A small model and scattered weights."""
-  small = dataclasses.replace(SMALL, **changes)
-  model = build.build(small, VOCAB, VOCAB)
-  init = jax.jit(lambda key: model.init(key, example(), method="initialize"))
-  shapes = jax.eval_shape(init, jax.random.key(0))
-  return model, scattered(shapes)
+close = functools.partial(numeric.close, tolerance=1e-5)
 
 
 def encoder(cell, **changes):
@@ -387,14 +274,14 @@ def test_padding_changes_nothing(name):
   assert more_terms["loss"] == loss
   for key, value in terms.items():
     assert np.array_equal(value, more_terms[key]), key
-  trees_close(more, grads)
+  leaves_close(more, grads)
   more, more_terms = run(variables, garbage(filled(longer(batch))))
   close(more_terms.pop("loss"), loss)
   for key, value in terms.items():
     close(more_terms[key][:4, : value.shape[1]], value)
     assert not np.any(more_terms[key][:4, value.shape[1] :])
     assert not np.any(more_terms[key][4])
-  trees_close(more, grads)
+  leaves_close(more, grads)
 
 
 def filled(batch):
@@ -615,7 +502,7 @@ def test_masks_keep_the_mean(rate):
   mask = np.asarray(drawn(range(50), 20, (("x", 101, rate),))["x"], np.float64)
   assert mask.shape == (20, 50, 101)
   assert len(np.unique(mask)) == 2 and np.min(mask) == 0
-  close(np.max(mask), 1 / (1 - rate), 1e-4)
+  close(np.max(mask), 1 / (1 - rate), tolerance=1e-4)
   deviation = np.sqrt(rate / (1 - rate))  # of one unit
   assert abs(np.mean(mask) - 1) < 5 * deviation / np.sqrt(mask.size)
   for axis in ((0, 1), (1, 2), (0, 2)):

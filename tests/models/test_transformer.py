@@ -7,9 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_cells import close
-from test_models import scattered
-from test_parts import compiled, drawn_for, normal
+from numeric import close, compiled, drawn_for, normal, scattered
 
 from seq2seq_jax import config, types
 from seq2seq_jax.models import (
