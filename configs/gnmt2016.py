@@ -2,7 +2,7 @@
 
 Eight layers on each side; the first encoder layer reads both ways, layers from
 the third on are residual; the lowest decoder layer's previous state attends,
-and the context goes to all layers. Everything below but the length rule is
+and the context goes to all layers. Everything below but the penalties is
 recalled, unconfirmed.
 
 Two parts, first Adam and then SGD, as in the paper:
@@ -86,6 +86,7 @@ def get_config() -> config.Config:
       beam_size=8,
       length_rule="gnmt",
       alpha=0.2,
+      coverage=0.2,
       max_ratio=2.0,
       max_extra=0,
     ),

@@ -21,12 +21,18 @@ class Options(NamedTuple):
   rule: str
   alpha: float
   attention: bool
+  coverage: float = 0.0
 
 
 def options_of(decode: config.Decode, n_best=1, attention=False) -> Options:
   """The options of a search from a config's decode section."""
   return Options(
-    decode.beam_size, n_best, decode.length_rule, decode.alpha, attention
+    decode.beam_size,
+    n_best,
+    decode.length_rule,
+    decode.alpha,
+    attention,
+    decode.coverage,
   )
 
 
@@ -59,7 +65,9 @@ def make_encode(models):
       )
       for model, p in zip(models, params)
     )
-    return step.Sentences(memories, (), queries.min_len, queries.max_len)
+    # An ensemble attends as its first member does.
+    real = memories[0].mask
+    return step.Sentences(memories, (), queries.min_len, queries.max_len, real)
 
   return encode
 
@@ -112,6 +120,7 @@ def make_search(models, options: Options, max_steps: int, rows: int):
       max_steps=max_steps,
       rule=options.rule,
       alpha=options.alpha,
+      coverage=options.coverage,
       with_attention=options.attention,
       rows=rows,
       total=total,

@@ -347,12 +347,8 @@ class Run:
     out.phase("validating: loss")
     values = self.evaluator.losses(params)
     if any(n not in evaluate.MODEL_METRICS for n in names):
-      options = decode_search.Options(
-        self.conf.decode.valid_beam_size,
-        1,
-        self.conf.decode.length_rule,
-        self.conf.decode.alpha,
-        False,
+      options = decode_search.options_of(self.conf.decode)._replace(
+        beam_size=self.conf.decode.valid_beam_size
       )
       show = lambda n: out.phase("validating: decoding", n, total)
       show(0)

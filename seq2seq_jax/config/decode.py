@@ -21,6 +21,9 @@ class Decode:
   ((5 + length) / 6) to the `alpha`; log P plus `alpha` a token."""
   alpha: float = fields.free(0.6)
   """Parameter of the length rule."""
+  coverage: float = fields.free(0.0)
+  """Weight beta of GNMT's coverage penalty, added to the final score: the sum
+  over the source of log min(attention received, 1) (Wu et al. 2016)."""
   min_ratio: float = fields.free(0.0)
   """Shortest output over source length, EOS counted in both."""
   max_ratio: float = fields.free(2.0)
@@ -47,5 +50,6 @@ class Decode:
       "max_ratio",
       "the longest output would be empty",
     )
+    fields.check(self.coverage >= 0, "coverage", "must not be negative")
     fields.check(self.min_ratio >= 0, "min_ratio", "must not be negative")
     fields.check(self.max_extra >= 0, "max_extra", "must not be negative")

@@ -96,6 +96,13 @@ class Config:
       "needs tokenizer word on both sides, and an attention",
     )
     fields.check(
+      not self.decode.coverage
+      or attended
+      or not self.model.recurrent_decoder(),
+      "decode.coverage",
+      "needs an attention",
+    )
+    fields.check(
       self.optim.ctc_weight == 0 or not lm,
       "optim.ctc_weight",
       "a language model has no encoder",

@@ -31,6 +31,7 @@ class _State(NamedTuple):
   memory: Any
   min_len: Any  # [B]
   max_len: Any  # [B]
+  real: Any  # [B, S'] or None
   moving: Any  # _Moving
   done: Any  # [B]
 
@@ -43,6 +44,7 @@ class _Moving(NamedTuple):
   last: Any  # [B, K]
   live: _Paths
   ended: _Ended
+  given: Any  # [B, K, S'] attention so far, where coverage counts
 
 
 def search(
@@ -56,6 +58,7 @@ def search(
   max_steps: int,
   rule: str = "none",
   alpha: float = 0.0,
+  coverage: float = 0.0,
   with_attention: bool = False,
   rows: int | None = None,
   total=None,
@@ -74,6 +77,7 @@ def search(
     sentences: M of them.
     max_steps: longest output of the program, at least every `max_len`.
     rule: length rule of `scores.final`, with its `alpha`.
+    coverage: weight of `scores.coverage`, which is added to the final score.
     with_attention: return attention weights, which every step keeps in order.
     rows: rows computed at a time, see `refill.run`; by default M.
     total: sentences among the M; those behind are not answered.
@@ -89,16 +93,19 @@ def search(
       max_steps=max_steps,
       rule=rule,
       alpha=alpha,
+      coverage=coverage,
       with_attention=with_attention,
       rows=rows,
       total=total,
     )
 
   def begin(some: step.Sentences) -> _State:
-    return _start(step_fn, some, bos, beam_size, max_steps, with_attention)
+    return _start(
+      step_fn, some, bos, beam_size, max_steps, with_attention, coverage
+    )
 
   def advance(s: _State) -> _State:
-    moving, done = _advance(step_fn, s, eos, rule, alpha, n_best)
+    moving, done = _advance(step_fn, s, eos, rule, alpha, coverage, n_best)
     moving = step.keep(s.done, s.moving, moving)
     return s._replace(moving=moving, done=s.done | done)
 
@@ -112,15 +119,17 @@ def search(
   )
 
 
-def _start(step_fn, some, bos, k, max_steps, with_attention) -> _State:
+def _start(
+  step_fn, some, bos, k, max_steps, with_attention, coverage
+) -> _State:
   rows = some.max_len.shape[0]
   carry = step.expand(some.carry, k)
   last = jnp.full((rows, k), bos, jnp.int32)
-  attention = None
-  if with_attention:
-    attention = jax.eval_shape(step_fn, some.memory, carry, last)[2]
-  if attention is not None:
-    shape = (rows, k, max_steps, attention.shape[-1])
+  attention = given = None
+  if with_attention or coverage:
+    given = step.attention_of(step_fn, some.memory, carry, last)
+  if with_attention and given is not None:
+    shape = (rows, k, max_steps, given.shape[-1])
     attention = jnp.zeros(shape, jnp.float32)
   none = jnp.full((rows, k), -jnp.inf, jnp.float32)
   paths = _Paths(
@@ -133,13 +142,25 @@ def _start(step_fn, some, bos, k, max_steps, with_attention) -> _State:
   # All K begin alike, so only the first counts.
   live = paths._replace(log_prob=none.at[:, 0].set(0.0))
   ended = _Ended(none, jnp.zeros((rows, k), bool), paths)
-  moving = _Moving(jnp.zeros((rows,), jnp.int32), carry, last, live, ended)
+  moving = _Moving(
+    jnp.zeros((rows,), jnp.int32),
+    carry,
+    last,
+    live,
+    ended,
+    given if coverage else None,
+  )
   return _State(
-    some.memory, some.min_len, some.max_len, moving, some.max_len < 1
+    some.memory,
+    some.min_len,
+    some.max_len,
+    some.real if coverage else None,
+    moving,
+    some.max_len < 1,
   )
 
 
-def _advance(step_fn, state: _State, eos, rule, alpha, n_best):
+def _advance(step_fn, state: _State, eos, rule, alpha, coverage, n_best):
   """One step of every row, done or not; which rows are done then."""
   s = state.moving
   k = s.last.shape[1]
@@ -148,9 +169,13 @@ def _advance(step_fn, state: _State, eos, rule, alpha, n_best):
   log_probs = step.allowed(log_probs, length, state.min_len, eos)
   total, parent, token = best_continuations(s.live.log_prob, log_probs)
   taken = _continue(s, total, parent, token, log_probs, weights)
+  given = None
+  if coverage:
+    given = step.reorder(s.given + weights, parent)
 
   is_eos = token == eos
   score = scores.final(rule, alpha, total, length[:, None])
+  score += scores.coverage(coverage, given, state.real)
   score = jnp.where(is_eos & (total > -jnp.inf), score, -jnp.inf)
   ended = _merge(s.ended, _Ended(score, is_eos, taken))
 
@@ -160,16 +185,19 @@ def _advance(step_fn, state: _State, eos, rule, alpha, n_best):
   parent = jnp.take_along_axis(parent, index, axis=1)
   last = jnp.take_along_axis(token, index, axis=1)
   carry = step.reorder(carry, parent)
+  if coverage:
+    given = step.reorder(given, index)
 
   at_end = length >= state.max_len
   cut = scores.final(rule, alpha, live_log_prob, length[:, None])
+  cut += scores.coverage(coverage, given, state.real)
   cut = jnp.where(at_end[:, None], cut, -jnp.inf)
   ended = _merge(ended, _Ended(cut, jnp.zeros_like(cut, bool), live))
 
   reach = scores.bound(rule, alpha, live_log_prob[:, 0], length, state.max_len)
   worst = ended.score[:, n_best - 1]
   done = at_end | ((worst > -jnp.inf) & (reach <= worst))
-  return _Moving(length, carry, last, live, ended), done
+  return _Moving(length, carry, last, live, ended, given), done
 
 
 def best_continuations(live, log_probs):

@@ -2,7 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from seq2seq_jax import types
@@ -13,6 +12,7 @@ class _State(NamedTuple):
   memory: Any
   min_len: Any  # [B]
   max_len: Any  # [B]
+  real: Any  # [B, S'] or None
   moving: Any  # _Moving
   done: Any  # [B] ended, or at the longest length
 
@@ -27,6 +27,7 @@ class _Moving(NamedTuple):
   token_log_probs: Any  # [B, 1, T]
   ended: Any  # [B] EOS was chosen
   attention: Any  # [B, 1, T, S'] or None
+  given: Any  # [B, 1, S'] attention so far, where coverage counts
 
 
 def greedy(
@@ -38,6 +39,7 @@ def greedy(
   max_steps: int,
   rule: str = "none",
   alpha: float = 0.0,
+  coverage: float = 0.0,
   with_attention: bool = False,
   rows: int | None = None,
   total=None,
@@ -45,7 +47,7 @@ def greedy(
   """One hypothesis a sentence; arguments as in `beam.search`."""
 
   def begin(some: step.Sentences) -> _State:
-    return _start(step_fn, some, bos, max_steps, with_attention)
+    return _start(step_fn, some, bos, max_steps, with_attention, coverage)
 
   def advance(s: _State) -> _State:
     moving, done = _advance(step_fn, s, eos)
@@ -55,21 +57,21 @@ def greedy(
   return refill.run(
     begin,
     advance,
-    lambda s: _result(s.moving, rule, alpha),
+    lambda s: _result(s, rule, alpha, coverage),
     sentences,
     rows or len(sentences.max_len),
     total,
   )
 
 
-def _start(step_fn, some, bos, max_steps, with_attention) -> _State:
+def _start(step_fn, some, bos, max_steps, with_attention, coverage) -> _State:
   rows = some.max_len.shape[0]
   first = jnp.full((rows, 1), bos, jnp.int32)
-  attention = None
-  if with_attention:
-    attention = jax.eval_shape(step_fn, some.memory, some.carry, first)[2]
-  if attention is not None:
-    shape = (rows, 1, max_steps, attention.shape[-1])
+  attention = given = None
+  if with_attention or coverage:
+    given = step.attention_of(step_fn, some.memory, some.carry, first)
+  if with_attention and given is not None:
+    shape = (rows, 1, max_steps, given.shape[-1])
     attention = jnp.zeros(shape, jnp.float32)
   moving = _Moving(
     t=jnp.zeros((rows,), jnp.int32),
@@ -79,9 +81,15 @@ def _start(step_fn, some, bos, max_steps, with_attention) -> _State:
     token_log_probs=jnp.zeros((rows, 1, max_steps), jnp.float32),
     ended=jnp.zeros((rows,), bool),
     attention=attention,
+    given=given if coverage else None,
   )
   return _State(
-    some.memory, some.min_len, some.max_len, moving, some.max_len < 1
+    some.memory,
+    some.min_len,
+    some.max_len,
+    some.real if coverage else None,
+    moving,
+    some.max_len < 1,
   )
 
 
@@ -105,15 +113,18 @@ def _advance(step_fn, state: _State, eos):
     token_log_probs=step.put(s.token_log_probs, s.t, log_prob),
     ended=ended,
     attention=attention,
+    given=None if s.given is None else s.given + weights,
   )
   return moving, ended | dead | (s.t + 1 >= state.max_len)
 
 
-def _result(s: _Moving, rule, alpha) -> types.Hypotheses:
+def _result(state: _State, rule, alpha, coverage) -> types.Hypotheses:
+  s = state.moving
   log_prob = jnp.sum(s.token_log_probs, axis=-1)
   there = (log_prob > -jnp.inf) & (s.t[:, None] > 0)
   length = jnp.where(there, s.t[:, None], 0)
   score = scores.final(rule, alpha, log_prob, jnp.maximum(length, 1))
+  score += scores.coverage(coverage, s.given, state.real)
   blank = lambda x, value: jnp.where(there[..., None], x, value)
   return types.Hypotheses(
     tokens=blank(s.tokens, types.PAD),

@@ -21,6 +21,7 @@ class Sentences(NamedTuple):
   carry: Any  # leaves [M, 1, ...]
   min_len: Any  # [M] shortest output, EOS included
   max_len: Any  # [M] longest output, EOS included
+  real: Any = None  # [M, S'] source positions that a coverage penalty counts
 
 
 def expand(carry, width: int):
@@ -36,6 +37,12 @@ def reorder(tree, index):
     return jnp.take_along_axis(x, index.reshape(shape), axis=1)
 
   return jax.tree.map(take, tree)
+
+
+def attention_of(step_fn: StepFn, memory, carry, tokens):
+  """The attention of a step, as zeros, or None."""
+  shape = jax.eval_shape(step_fn, memory, carry, tokens)[2]
+  return None if shape is None else jnp.zeros(shape.shape, jnp.float32)
 
 
 def put(x, place, value):

@@ -19,6 +19,7 @@ PAPERS = {
   "britz": "britz2017.py",
   "tied_embeddings": "britz2017.py",
   "search_errors": "britz2017.py",
+  "gnmt_penalties": "gnmt2016.py",
   "luong": "luong2015.py",
   "reversal_depth_ensemble": "sutskever2014.py",
 }
@@ -162,7 +163,9 @@ def test_britz_counts_their_parameters():
     assert count == pytest.approx(entry["parameters"], rel=1e-3), name
 
 
-@pytest.mark.parametrize("name", ["britz_decoding", "search_errors"])
+@pytest.mark.parametrize(
+  "name", ["britz_decoding", "search_errors", "gnmt_penalties"]
+)
 def test_search_alone_differs(name):
   """Each seed is trained once."""
   found = configs(CONFIGS / "ablations" / f"{name}.py", "cpu").values()

@@ -41,6 +41,23 @@ def score(rule, alpha, log_prob, length):
   raise ValueError(rule)
 
 
+class Penalty(NamedTuple):
+  """GNMT's coverage penalty over the first `size` positions of the source."""
+
+  beta: float = 0.0
+  size: int = 0
+
+  def of(self, given):
+    """From the attention received [S']."""
+    return sum(
+      self.beta * math.log(min(max(float(g), 1e-10), 1.0))
+      for g in given[: self.size]
+    )
+
+
+NO_PENALTY = Penalty()
+
+
 def _allowed(token, length, min_len):
   """May `token` be the `length`-th one?"""
   if token in NEVER:
@@ -48,13 +65,16 @@ def _allowed(token, length, min_len):
   return token != types.EOS or length >= min_len
 
 
-def enumerate_all(model, row, *, min_len, max_len, rule, alpha):
+def enumerate_all(
+  model, row, *, min_len, max_len, rule, alpha, penalty=NO_PENALTY
+):
   """Every output of non-zero probability, best first: no search at all."""
   done = []
 
-  def extend(state, prefix, log_prob):
+  def extend(state, prefix, log_prob, given):
     last = prefix[-1] if prefix else types.BOS
-    state, log_probs, _ = model.step(state, last)
+    state, log_probs, weights = model.step(state, last)
+    given = given + weights
     length = len(prefix) + 1
     for token, term in enumerate(log_probs):
       if not _allowed(token, length, min_len) or term == -math.inf:
@@ -62,29 +82,39 @@ def enumerate_all(model, row, *, min_len, max_len, rule, alpha):
       tokens, total = (*prefix, token), log_prob + float(term)
       ended = token == types.EOS
       if ended or length == max_len:
-        value = score(rule, alpha, total, length)
+        value = score(rule, alpha, total, length) + penalty.of(given)
         done.append(Hypothesis(tokens, total, value, ended))
       else:
-        extend(state, tokens, total)
+        extend(state, tokens, total, given)
 
-  extend(model.start(row), (), 0.0)
+  extend(model.start(row), (), 0.0, 0.0)
   return sorted(done, key=lambda h: -h.score)
 
 
-def beam(model, row, *, min_len, max_len, beam_size, rule, alpha):
+def beam(
+  model,
+  row,
+  *,
+  min_len,
+  max_len,
+  beam_size,
+  rule,
+  alpha,
+  penalty=NO_PENALTY,
+):
   """Beam search without early stopping. (hypotheses best first, gap)
 
   `gap` is the smallest distance between two values on whose order a decision
   rested; float32 may decide otherwise where it is tiny.
   """
   finished, gap = [], math.inf
-  live = [((), 0.0, model.start(row))]
+  live = [((), 0.0, model.start(row), 0.0)]
   for length in range(1, max_len + 1):
     options, states = [], []
-    for tokens, log_prob, state in live:
+    for tokens, log_prob, state, given in live:
       last = tokens[-1] if tokens else types.BOS
-      state, log_probs, _ = model.step(state, last)
-      states.append(state)
+      state, log_probs, weights = model.step(state, last)
+      states.append((state, given + weights))
       for token, term in enumerate(log_probs):
         if _allowed(token, length, min_len) and term > -math.inf:
           total = log_prob + float(term)
@@ -96,13 +126,13 @@ def beam(model, row, *, min_len, max_len, beam_size, rule, alpha):
     ended = [o for o in options if o[0][-1] == types.EOS]
     others = [o for o in options if o[0][-1] != types.EOS]
     gap = min(gap, _cut(others, beam_size, lambda o: o[1]))
-    live = [(t, lp, states[i]) for t, lp, i in others[:beam_size]]
-    for tokens, log_prob, _ in ended:
-      value = score(rule, alpha, log_prob, length)
+    live = [(t, lp, *states[i]) for t, lp, i in others[:beam_size]]
+    for tokens, log_prob, i in ended:
+      value = score(rule, alpha, log_prob, length) + penalty.of(states[i][1])
       finished.append(Hypothesis(tokens, log_prob, value, True))
     if length == max_len:
-      for tokens, log_prob, _ in live:
-        value = score(rule, alpha, log_prob, length)
+      for tokens, log_prob, _, given in live:
+        value = score(rule, alpha, log_prob, length) + penalty.of(given)
         finished.append(Hypothesis(tokens, log_prob, value, False))
     finished.sort(key=lambda h: -h.score)
     gap = min(gap, _cut(finished, beam_size, lambda h: h.score))
@@ -119,13 +149,14 @@ def _cut(items, size, value):
   return value(items[size - 1]) - value(items[size])
 
 
-def greedy(model, row, *, min_len, max_len, rule, alpha):
+def greedy(model, row, *, min_len, max_len, rule, alpha, penalty=NO_PENALTY):
   """The likeliest token at each step until EOS. (hypothesis, gap)"""
   state, tokens, total, gap = model.start(row), (), 0.0, math.inf
+  given = 0.0
   while True:
     last = tokens[-1] if tokens else types.BOS
-    state, log_probs, _ = model.step(state, last)
-    length = len(tokens) + 1
+    state, log_probs, weights = model.step(state, last)
+    given, length = given + weights, len(tokens) + 1
     options = [
       (-float(term), token)
       for token, term in enumerate(log_probs)
@@ -135,7 +166,7 @@ def greedy(model, row, *, min_len, max_len, rule, alpha):
     gap = min(gap, options[1][0] - options[0][0])
     tokens, total = (*tokens, options[0][1]), total - options[0][0]
     if tokens[-1] == types.EOS or length == max_len:
-      value = score(rule, alpha, total, length)
+      value = score(rule, alpha, total, length) + penalty.of(given)
       return Hypothesis(tokens, total, value, tokens[-1] == types.EOS), gap
 
 

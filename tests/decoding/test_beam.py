@@ -32,7 +32,9 @@ CLEAR = 1e-4
 
 
 @functools.partial(jax.jit, static_argnames=("function", "apply", "options"))
-def _compiled(params, carry, min_len, max_len, *, function, apply, options):
+def _compiled(
+  params, carry, min_len, max_len, real, *, function, apply, options
+):
   memory = ()
   if isinstance(carry, dict):  # what differs between rows comes from here
     memory = carry["bias"][:, 0]
@@ -47,7 +49,7 @@ def _compiled(params, carry, min_len, max_len, *, function, apply, options):
 
   return function(
     step_fn,
-    step.Sentences(memory, carry, min_len, max_len),
+    step.Sentences(memory, carry, min_len, max_len, real),
     eos=types.EOS,
     bos=types.BOS,
     **dict(options),
@@ -60,11 +62,20 @@ def _run(model, limits, function, rows=None, apply=None, **options):
   options.setdefault("max_steps", int(max_len.max()))
   if "width" in options:
     options["rows"] = options.pop("width")
+  real = None
+  if "penalties" in options:
+    penalties = options.pop("penalties")
+    options["coverage"] = penalties[0].beta
+    positions = np.arange(oracle.Rnn.SOURCE)[None]
+    real = jnp.asarray(
+      positions < np.array([p.size for p in penalties])[:, None]
+    )
   hypotheses = _compiled(
     model.params,
     model.carry(range(len(max_len)) if rows is None else rows),
     min_len,
     max_len,
+    real,
     function=function,
     apply=apply or type(model).apply,
     options=tuple(sorted(options.items())),
@@ -184,6 +195,45 @@ def test_narrow_beam_equals_lists(size, rule, alpha):
         clear += 1
         _assert_same(found, want)
   assert clear > 0.9 * total
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("beta", [0.2, 3.0])
+def test_coverage_penalty_counts_the_attention_received(beta):
+  """A wide beam against brute force, narrow ones and greedy against lists."""
+  low, high, changed = [0, 1, 2, 3, 1], [3, 3, 3, 3, 2], 0
+  limits, options = (low, high), dict(rule="gnmt", alpha=0.6)
+  penalties = [oracle.Penalty(beta, 4 - row % 3) for row in range(len(low))]
+  for seed in range(4):
+    model = oracle.Rnn(400 + seed, 6, len(low), 3.0)
+    searches = (
+      (
+        oracle.enumerate_all,
+        _beam(model, limits, 36, **options, penalties=penalties),
+        {},
+      ),
+      (
+        oracle.beam,
+        _beam(model, limits, 2, **options, penalties=penalties),
+        {"beam_size": 2},
+      ),
+      (
+        oracle.greedy,
+        _greedy(model, limits, **options, penalties=penalties),
+        {},
+      ),
+    )
+    for row, penalty in enumerate(penalties):
+      slow = options | {"penalty": penalty}
+      for search, got, size in searches:
+        want = _slow(search, model, row, limits, **slow, **size)
+        if search is not oracle.enumerate_all:
+          want = want[0] if search is oracle.beam else [want[0]]
+        found = _unpack(got, row)
+        _close([h.score for h in found], [h.score for h in want[: len(found)]])
+      best = _slow(oracle.enumerate_all, model, row, limits, **options)[0]
+      changed += best.tokens != _unpack(searches[0][1], row)[0].tokens
+  assert changed, "no output is another one for the penalty"
 
 
 @every_rule

@@ -1,0 +1,57 @@
+"""Wu et al. 2016 (arXiv 1609.08144), table 2: length and coverage penalties.
+
+    export SEQ2SEQ_JAX_DATA=FOLDER    # holds multi30k/lc.norm.tok
+    python -m seq2seq_jax.ablate configs/ablations/gnmt_penalties.py \\
+      --workdir runs/gnmt_penalties
+
+Multi30k, English to German, beam 10. The rows differ in search alone, so each
+seed is trained once: log P is divided by ((5 + length) / 6) to the alpha, and
+beta times the coverage penalty is added.
+
+To be seen, where translations without penalties are too short: a little of both
+helps, much of both at once hurts.
+"""
+
+from seq2seq_jax.ablation import grid
+
+SMALL = "multi30k_britz_small.py"
+VALUES = ("0.0", "0.2", "0.4", "0.6", "0.8", "1.0")
+
+
+def get_ablation() -> grid.Ablation:
+  rows = grid.product(
+    [(f"alpha {a}", f"--decode.alpha {a}") for a in VALUES],
+    [(f"beta {b}", f"--decode.coverage {b}") for b in VALUES],
+    [("", "--decode.length_rule gnmt --decode.beam_size 10")],
+  )
+  none, little, much = (f"alpha {x}, beta {x}" for x in ("0.0", "0.2", "1.0"))
+  return grid.Ablation(
+    title="Length and coverage penalties",
+    paper="Wu et al. 2016 (arXiv 1609.08144), table 2",
+    rows=tuple(grid.published(rows, "gnmt2016/alpha_beta")),
+    metric="bleu",
+    metrics=("chrf",),
+    reference=none,
+    orderings=(
+      grid.above(little, none, by=0.3),
+      grid.above("alpha 0.6, beta 0.0", none, by=0.3),
+      grid.above("alpha 0.0, beta 0.6", none, by=0.3),
+      grid.above(little, much),
+    ),
+    base="multi30k_britz.py",
+    bases={"smoke": SMALL, "cpu": SMALL, "pod": "gnmt2016.py"},
+    scales={
+      "smoke": (
+        *("--data.limit", "2000", "--data.source.vocab_size", "1000"),
+        *("--train.steps", "60", "--train.validate_every", "60"),
+      ),
+      "cpu": (),
+      "gpu": (),
+      "pod": (),
+    },
+    rows_of={"smoke": (none, little, much)},
+    note=(
+      "Published: English to French, development set, maximum likelihood, 8 to "
+      "12 hypotheses, pruned. Here nothing is pruned."
+    ),
+  )
