@@ -32,11 +32,7 @@ def get_ablation() -> grid.Ablation:
     base="multi30k_britz.py",
     bases={"smoke": SMALL, "cpu": SMALL, "pod": "britz2017.py"},
     scales={
-      "smoke": (
-        *("--data.limit", "2000", "--data.source.vocab_size", "1000"),
-        *("--train.steps", "60", "--train.validate_every", "60"),
-        *("--decode.beam_size", "1"),
-      ),
+      "smoke": grid.SMOKE,
       "cpu": (),
       "gpu": (),
       "pod": (),
@@ -45,6 +41,6 @@ def get_ablation() -> grid.Ablation:
     note=(
       "Published: WMT15 English to German, newstest2013, multiplicative "
       "attention of 512. Here additive attention, as in the authors' released "
-      "baseline. At the scale cpu widths of 128 and 10,000 sentences."
+      "baseline. At the scale cpu widths of 128 and four and a half epochs."
     ),
   )

@@ -41,10 +41,7 @@ def get_ablation() -> grid.Ablation:
     base="multi30k_britz.py",
     bases={"smoke": SMALL, "cpu": SMALL, "pod": "gnmt2016.py"},
     scales={
-      "smoke": (
-        *("--data.limit", "2000", "--data.source.vocab_size", "1000"),
-        *("--train.steps", "60", "--train.validate_every", "60"),
-      ),
+      "smoke": grid.SMOKE,
       "cpu": (),
       "gpu": (),
       "pod": (),

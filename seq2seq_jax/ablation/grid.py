@@ -9,6 +9,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+# Whether a table on subwords runs at all, in minutes: a few updates on a few
+# sentences, one shape of batch.
+SMOKE = (
+  *("--data.limit", "2000", "--data.source.vocab_size", "1000"),
+  *("--data.buckets", "1", "--decode.beam_size", "1"),
+  *("--train.steps", "60", "--train.validate_every", "60"),
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Row:
