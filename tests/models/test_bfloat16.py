@@ -1,9 +1,9 @@
 """bfloat16 products against float32, of whole models.
 
 A product's operands are rounded to 8 bits, so each is off by at most 2^-8; sums
-and states stay float32. Bounds: loss within 0.5 %, the whole gradient within 2 %
-of its norm, and the backward loop that defers weight gradients no further off
-than plain reverse mode by half.
+and states stay float32. Bounds: the loss within 0.5 %, the whole gradient
+within 2 % of its norm, and the backward loop that defers weight gradients no
+further off than plain reverse mode by half.
 """
 
 import jax
