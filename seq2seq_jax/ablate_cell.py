@@ -22,7 +22,7 @@ from seq2seq_jax import (
   train,
   types,
 )
-from seq2seq_jax.ablation import cells, locks, results, runner
+from seq2seq_jax.ablation import cells, course, locks, runner
 from seq2seq_jax.data import pipeline
 from seq2seq_jax.training import checkpoint, parallel
 
@@ -146,7 +146,7 @@ def _score(cell: cells.Cell, plan: ablate_plan.Plan, epochs: list[int]) -> dict:
     "parameters": found.parameters,
     "best_step": members[0].step,
     "courses": [
-      results.course(m.folder, epoch, lane)
+      course.read(m.folder, epoch, lane)
       for m, epoch in zip(cell.members, epochs)
     ],
   }

@@ -8,118 +8,16 @@ import datetime
 import itertools
 import json
 import math
-import pathlib
 
 import numpy as np
 
 from seq2seq_jax.ablation import cells as cells_
+from seq2seq_jax.ablation import found as found_
 from seq2seq_jax.ablation import grid, statistics
 
 ALPHA = 0.05
 SHOWN = 3  # rows whose sentences stand beside the reference's
 LONGEST = 40  # words of a sentence that is shown
-
-
-def course(folder: pathlib.Path, epoch: int, lane: int | None = None) -> dict:
-  """How a run went, by its metrics file.
-
-  `seconds` and `tokens` of its updates alone, without compilation and
-  validation; `steps`; `epoch`, as it is given; and `valid`: metric -> [step,
-  value] of each validation.
-
-  Args:
-    folder: the run's workdir.
-    epoch: batches in an epoch.
-    lane: which of several runs in one program.
-  """
-  seconds = tokens = before = 0.0
-  steps, valid = 0, {}
-  suffix = "" if lane is None else f"/lane_{lane}"
-  for line in _lines(folder / "metrics.jsonl"):
-    if line["split"] == "train":
-      count, rate = line.get("tokens") or 0, line.get("tokens_per_second")
-      new = count - before if count >= before else count
-      before = count
-      if rate:
-        seconds += new / rate
-        tokens += new
-      steps = line["step"]
-    else:
-      for name, value in line.items():
-        if suffix and not name.endswith(suffix):
-          continue
-        if name not in ("step", "split"):
-          points = valid.setdefault(name.removesuffix(suffix), [])
-          points.append([line["step"], value])
-  return {
-    "seconds": seconds,
-    "tokens": tokens,
-    "steps": steps,
-    "epoch": epoch,
-    "valid": valid,
-  }
-
-
-def _lines(path: pathlib.Path):
-  try:
-    text = path.read_text()
-  except OSError:
-    return
-  for line in text.splitlines():
-    try:
-      yield json.loads(line)
-    except ValueError:
-      continue  # half a line, of a process that was killed
-
-
-class Found:
-  """What the cells of a table left, row by row."""
-
-  def __init__(self, ablation: grid.Ablation, cells, score):
-    self.ablation = ablation
-    self.cells = {r.name: [] for r in ablation.rows}
-    for cell in cells:
-      self.cells[cell.row].append((cell, cell.status()))
-    self.systems, self.words = {}, {}
-    for row, own in self.cells.items():
-      done = [(c, s) for c, s in own if s["status"] == "done"]
-      runs = [np.load(c.folder / "sentences.npz")["rows"] for c, _ in done]
-      if runs:
-        test = done[0][1]["test"]
-        trained = [str(m.folder) for c, _ in done for m in c.members]
-        self.systems[row] = statistics.System(
-          runs, score, test, " ".join(trained)
-        )
-        outputs = self.outputs(row)
-        words = [len(o["source"].split()) for o in outputs]
-        if len(words) == len(runs[0]):
-          self.words[row] = np.array(words)
-
-  def done(self, row: str) -> list[dict]:
-    return [s for _, s in self.cells[row] if s["status"] == "done"]
-
-  def outputs(self, row: str) -> list[dict]:
-    return self._file(row, "outputs.json")
-
-  def attention(self, row: str) -> list[dict]:
-    return self._file(row, "attention.json")
-
-  def _file(self, row: str, name: str) -> list[dict]:
-    """What the first finished seed of a row left."""
-    done = [c for c, s in self.cells[row] if s["status"] == "done"]
-    if not done:
-      return []
-    try:
-      return json.loads((done[0].folder / name).read_text())
-    except (OSError, ValueError):
-      return []
-
-  def mask(self, row: str, subset: grid.Subset):
-    """Which sentences belong to a subset; None is all of them."""
-    if subset == grid.Subset():
-      return None
-    words = self.words[row]
-    return (words >= subset.shortest) & (words <= subset.longest)
 
 
 def build(
@@ -147,7 +45,7 @@ def build(
     command: that made it.
     sentences: whether texts of the data may be shown.
   """
-  found = Found(ablation, cells, score)
+  found = found_.Found(ablation, cells, score)
   sign = -1.0 if falling else 1.0
   rows = [_row(found, row, published.get(row.name)) for row in ablation.rows]
   _compare(found, rows, sign)
@@ -200,7 +98,7 @@ def _only(values: set):
   return values.pop() if len(values) == 1 else None
 
 
-def _row(found: Found, row: grid.Row, number: dict | None) -> dict:
+def _row(found: found_.Found, row: grid.Row, number: dict | None) -> dict:
   own, done = found.cells[row.name], found.done(row.name)
   values = [s["value"] for s in done]
   mean, sd = statistics.mean_sd(values) if values else (None, None)
@@ -269,7 +167,7 @@ def _epochs_to_best(status: dict) -> float | None:
   return step / epoch if step and epoch else None
 
 
-def _compare(found: Found, rows: list[dict], sign: float):
+def _compare(found: found_.Found, rows: list[dict], sign: float):
   """Differences to the reference rows, tested and corrected."""
   names = {r.name: r for r in found.ablation.rows}
   for row in rows:
@@ -302,7 +200,7 @@ def _compare(found: Found, rows: list[dict], sign: float):
       )
 
 
-def _judge(found: Found, ordering: grid.Ordering, sign: float) -> dict:
+def _judge(found: found_.Found, ordering: grid.Ordering, sign: float) -> dict:
   """An ordering's verdict, estimate and interval."""
   told = {
     "claim": ordering.claim,
@@ -342,7 +240,7 @@ def _finite(x: float):
   return x if math.isfinite(x) else None
 
 
-def _bins(found: Found, ablation: grid.Ablation) -> list[dict]:
+def _bins(found: found_.Found, ablation: grid.Ablation) -> list[dict]:
   """Bins of source length, of a table whose rows have one test set."""
   tests = {s.test for s in found.systems.values()}
   if len(tests) != 1 or not found.words or not ablation.bins:
@@ -367,7 +265,7 @@ def _bins(found: Found, ablation: grid.Ablation) -> list[dict]:
   return out
 
 
-def _by_length(found: Found, row: str, bins: list[dict]) -> dict | None:
+def _by_length(found: found_.Found, row: str, bins: list[dict]) -> dict | None:
   if row not in found.systems or row not in found.words or not bins:
     return None
   means, sds = [], []
@@ -379,7 +277,7 @@ def _by_length(found: Found, row: str, bins: list[dict]) -> dict | None:
   return {"means": means, "sds": sds}
 
 
-def _learning(found: Found, ablation: grid.Ablation) -> list[dict]:
+def _learning(found: found_.Found, ablation: grid.Ablation) -> list[dict]:
   """Curves of validation, with a deviation over seeds to either side."""
   out = []
   for row in ablation.rows:
@@ -410,7 +308,9 @@ def _learning(found: Found, ablation: grid.Ablation) -> list[dict]:
   return out
 
 
-def _side_by_side(found: Found, rows: list[dict], sign: float) -> list[dict]:
+def _side_by_side(
+  found: found_.Found, rows: list[dict], sign: float
+) -> list[dict]:
   """Sentences on which a row beats or misses its reference most (seed 0)."""
   out = []
   compared = [r for r in rows if r["p_bootstrap"] is not None]
@@ -444,7 +344,7 @@ def _side_by_side(found: Found, rows: list[dict], sign: float) -> list[dict]:
   return out
 
 
-def _attention(found: Found, ablation: grid.Ablation) -> list[dict]:
+def _attention(found: found_.Found, ablation: grid.Ablation) -> list[dict]:
   out = []
   for row in ablation.rows:
     out += [{"row": row.name} | a for a in found.attention(row.name)[:2]]
