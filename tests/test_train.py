@@ -234,6 +234,25 @@ def test_scores_of_search_equal_scores_of_given_targets(whole):
       )
 
 
+def test_coverage_penalty_of_a_model(whole):
+  """The score is log P plus the penalty of the attention that is returned."""
+  mapper = parallel.Mapper("pmap", local=True)
+  loaded = decode_load.load(whole, "best", mapper, print)
+  translator = decode_search.Translator(
+    [loaded.model], loaded.config.decode, mapper
+  )
+  ids = [loaded.toks.encode_source(t) for t in ("1 2 3", "4 0", "2 2 2 2")]
+  options = decode_search.Options(3, 2, "none", 0.0, True, coverage=0.5)
+  penalties = []
+  for source, h in zip(ids, translator.search((loaded.params,), ids, options)):
+    for n in range(2):
+      given = h.attention[n, : h.length[n], : len(source)].sum(axis=0)
+      penalty = 0.5 * np.sum(np.log(np.clip(given, 1e-10, 1.0)))
+      penalties.append(penalty)
+      np.testing.assert_allclose(h.score[n], h.log_prob[n] + penalty, rtol=1e-5)
+  assert min(penalties) < -0.01
+
+
 def test_average_is_the_mean_of_its_checkpoints(whole):
   store = checkpoint.Checkpoints(whole, read_only=True)
   host = store.read(store.steps()[-1])[1]
