@@ -14,13 +14,14 @@ from seq2seq_jax.training import pretrained
 
 ROOT = pathlib.Path(__file__).parent.parent
 TINY = ROOT / "tests" / "configs" / "tiny.py"
+FEW = ["--data.buckets", "1", "--train.metric", "loss"]  # less to compile
 
 
 def _start(workdir):
   env = os.environ | {"PYTHONUNBUFFERED": "1"}
   command = [sys.executable, "-m", "seq2seq_jax.train", str(TINY)]
   return subprocess.Popen(
-    [*command, "--workdir", str(workdir), "--cpu-devices", "1"],
+    [*command, "--workdir", str(workdir), "--cpu-devices", "1", *FEW],
     env=env,
     cwd=ROOT,
     stderr=subprocess.PIPE,
