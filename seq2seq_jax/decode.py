@@ -56,6 +56,11 @@ def main(argv=None) -> int:
     raise types.UserError(
       f"--n-best {n_best} is more than the beam size {conf.decode.beam_size}"
     )
+  if conf.decode.exact and (n_best > 1 or args.attention):
+    raise types.UserError(
+      "--decode.exact finds one output, without attention: leave --n-best and "
+      "--attention out"
+    )
   translator = decode_search.Translator(
     [m.model for m in members], conf.decode, mapper
   )

@@ -9,7 +9,7 @@ import numpy as np
 
 from seq2seq_jax import config, types
 from seq2seq_jax.data import pipeline
-from seq2seq_jax.decoding import beam, step
+from seq2seq_jax.decoding import beam, exact, step
 from seq2seq_jax.training import parallel
 
 
@@ -22,6 +22,7 @@ class Options(NamedTuple):
   alpha: float
   attention: bool
   coverage: float = 0.0
+  exact: int = 0  # steps of exact search behind the beam's
 
 
 def options_of(decode: config.Decode, n_best=1, attention=False) -> Options:
@@ -33,6 +34,7 @@ def options_of(decode: config.Decode, n_best=1, attention=False) -> Options:
     decode.alpha,
     attention,
     decode.coverage,
+    decode.exact,
   )
 
 
@@ -110,9 +112,10 @@ def make_search(models, options: Options, max_steps: int, rows: int):
         log_probs = jax.nn.logsumexp(every, axis=0) - math.log(len(outs))
       return carry, log_probs, outs[0][2]
 
-    return beam.search(
+    sentences = sentences._replace(carry=carries)
+    found = beam.search(
       step_fn,
-      sentences._replace(carry=carries),
+      sentences,
       eos=types.EOS,
       bos=types.BOS,
       beam_size=options.beam_size,
@@ -124,6 +127,19 @@ def make_search(models, options: Options, max_steps: int, rows: int):
       with_attention=options.attention,
       rows=rows,
       total=total,
+    )
+    if not options.exact:
+      return found
+    return exact.improve(
+      step_fn,
+      sentences,
+      found,
+      eos=types.EOS,
+      bos=types.BOS,
+      max_steps=max_steps,
+      rule=options.rule,
+      alpha=options.alpha,
+      limit=options.exact,
     )
 
   return search
@@ -204,8 +220,9 @@ class Translator:
     return out
 
   def _parts(self, options: Options) -> int:
-    # Attention of all sentences and steps would need much room.
-    return 1 if options.attention else self.decode.pool
+    # Attention of all sentences and steps would need much room, and so do the
+    # open continuations of an exact search.
+    return 1 if options.attention or options.exact else self.decode.pool
 
   def _search(self, params, sources_, extended, pool, padded, options, turn):
     """Dispatches the search of a pool of sentences of one bucket."""

@@ -72,4 +72,7 @@ def describe(source: str, hypothesis, reader: Reader, attention: bool) -> dict:
       weights = hypothesis.attention[n, :length, :size]
       entry["attention"] = [[float(w) for w in row] for row in weights]
     entries.append(entry)
-  return {"source": source, "hypotheses": entries}
+  line = {"source": source, "hypotheses": entries}
+  if hypothesis.proven is not None:
+    line["proven"] = bool(hypothesis.proven)
+  return line

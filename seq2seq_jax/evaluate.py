@@ -170,8 +170,8 @@ def detail(
   decoded = [n for n in names if n not in MODEL_METRICS]
   if members[0].toks.source is not None:
     options = decode_search.options_of(conf.decode)
-    _, texts = evaluator.translate(params, options)
-    scores |= evaluator.score_texts(texts, decoded)
+    found, texts = evaluator.translate(params, options)
+    scores |= evaluator.score_texts(texts, decoded) | search_errors(found)
     outputs = [
       {"source": s, "reference": r, "hypothesis": h}
       for (s, r), h in zip(evaluator.pairs, texts)
@@ -188,6 +188,18 @@ def detail(
     )
   size = sum(x.size for x in jax.tree.leaves(members[0].params))
   return Detail(scores, sentences, outputs, attention, size)
+
+
+def search_errors(found) -> dict[str, float]:
+  """Of an exact search, in percent: outputs that the beam had missed, and
+  outputs proven to be the best."""
+  if not found or found[0].proven is None:
+    return {}
+  share = lambda flags: 100.0 * float(np.mean(flags))
+  return {
+    "search_errors": share([h.improved for h in found]),
+    "proven": share([h.proven for h in found]),
+  }
 
 
 def _token_sums(scored, metric) -> np.ndarray:
@@ -217,7 +229,7 @@ def _attended(evaluator, params, options, count: int) -> list[dict]:
   ]
   texts = [evaluator.pairs[i][0] for i in dict.fromkeys(chosen)]
   found = evaluator.reader.search(
-    params, texts, options._replace(attention=True)
+    params, texts, options._replace(attention=True, exact=0)
   )
   out = []
   for text, hypothesis in zip(texts, found):
@@ -333,8 +345,8 @@ def _run_lane(workdirs, args, rest, lane) -> dict:
     )
   if first.toks.source is not None:
     options = decode_search.options_of(conf.decode)
-    _, texts = evaluator.translate(params, options, _progress(evaluator))
-    result |= evaluator.score_texts(texts, names)
+    found, texts = evaluator.translate(params, options, _progress(evaluator))
+    result |= evaluator.score_texts(texts, names) | search_errors(found)
   result |= {
     "sentences": len(evaluator.pairs),
     "checkpoint_step": [m.step for m in members],

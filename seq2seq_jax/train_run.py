@@ -348,7 +348,7 @@ class Run:
     values = self.evaluator.losses(params)
     if any(n not in evaluate.MODEL_METRICS for n in names):
       options = decode_search.options_of(self.conf.decode)._replace(
-        beam_size=self.conf.decode.valid_beam_size
+        beam_size=self.conf.decode.valid_beam_size, exact=0
       )
       show = lambda n: out.phase("validating: decoding", n, total)
       show(0)

@@ -73,6 +73,8 @@ class Hypotheses(NamedTuple):
   token_log_probs: Array  # [B, N, T], 0 behind the end
   finished: Array  # [B, N] bool; False: cut at the longest length
   attention: Array | None = None  # [B, N, T, S']
+  proven: Array | None = None  # [B] exact search has ruled out all others
+  improved: Array | None = None  # [B] it has beaten what the beam found
 
 
 def pad_to(rows: list[np.ndarray], shape: tuple[int, int]) -> np.ndarray:

@@ -253,6 +253,25 @@ def test_coverage_penalty_of_a_model(whole):
   assert min(penalties) < -0.01
 
 
+def test_exact_search_of_a_model(whole):
+  mapper = parallel.Mapper("pmap", local=True)
+  loaded = decode_load.load(whole, "best", mapper, print)
+  translator = decode_search.Translator(
+    [loaded.model], loaded.config.decode, mapper
+  )
+  ids = [loaded.toks.encode_source(t) for t in ("1 2 3", "4 0", "2 2 2 2")]
+  greedy = decode_search.Options(1, 1, "none", 0.0, False)
+  search = lambda how: translator.search((loaded.params,), ids, how)
+  first, best = search(greedy), search(greedy._replace(exact=3000))
+  assert all(b.proven for b in best)
+  for a, b in zip(first, best):
+    assert b.score[0] >= a.score[0]
+    assert bool(b.improved) == (b.tokens.tolist() != a.tokens.tolist())
+  found = evaluate.search_errors(best)
+  assert found["proven"] == 100.0 and 0 <= found["search_errors"] <= 100
+  assert evaluate.search_errors(first) == {}
+
+
 def test_average_is_the_mean_of_its_checkpoints(whole):
   store = checkpoint.Checkpoints(whole, read_only=True)
   host = store.read(store.steps()[-1])[1]

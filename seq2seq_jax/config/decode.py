@@ -24,6 +24,10 @@ class Decode:
   coverage: float = fields.free(0.0)
   """Weight beta of GNMT's coverage penalty, added to the final score: the sum
   over the source of log min(attention received, 1) (Wu et al. 2016)."""
+  exact: int = fields.free(0)
+  """Steps that exact search spends on a sentence behind the beam's, at most,
+  to find the best of all outputs (Stahlberg & Byrne 2019); 0 is none. For small
+  vocabularies."""
   min_ratio: float = fields.free(0.0)
   """Shortest output over source length, EOS counted in both."""
   max_ratio: float = fields.free(2.0)
@@ -49,6 +53,12 @@ class Decode:
       self.max_ratio > 0 or self.max_extra > 0,
       "max_ratio",
       "the longest output would be empty",
+    )
+    fields.check(self.exact >= 0, "exact", "must not be negative")
+    fields.check(
+      not self.exact or not (self.coverage or self.replace_unknown),
+      "exact",
+      "gives no attention: neither coverage nor replace_unknown goes with it",
     )
     fields.check(self.coverage >= 0, "coverage", "must not be negative")
     fields.check(self.min_ratio >= 0, "min_ratio", "must not be negative")
