@@ -26,8 +26,8 @@ reinforcement learning (recalled, unconfirmed).
 
 What differs: a joint BPE of 32,000 takes the place of word pieces; one
 synchronous batch of 128 that of twelve asynchronous replicas of 128; states and
-logits are not clipped for quantisation; there is no reinforcement learning and
-no coverage penalty (theirs has weight 0.2) in the search.
+logits are not clipped for quantisation; there is no reinforcement learning, and
+the search prunes nothing.
 """
 
 from seq2seq_jax import config

@@ -191,8 +191,10 @@ def detail(
 
 
 def search_errors(found) -> dict[str, float]:
-  """Of an exact search, in percent: outputs that the beam had missed, and
-  outputs proven to be the best."""
+  """Percent of outputs that the beam had missed, and that are proven best.
+
+  What is not proven may be missed by both, so the first is a lower bound.
+  """
   if not found or found[0].proven is None:
     return {}
   share = lambda flags: 100.0 * float(np.mean(flags))
@@ -220,7 +222,9 @@ def score_of(metric: str):
 
 
 def _attended(evaluator, params, options, count: int) -> list[dict]:
-  """Attention over a few sentences of middling length."""
+  """Attention over a few sentences of middling length; none of exact search."""
+  if options.exact:
+    return []
   words = [len(s.split()) for s, _ in evaluator.pairs]
   order = sorted(range(len(words)), key=lambda i: (words[i], i))
   fitting = [i for i in order if words[i] <= 20] or order[:count]
@@ -229,7 +233,7 @@ def _attended(evaluator, params, options, count: int) -> list[dict]:
   ]
   texts = [evaluator.pairs[i][0] for i in dict.fromkeys(chosen)]
   found = evaluator.reader.search(
-    params, texts, options._replace(attention=True, exact=0)
+    params, texts, options._replace(attention=True)
   )
   out = []
   for text, hypothesis in zip(texts, found):

@@ -68,7 +68,7 @@ class Hypotheses(NamedTuple):
 
   tokens: Array  # [B, N, T] int32, pad behind the end
   length: Array  # [B, N] tokens, EOS included
-  score: Array  # [B, N] the length rule's; -inf: no such hypothesis
+  score: Array  # [B, N] by length rule and penalty; -inf: no such hypothesis
   log_prob: Array  # [B, N] sum over tokens
   token_log_probs: Array  # [B, N, T], 0 behind the end
   finished: Array  # [B, N] bool; False: cut at the longest length

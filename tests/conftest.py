@@ -31,6 +31,7 @@ def _compile_fast():
     [sys.executable, "-c", "import jax; jax.devices()"],
     env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
     capture_output=True,
+    timeout=120,
   )
   if not known.returncode:
     os.environ["XLA_FLAGS"] = flags

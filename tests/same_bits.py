@@ -37,11 +37,16 @@ def main(workdir: pathlib.Path):
   translators = {count: _translator(workdir, count) for count in (1, 8)}
   rng = np.random.default_rng(0)
   texts = [
-    " ".join(map(str, rng.integers(5, size=n))) for n in rng.integers(1, 7, 70)
+    " ".join(map(str, rng.integers(5, size=n))) for n in rng.integers(1, 12, 70)
   ]
   ids = [translators[8][0].toks.encode_source(t) for t in texts]
-  options = decode_search.Options(3, 3, "gnmt", 0.6, False)
+  for beam_size in (1, 3):
+    options = decode_search.Options(beam_size, beam_size, "gnmt", 0.6, False)
+    _check(translators, ids, options, rng)
+  print(f"the same bits for {len(ids)} sentences")
 
+
+def _check(translators, ids, options, rng):
   def run(count, order, size):
     loaded, translator = translators[count]
     out = {}
@@ -67,7 +72,6 @@ def main(workdir: pathlib.Path):
       assert np.array_equal(a.tokens, b.tokens)
       assert np.array_equal(a.score, b.score)
       assert np.array_equal(a.token_log_probs, b.token_log_probs)
-  print(f"the same bits for {len(ids)} sentences")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from seq2seq_jax import cli, config, train_run
+from seq2seq_jax import cli, config, train_run, types
 from seq2seq_jax.models import build
 from seq2seq_jax.training import optim, step
 
@@ -108,3 +108,31 @@ def test_docstring_names_a_command(path):
 
 def test_there_are_configs():
   assert FILES
+
+
+REFUSED = {
+  "--decode.coverage -1": "coverage: must not be negative",
+  "--decode.exact -1": "exact: must not be negative",
+  "--decode.exact 5 --decode.coverage 0.2": "neither coverage nor",
+  "--decode.exact 5 --decode.replace_unknown True": "neither coverage nor",
+  "--decode.coverage 0.2 --model.attention none --model.input_feeding False": (
+    "coverage: needs an attention"
+  ),
+  "--decode.max_ratio 0 --decode.max_extra 0": "output would be empty",
+  "--data.batch_size 12": r"multiple of row_multiple \(8\)",
+  "--data.order replacement --data.buckets 0": "buckets: must be at least 1",
+  "--model.tie all": "one vocabulary for both sides",
+  "--model.placement before --model.attention none": "needs an attention",
+  "--model.head copynet --optim.label_smoothing 0.1": "a head that copies",
+  "--optim.accumulate 3": r"must divide data.row_multiple \(8\)",
+  "--optim.schedule inverse_sqrt --optim.warmup_steps 0": "needs a warm-up",
+  "--train.metrics blue": "nearest: bleu",
+  "--train.steps 10 --train.steps_per_call 4": "multiple of",
+}
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_what_cannot_be_is_refused_with_the_field(words):
+  base = config.load(str(FILES[0].parent / "scan_simple.py"))
+  with pytest.raises(types.UserError, match=REFUSED[words]):
+    cli.overrides(base, words.split(), "x")

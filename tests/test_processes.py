@@ -14,7 +14,6 @@ TINY = ROOT / "tests" / "configs" / "tiny.py"
 # SGD: Adam would hide gradients that are too large by a constant factor.
 FLAGS = ["--optim.optimizer", "sgd", "--train.patience", "0"]
 FLAGS += ["--data.buckets", "1"]  # a program less to compile
-NO_SEARCH = ["--train.metric", "loss"]  # another one less
 
 
 def _start(workdir, steps, devices, flags=()):
@@ -53,7 +52,7 @@ def _two(workdir, steps, flags=()):
         1,
         [
           *("--coordinator", where, "--processes", "2"),
-          *("--process-id", str(i), *NO_SEARCH, *flags),
+          *("--process-id", str(i), *flags),
         ],
       )
       for i in range(2)
@@ -69,12 +68,10 @@ def _lines(workdir, split):
 
 def test_two_processes_equal_one(tmp_path):
   one, two = tmp_path / "one", tmp_path / "two"
-  _run(_start(one, 60, 1, NO_SEARCH))
+  _run(_start(one, 60, 1))
   _two(two, 20)
   _two(two, 40, ["--train.mapper", "shard_map"])
-  _run(
-    _start(two, 60, 4, NO_SEARCH)
-  )  # goes on alone from what two processes wrote
+  _run(_start(two, 60, 4))  # goes on alone from what two processes wrote
   for split in ("train", "valid"):
     a, b = (
       {r["step"]: r["loss"] for r in _lines(w, split)} for w in (one, two)

@@ -11,8 +11,8 @@ alone, by log P a token, with GNMT's penalty, or with a reward for every token.
 
 To be seen: without a length rule larger beams first help and then hurt; with
 one, beam 100 is like beam 5. Of the paper's grid only the line without coverage
-penalty is here, all of it in `gnmt_penalties.py`. Exact search is for
-smaller vocabularies (`--decode.exact`).
+penalty is here, all of it in `gnmt_penalties.py`. Exact search
+(`--decode.exact`) is for smaller vocabularies.
 """
 
 from seq2seq_jax.ablation import grid

@@ -25,9 +25,9 @@ class Decode:
   """Weight beta of GNMT's coverage penalty, added to the final score: the sum
   over the source of log min(attention received, 1) (Wu et al. 2016)."""
   exact: int = fields.free(0)
-  """Steps that exact search spends on a sentence behind the beam's, at most,
-  to find the best of all outputs (Stahlberg & Byrne 2019); 0 is none. For small
-  vocabularies."""
+  """Steps that exact search spends on a sentence behind the beam's, those back
+  included, to find the best of all outputs (Stahlberg & Byrne 2019); 0 is none.
+  For small vocabularies."""
   min_ratio: float = fields.free(0.0)
   """Shortest output over source length, EOS counted in both."""
   max_ratio: float = fields.free(2.0)

@@ -22,7 +22,8 @@ class _State(NamedTuple):
   open: Any  # [B, T, V] log-probabilities of the continuations not yet tried
   best: types.Hypotheses  # N = 1
   steps: Any  # [B]
-  done: Any  # [B]
+  proven: Any  # [B] nothing is left to try
+  done: Any  # [B] proven, or out of steps
 
 
 def improve(
@@ -54,11 +55,9 @@ def improve(
   first = _start(step_fn, sentences, found, eos, bos, max_steps)
   advance = lambda s: _advance(step_fn, sentences, s, eos, rule, alpha, limit)
   last = jax.lax.while_loop(lambda s: ~jnp.all(s.done), advance, first)
-  return last.best._replace(
-    attention=None,
-    proven=last.steps < limit,
-    improved=last.best.score[:, 0] > found.score[:, 0],
-  )
+  # The beam's own output may come again with a score that differs by rounding.
+  other = jnp.any(last.best.tokens != found.tokens, axis=(1, 2))
+  return last.best._replace(proven=last.proven, improved=other)
 
 
 def _start(step_fn, some: step.Sentences, found, eos, bos, max_steps):
@@ -80,6 +79,7 @@ def _start(step_fn, some: step.Sentences, found, eos, bos, max_steps):
     open=stack(log_probs, -jnp.inf),
     best=found._replace(attention=None),
     steps=jnp.zeros((rows,), jnp.int32),
+    proven=some.max_len < 1,
     done=some.max_len < 1,
   )
 
@@ -125,6 +125,7 @@ def _advance(step_fn, some: step.Sentences, s: _State, eos, rule, alpha, limit):
   push = lambda x, value: x.at[rows, deeper].set(value[:, 0], mode="drop")
   depth = jnp.where(down, length, jnp.where(hopeless, s.depth - 1, s.depth))
   steps = jnp.where(s.done, s.steps, s.steps + 1)
+  proven = s.proven | (~s.done & hopeless & (s.depth == 0))
   return _State(
     depth=jnp.where(s.done, s.depth, jnp.maximum(depth, 0)),
     tokens=tokens,
@@ -135,5 +136,6 @@ def _advance(step_fn, some: step.Sentences, s: _State, eos, rule, alpha, limit):
     ),
     best=step.keep(~better, s.best, new),
     steps=steps,
-    done=s.done | (hopeless & (s.depth == 0)) | (steps >= limit),
+    proven=proven,
+    done=s.done | proven | (steps >= limit),
   )

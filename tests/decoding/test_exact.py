@@ -39,7 +39,8 @@ def _best(model, row, **rule):
 
 @pytest.mark.quick
 @pytest.mark.parametrize("rule,alpha", RULES)
-def test_finds_the_best_of_all(rule, alpha):
+@pytest.mark.parametrize("size", [1, 3])
+def test_finds_the_best_of_all(size, rule, alpha):
   errors = 0
   for seed in range(4):
     model = oracle.Rnn(seed, 6, len(LOW), 1.5)
@@ -51,6 +52,7 @@ def test_finds_the_best_of_all(rule, alpha):
         rule=rule,
         alpha=alpha,
         limit=100_000,
+        size=size,
       ),
     )
     assert got.proven.all() and got.attention is None
@@ -70,7 +72,7 @@ def test_finds_the_best_of_all(rule, alpha):
       )
       assert bool(got.improved[row]) == missed
       errors += missed
-  assert errors, "greedy search finds all of them: the models are too easy"
+  assert errors or size > 1, "greedy search finds all: too easy"
 
 
 @pytest.mark.quick
