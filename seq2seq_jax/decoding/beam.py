@@ -125,12 +125,9 @@ def _start(
   rows = some.max_len.shape[0]
   carry = step.expand(some.carry, k)
   last = jnp.full((rows, k), bos, jnp.int32)
-  attention = given = None
-  if with_attention or coverage:
-    given = step.attention_of(step_fn, some.memory, carry, last)
-  if with_attention and given is not None:
-    shape = (rows, k, max_steps, given.shape[-1])
-    attention = jnp.zeros(shape, jnp.float32)
+  attention, given = step.attention_room(
+    step_fn, some, carry, last, max_steps, with_attention, coverage
+  )
   none = jnp.full((rows, k), -jnp.inf, jnp.float32)
   paths = _Paths(
     tokens=jnp.full((rows, k, max_steps), types.PAD, jnp.int32),
@@ -148,7 +145,7 @@ def _start(
     last,
     live,
     ended,
-    given if coverage else None,
+    given,
   )
   return _State(
     some.memory,

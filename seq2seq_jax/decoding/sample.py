@@ -67,12 +67,9 @@ def greedy(
 def _start(step_fn, some, bos, max_steps, with_attention, coverage) -> _State:
   rows = some.max_len.shape[0]
   first = jnp.full((rows, 1), bos, jnp.int32)
-  attention = given = None
-  if with_attention or coverage:
-    given = step.attention_of(step_fn, some.memory, some.carry, first)
-  if with_attention and given is not None:
-    shape = (rows, 1, max_steps, given.shape[-1])
-    attention = jnp.zeros(shape, jnp.float32)
+  attention, given = step.attention_room(
+    step_fn, some, some.carry, first, max_steps, with_attention, coverage
+  )
   moving = _Moving(
     t=jnp.zeros((rows,), jnp.int32),
     carry=some.carry,
@@ -81,7 +78,7 @@ def _start(step_fn, some, bos, max_steps, with_attention, coverage) -> _State:
     token_log_probs=jnp.zeros((rows, 1, max_steps), jnp.float32),
     ended=jnp.zeros((rows,), bool),
     attention=attention,
-    given=given if coverage else None,
+    given=given,
   )
   return _State(
     some.memory,

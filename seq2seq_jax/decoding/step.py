@@ -39,10 +39,25 @@ def reorder(tree, index):
   return jax.tree.map(take, tree)
 
 
-def attention_of(step_fn: StepFn, memory, carry, tokens):
-  """The attention of a step, as zeros, or None."""
-  shape = jax.eval_shape(step_fn, memory, carry, tokens)[2]
-  return None if shape is None else jnp.zeros(shape.shape, jnp.float32)
+def attention_room(step_fn, some, carry, first, max_steps, kept, counted):
+  """Zeros for attention: of all steps [B, K, T, S'], summed [B, K, S'].
+
+  Each is None where it is not `kept`, or not `counted` by a coverage penalty;
+  without attention there is none to keep.
+  """
+  if not kept and not counted:
+    return None, None
+  one = jax.eval_shape(step_fn, some.memory, carry, first)[2]
+  if one is None and counted:
+    raise ValueError("a coverage penalty needs a step that attends")
+  zeros = lambda *shape: jnp.zeros(shape, jnp.float32)
+  if one is None:
+    return None, None
+  rows, k, size = one.shape
+  return (
+    zeros(rows, k, max_steps, size) if kept else None,
+    zeros(rows, k, size) if counted else None,
+  )
 
 
 def put(x, place, value):
