@@ -23,6 +23,7 @@ class Options(NamedTuple):
   attention: bool
   coverage: float = 0.0
   exact: int = 0  # steps of exact search behind the beam's
+  patience: float = 0.0
 
 
 def options_of(decode: config.Decode, n_best=1, attention=False) -> Options:
@@ -35,6 +36,7 @@ def options_of(decode: config.Decode, n_best=1, attention=False) -> Options:
     attention,
     decode.coverage,
     decode.exact,
+    decode.patience,
   )
 
 
@@ -124,6 +126,7 @@ def make_search(models, options: Options, max_steps: int, rows: int):
       rule=options.rule,
       alpha=options.alpha,
       coverage=options.coverage,
+      patience=options.patience,
       with_attention=options.attention,
       rows=rows,
       total=total,

@@ -24,6 +24,10 @@ class Decode:
   coverage: float = fields.free(0.0)
   """Weight beta of GNMT's coverage penalty, added to the final score: the sum
   over the source of log min(attention received, 1) (Wu et al. 2016)."""
+  patience: float = fields.free(0.0)
+  """A sentence's search stops once patience x beam_size hypotheses have ended
+  (Kasai et al. 2022; 1 is what most toolkits do); 0: not before no live one can
+  become the best, which takes longer."""
   exact: int = fields.free(0)
   """Steps that exact search spends on a sentence behind the beam's, those back
   included, to find the best of all outputs (Stahlberg & Byrne 2019); 0 is none.
@@ -60,6 +64,7 @@ class Decode:
       "exact",
       "gives no attention: neither coverage nor replace_unknown goes with it",
     )
+    fields.check(self.patience >= 0, "patience", "must not be negative")
     fields.check(self.coverage >= 0, "coverage", "must not be negative")
     fields.check(self.min_ratio >= 0, "min_ratio", "must not be negative")
     fields.check(self.max_extra >= 0, "max_extra", "must not be negative")

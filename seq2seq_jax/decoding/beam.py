@@ -45,6 +45,7 @@ class _Moving(NamedTuple):
   live: _Paths
   ended: _Ended
   given: Any  # [B, K, S'] attention so far, where coverage counts
+  met: Any  # [B] hypotheses that ended in EOS so far, where patience counts
 
 
 def search(
@@ -59,6 +60,7 @@ def search(
   rule: str = "none",
   alpha: float = 0.0,
   coverage: float = 0.0,
+  patience: float = 0.0,
   with_attention: bool = False,
   rows: int | None = None,
   total=None,
@@ -69,6 +71,9 @@ def search(
   those in EOS enter the ended list, which keeps the K best by the final score,
   and the best K others stay live. At `max_len` live ones end as they are. A row
   stops when no live hypothesis can reach the `n_best`-th entry of its list.
+  With a `patience` p it also stops once p K hypotheses have ended in EOS, of
+  which those below the K-th live one do not count and do not enter (Kasai et
+  al. 2022, algorithm 1; p = 1 is what most toolkits do).
   A sentence's result depends on it alone. A beam of one is greedy search: its
   hypothesis ends in EOS only where EOS is the most probable token.
 
@@ -78,6 +83,7 @@ def search(
     max_steps: longest output of the program, at least every `max_len`.
     rule: length rule of `scores.final`, with its `alpha`.
     coverage: weight of `scores.coverage`, which is added to the final score.
+    patience: ended hypotheses over K after which a row stops; 0: any number.
     with_attention: return attention weights, which every step keeps in order.
     rows: rows computed at a time, see `refill.run`; by default M.
     total: sentences among the M; those behind are not answered.
@@ -100,12 +106,16 @@ def search(
     )
 
   def begin(some: step.Sentences) -> _State:
-    return _start(
+    state = _start(
       step_fn, some, bos, beam_size, max_steps, with_attention, coverage
     )
+    met = jnp.zeros_like(some.max_len) if patience else None
+    return state._replace(moving=state.moving._replace(met=met))
 
   def advance(s: _State) -> _State:
-    moving, done = _advance(step_fn, s, eos, rule, alpha, coverage, n_best)
+    moving, done = _advance(
+      step_fn, s, eos, rule, alpha, coverage, patience, n_best
+    )
     moving = step.keep(s.done, s.moving, moving)
     return s._replace(moving=moving, done=s.done | done)
 
@@ -146,6 +156,7 @@ def _start(
     live,
     ended,
     given,
+    None,
   )
   return _State(
     some.memory,
@@ -157,7 +168,9 @@ def _start(
   )
 
 
-def _advance(step_fn, state: _State, eos, rule, alpha, coverage, n_best):
+def _advance(
+  step_fn, state: _State, eos, rule, alpha, coverage, patience, n_best
+):
   """One step of every row, done or not; which rows are done then."""
   s = state.moving
   k = s.last.shape[1]
@@ -173,7 +186,11 @@ def _advance(step_fn, state: _State, eos, rule, alpha, coverage, n_best):
   is_eos = token == eos
   score = scores.final(rule, alpha, total, length[:, None])
   score += scores.coverage(coverage, given, state.real)
-  score = jnp.where(is_eos & (total > -jnp.inf), score, -jnp.inf)
+  enters, met = is_eos & (total > -jnp.inf), s.met
+  if patience:
+    enters &= jnp.cumsum(~is_eos, axis=1) < k
+    met = met + jnp.sum(enters, axis=1, dtype=jnp.int32)
+  score = jnp.where(enters, score, -jnp.inf)
   ended = _merge(s.ended, _Ended(score, is_eos, taken))
 
   live_log_prob = jnp.where(is_eos, -jnp.inf, total)
@@ -194,7 +211,9 @@ def _advance(step_fn, state: _State, eos, rule, alpha, coverage, n_best):
   reach = scores.bound(rule, alpha, live_log_prob[:, 0], length, state.max_len)
   worst = ended.score[:, n_best - 1]
   done = at_end | ((worst > -jnp.inf) & (reach <= worst))
-  return _Moving(length, carry, last, live, ended, given), done
+  if patience:
+    done |= met >= patience * k
+  return _Moving(length, carry, last, live, ended, given, met), done
 
 
 def best_continuations(live, log_probs):

@@ -101,13 +101,17 @@ def beam(
   rule,
   alpha,
   penalty=NO_PENALTY,
+  patience=math.inf,
 ):
-  """Beam search without early stopping. (hypotheses best first, gap)
+  """Beam search, stopped by patience alone. (hypotheses best first, gap)
+
+  With patience the list holds what Kasai et al. 2022 put there: candidates are
+  taken best first until K live ones are found, and those that end go to it.
 
   `gap` is the smallest distance between two values on whose order a decision
   rested; float32 may decide otherwise where it is tiny.
   """
-  finished, gap = [], math.inf
+  finished, gap, met = [], math.inf, 0
   live = [((), 0.0, model.start(row), 0.0)]
   for length in range(1, max_len + 1):
     options, states = [], []
@@ -124,6 +128,10 @@ def beam(
     gap = min(gap, _cut(options, 2 * beam_size, lambda o: o[1]))
     options = options[: 2 * beam_size]
     ended = [o for o in options if o[0][-1] == types.EOS]
+    if patience < math.inf:
+      last = _kth_live(options, beam_size)
+      ended = [o for o in ended if options.index(o) < last]
+    met += len(ended)
     others = [o for o in options if o[0][-1] != types.EOS]
     gap = min(gap, _cut(others, beam_size, lambda o: o[1]))
     live = [(t, lp, *states[i]) for t, lp, i in others[:beam_size]]
@@ -137,9 +145,21 @@ def beam(
     finished.sort(key=lambda h: -h.score)
     gap = min(gap, _cut(finished, beam_size, lambda h: h.score))
     finished = finished[:beam_size]
+    if met >= patience * beam_size:
+      break
   for a, b in itertools.pairwise(finished):
     gap = min(gap, a.score - b.score)
   return finished, gap
+
+
+def _kth_live(options, size):
+  """Place of the last candidate that is looked at."""
+  found = 0
+  for place, option in enumerate(options):
+    found += option[0][-1] != types.EOS
+    if found == size:
+      return place
+  return len(options)
 
 
 def _cut(items, size, value):

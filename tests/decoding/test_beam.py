@@ -198,6 +198,31 @@ def test_narrow_beam_equals_lists(size, rule, alpha):
 
 
 @pytest.mark.quick
+@pytest.mark.parametrize("patience", [0.4, 1.0, 2.0])
+def test_patience_counts_the_hypotheses_that_ended(patience):
+  """The list of a first-come-first-served beam, against plain lists."""
+  limits = [0, 1, 3, 9, 0, 2, 1, 1], [12, 8, 9, 9, 1, 2, 12, 12]
+  options = dict(rule="average", alpha=1.0, patience=patience)
+  other = clear = total = 0
+  for seed in range(6):
+    model = oracle.Rnn(500 + seed, 9, 8, 3.0, eos=seed % 3 - 1)
+    # All K are asked for, so that nothing but patience stops a row early.
+    got = _beam(model, limits, 5, **options)
+    for row in range(8):
+      slow = functools.partial(
+        _slow, oracle.beam, model, row, limits, beam_size=5, rule="average"
+      )
+      want, gap = slow(alpha=1.0, patience=patience)
+      found, total = _unpack(got, row), total + 1
+      if gap > CLEAR:
+        clear += 1
+        _assert_same(found, want)
+      other += want != slow(alpha=1.0)[0]
+  assert clear > 0.9 * total
+  assert other, "it never stops too early: the test shows nothing"
+
+
+@pytest.mark.quick
 @pytest.mark.parametrize("beta", [0.2, 3.0])
 def test_coverage_penalty_counts_the_attention_received(beta):
   """A wide beam against brute force, narrow ones and greedy against lists."""
