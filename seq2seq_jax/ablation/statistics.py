@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import scipy.stats
+import scipy.special
 
 RESAMPLES = 1000
 TRIALS = 10_000
@@ -120,8 +120,8 @@ def _student(parts, value, level) -> tuple[float, float]:
     return 0.0, 1.0 if value == 0 else 0.0
   freedom = total**2 / sum(v**2 / df for v, df in parts if v)
   error = math.sqrt(total)
-  half = float(scipy.stats.t.ppf(0.5 + level / 2, freedom)) * error
-  return half, float(2 * scipy.stats.t.sf(abs(value) / error, freedom))
+  half = float(scipy.special.stdtrit(freedom, 0.5 + level / 2)) * error
+  return half, float(2 * scipy.special.stdtr(freedom, -abs(value) / error))
 
 
 def _resampled(terms, systems, resamples, seed) -> np.ndarray:

@@ -10,13 +10,32 @@ import os
 import pathlib
 import socket
 import struct
+import sys
 import time
-
-from tensorboardX import record_writer
-from tensorboardX.proto import event_pb2, summary_pb2
 
 from seq2seq_jax import types
 from seq2seq_jax.training import progress
+
+
+def _messages():
+  """TensorBoard's messages and checksum.
+
+  tensorboardX imports torch where it finds it, which takes seconds at every
+  start, and uses it for nothing of ours.
+  """
+  hidden = "torch" not in sys.modules
+  if hidden:
+    sys.modules["torch"] = None  # so that its import fails
+  try:
+    from tensorboardX import record_writer
+    from tensorboardX.proto import event_pb2, summary_pb2
+  finally:
+    if hidden:
+      del sys.modules["torch"]
+  return event_pb2, summary_pb2, record_writer.masked_crc32c
+
+
+event_pb2, summary_pb2, masked_crc32c = _messages()
 
 
 class Writer:
@@ -212,4 +231,4 @@ def _unpack(records: bytes):
 
 
 def _checksum(data: bytes) -> bytes:
-  return struct.pack("<I", record_writer.masked_crc32c(data))
+  return struct.pack("<I", masked_crc32c(data))

@@ -1,5 +1,7 @@
 """Every part of the zoo with every other: built, stepped, trained, searched."""
 
+import math
+
 import covering
 import jax
 import jax.numpy as jnp
@@ -34,11 +36,23 @@ def batch_of_copies(rows=8, seed=0) -> types.Batch:
   )
 
 
-def everything(module, copies: bool, steps: int):
-  """init, both ways of scoring, training and search, as one program."""
-  batch = batch_of_copies()
-  if not copies:
-    batch = batch._replace(src_ext=None, tgt_ext=None)
+def first_weights(module, batch):
+  """As wide as one would draw them; to compile the drawing takes seconds."""
+  rng = np.random.default_rng(0)
+
+  def draw(path, leaf):
+    if path[-1].key == "scale":
+      return np.ones(leaf.shape, leaf.dtype)
+    inputs = math.prod(leaf.shape[:-1]) if leaf.ndim > 1 else math.inf
+    return rng.normal(0.0, inputs**-0.5, leaf.shape).astype(leaf.dtype)
+
+  init = lambda key: module.init(key, batch, method="initialize")
+  shapes = jax.eval_shape(init, jax.random.key(0))
+  return jax.tree_util.tree_map_with_path(draw, shapes)
+
+
+def everything(module, batch, steps: int):
+  """Both ways of scoring, training and search, as one program."""
   optimizer = optax.adam(1e-2)
   tokens = seq2seq.shifted(seq2seq.references(batch))
 
@@ -65,8 +79,7 @@ def everything(module, copies: bool, steps: int):
       updates, opt = optimizer.update(grads, opt)
       return (optax.apply_updates(params, updates), opt), value
 
-  def run(key):
-    params = module.init(key, batch, method="initialize")
+  def run(params):
     memory, log_probs = module.apply(params, method=forced)
     start = module.apply(params, memory, TARGET, method="start")
 
@@ -115,10 +128,12 @@ def _marked(cases):
 @pytest.mark.parametrize("case", _marked(CASES))
 def test_builds_steps_trains_and_decodes(case):
   copies = case["head"] != "softmax"
+  batch = batch_of_copies()
+  if not copies:
+    batch = batch._replace(src_ext=None, tgt_ext=None)
   module = build.build(covering.model(case), VOCAB, VOCAB)
-  run = jax.jit(everything(module, copies, 15), compiler_options=FAST)
-  key = jax.random.key(0, impl="unsafe_rbg")  # compiles fast as well
-  log_probs, stepped, curve, found = run(key)
+  run = jax.jit(everything(module, batch, 15), compiler_options=FAST)
+  log_probs, stepped, curve, found = run(first_weights(module, batch))
   sums = np.sum(np.exp(np.asarray(log_probs, np.float64)), axis=-1)
   np.testing.assert_allclose(sums, 1.0, atol=2e-5)
   np.testing.assert_allclose(
