@@ -89,6 +89,7 @@ def get_ablation() -> grid.Ablation:
       "smoke": (
         *("--train.steps", "500", "--train.validate_every", "500"),
         *("--data.limit", "500", "--decode.max_extra", "20"),
+        *("--data.buckets", "1"),
       ),
       "cpu": (),
     },

@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from seq2seq_jax import types
-from seq2seq_jax.models import attention, decoders, layers
+from seq2seq_jax.models import attention, layers, stepping
 from seq2seq_jax.models import noise as noises
 
 
@@ -225,7 +225,7 @@ class Encoder(nn.Module):
     return types.Memory(x, mask, ((jnp.sum(x, axis=1) / count,),))
 
 
-class Decoder(decoders.Stepping):
+class Decoder(stepping.Stepping):
   """A stack over embedded tokens; steps cache their keys and values."""
 
   embed_table: nn.Module
