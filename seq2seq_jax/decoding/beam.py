@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from seq2seq_jax import types
-from seq2seq_jax.decoding import refill, sample, scores, step
+from seq2seq_jax.decoding import continuations, refill, sample, scores, step
 
 
 class _Paths(NamedTuple):
@@ -176,8 +176,13 @@ def _advance(
   k = s.last.shape[1]
   carry, log_probs, weights = step_fn(state.memory, s.carry, s.last)
   length = s.t + 1
-  log_probs = step.allowed(log_probs, length, state.min_len, eos)
-  total, parent, token = best_continuations(s.live.log_prob, log_probs)
+  total, parent, token = continuations.best(
+    s.live.log_prob,
+    log_probs,
+    2 * k,
+    lambda ids: step.forbidden(ids, length, state.min_len, eos),
+    1 + max(types.PAD, types.BOS, eos),
+  )
   taken = _continue(s, total, parent, token, log_probs, weights)
   given = None
   if coverage:
@@ -214,44 +219,6 @@ def _advance(
   if patience:
     done |= met >= patience * k
   return _Moving(length, carry, last, live, ended, given, met), done
-
-
-def best_continuations(live, log_probs):
-  """The best 2K of K * V continuations, ties to the lower index.
-
-  In two stages, each hypothesis first: [B, K], [B, K, V] -> log-probability,
-  parent and token, each [B, 2K].
-  """
-  k, size = log_probs.shape[1:]
-  first = min(2 * k, size)
-  values, tokens = largest(log_probs, first)  # [B, K, 2K]
-  totals = (live[..., None] + values).reshape(-1, k * first)
-  total, index = jax.lax.top_k(totals, min(2 * k, k * first))
-  token = jnp.take_along_axis(tokens.reshape(-1, k * first), index, axis=1)
-  return total, index // first, token.astype(jnp.int32)
-
-
-def largest(x, n: int, block: int = 64):
-  """`jax.lax.top_k(x, n)`: by blocks, each a few comparisons wide.
-
-  The n largest entries lie in the n blocks with the largest maxima (of equal
-  ones, those before), so no more than those are looked at.
-  """
-  size = x.shape[-1]
-  blocks = size // block
-  if blocks <= 2 * n:
-    return jax.lax.top_k(x, n)
-  parts = x[..., : blocks * block].reshape(*x.shape[:-1], blocks, block)
-  _, chosen = jax.lax.top_k(jnp.max(parts, axis=-1), n)
-  chosen = jnp.sort(chosen, axis=-1)  # so that equal ones stay in order
-  seen = jnp.take_along_axis(parts, chosen[..., None], axis=-2)
-  seen = seen.reshape(*x.shape[:-1], n * block)
-  rest = x[..., blocks * block :]
-  values, place = jax.lax.top_k(jnp.concatenate([seen, rest], axis=-1), n)
-  inside = jnp.minimum(place // block, n - 1)
-  index = jnp.take_along_axis(chosen, inside, axis=-1) * block + place % block
-  behind = blocks * block + place - n * block
-  return values, jnp.where(place < n * block, index, behind)
 
 
 def _continue(s: _Moving, total, parent, token, log_probs, weights) -> _Paths:

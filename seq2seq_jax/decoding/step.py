@@ -77,12 +77,18 @@ def keep(frozen, old, new):
   return jax.tree.map(pick, old, new)
 
 
-def allowed(log_probs, length, min_len, eos: int):
-  """Forbids pad and bos, and EOS where the output would be too short.
+def forbidden(ids, length, min_len, eos: int):
+  """Pad and bos are, and EOS where the output would be too short. [B, M].
 
-  `length` counts the tokens with the one chosen now; `min_len` is [B].
+  `length` counts the tokens with the one chosen now; `min_len` is [B]; ids are
+  [B or 1, M].
   """
-  ids = jnp.arange(log_probs.shape[-1], dtype=jnp.int32)
-  never = (ids == types.PAD) | (ids == types.BOS)
-  short = (length < min_len)[:, None, None] & (ids == eos)[None, None]
-  return jnp.where(never[None, None] | short, -jnp.inf, log_probs)
+  short = (length < min_len)[:, None] & (ids == eos)
+  return (ids == types.PAD) | (ids == types.BOS) | short
+
+
+def allowed(log_probs, length, min_len, eos: int):
+  """-inf for all that is `forbidden`. [B, K, V]."""
+  ids = jnp.arange(log_probs.shape[-1], dtype=jnp.int32)[None]
+  never = forbidden(ids, length, min_len, eos)
+  return jnp.where(never[:, None], -jnp.inf, log_probs)

@@ -477,19 +477,3 @@ def test_waiting_sentences_take_the_rows_of_answered_ones(size, width, total):
   )
   assert not np.any(few.length[total:])
   assert np.ptp(whole.length[:, 0]) > 4  # they end at different steps
-
-
-@pytest.mark.quick
-@pytest.mark.parametrize("size", [5, 64, 127, 128, 500, 640])
-def test_largest_by_blocks_equals_top_k(size):
-  rng = np.random.default_rng(size)
-  ties = rng.integers(0, 40, (3, 2, size)).astype(np.float32)
-  rare = np.full((3, 2, size), -np.inf, np.float32)
-  rare[..., rng.integers(0, size, 3)] = 1.0
-  for x in (ties, rare, rng.normal(size=(3, 2, size)).astype(np.float32)):
-    for n in (1, 4, 5):
-      for block in (8, 64):
-        got = beam.largest(jnp.asarray(x), n, block)
-        want = jax.lax.top_k(x, n)
-        for a, b in zip(got, want, strict=True):
-          assert np.array_equal(a, b)
