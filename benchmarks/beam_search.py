@@ -19,12 +19,13 @@ from seq2seq_jax.training import parallel
 class Ours:
   """`decode` without its files."""
 
-  def __init__(self, loaded: decode_load.Loaded, mapper):
+  def __init__(self, loaded: decode_load.Loaded, mapper, patience: float):
     conf = loaded.config
     translator = decode_search.Translator([loaded.model], conf.decode, mapper)
     self.reader = decode_text.Reader(translator, loaded.toks, conf)
     self.params = (loaded.params,)
-    self.options = decode_search.options_of(conf.decode)
+    options = decode_search.options_of(conf.decode)
+    self.options = options._replace(patience=patience)
 
   def translate(self, lines: list[str]) -> list[str]:
     found = self.reader.search(self.params, lines, self.options)
@@ -34,8 +35,9 @@ class Ours:
 class Peer:
   """The same from text to text in PyTorch."""
 
-  def __init__(self, loaded: decode_load.Loaded, rows: int):
+  def __init__(self, loaded: decode_load.Loaded, rows: int, patience: float):
     self.toks, self.conf, self.rows = loaded.toks, loaded.config, rows
+    self.patience = patience
     self.model = pytorch.from_ours(loaded.params, loaded.config, 0.0).eval()
 
   def translate(self, lines: list[str]) -> list[str]:
@@ -50,7 +52,7 @@ class Peer:
       )
       max_len = (d.max_ratio * lengths).floor().long() + d.max_extra
       found = pytorch_search.search(
-        self.model, src, lengths, max_len, d.beam_size, d.alpha
+        self.model, src, lengths, max_len, d.beam_size, d.alpha, self.patience
       )
       for i, tokens in zip(part, found):
         out[i] = self.toks.target_text(tokens, None, None)
@@ -69,14 +71,14 @@ def loaded(args):
 def our_search(args):
   measure.setup()
   run, mapper, lines = loaded(args)
-  mine = Ours(run, mapper)
+  mine = Ours(run, mapper, args.patience)
   return lambda: mine.translate(lines), {"texts": mine.translate(lines)}
 
 
 def peer_search(args):
   run, _, lines = loaded(args)
   assert run.config.decode.length_rule == "average"
-  peer = Peer(run, run.config.decode.rows)
+  peer = Peer(run, run.config.decode.rows, args.patience)
   return lambda: peer.translate(lines), {"texts": peer.translate(lines)}
 
 
@@ -85,6 +87,12 @@ def main() -> None:
   p.add_argument("--workdir", required=True, help="a run to translate with")
   p.add_argument("--checkpoint", default="last")
   p.add_argument("--sentences", type=int, default=1000)
+  p.add_argument(
+    "--patience",
+    type=float,
+    default=0.0,
+    help="stop once so many times the beam's width have ended, on both sides",
+  )
   args = p.parse_args()
   programs = {
     "ours": measure.Apart(our_search, args),
@@ -99,6 +107,7 @@ def main() -> None:
     args,
     {
       "sentences": count,
+      "patience": args.patience,
       "agreement": agreement,
       "seconds_ours": measure.spread(seconds["ours"]),
       "seconds_pytorch": measure.spread(seconds["pytorch"]),

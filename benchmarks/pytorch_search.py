@@ -13,7 +13,9 @@ from seq2seq_jax import types
 
 
 @torch.inference_mode()
-def search(model, src, lengths, max_len, beam: int, alpha: float):
+def search(
+  model, src, lengths, max_len, beam: int, alpha: float, patience: float = 0.0
+):
   """Best hypotheses of a batch sorted by falling length, lists of ids.
 
   The score is log P over length to the `alpha`.
@@ -25,6 +27,7 @@ def search(model, src, lengths, max_len, beam: int, alpha: float):
     max_len: [B] longest output with EOS.
     beam: K.
     alpha: of the length rule.
+    patience: ended hypotheses over K after which a sentence stops; 0: any.
   """
   rows = len(src)
   values, keys, h, c = model.encode(src, lengths)
@@ -41,6 +44,7 @@ def search(model, src, lengths, max_len, beam: int, alpha: float):
   ended_score = torch.full((rows, beam), -math.inf)
   ended = torch.zeros(rows, beam, longest, dtype=torch.long)
   place, out = torch.arange(rows), [None] * rows
+  met = torch.zeros(rows, dtype=torch.long)
   turned_keys = keys.transpose(1, 2).contiguous()
   # One product a step: of embedding, feed and state side by side.
   weights = torch.cat([model.inputs.weight, model.weights()], dim=1).T
@@ -64,7 +68,11 @@ def search(model, src, lengths, max_len, beam: int, alpha: float):
     paths = tokens.gather(1, parent[..., None].expand(-1, -1, longest))
     paths[:, :, t] = token
     is_eos = token == types.EOS
-    score = (total / (t + 1) ** alpha).masked_fill(~is_eos, -math.inf)
+    enters = is_eos
+    if patience:
+      enters = is_eos & ((~is_eos).cumsum(1) < beam)
+      met += enters.sum(1)
+    score = (total / (t + 1) ** alpha).masked_fill(~enters, -math.inf)
     at_end = (max_len <= t + 1)[:, None]
     live, chosen = total.masked_fill(is_eos, -math.inf).topk(beam)
     deep = lambda x, at: x.gather(1, at[..., None].expand(-1, -1, x.shape[2]))
@@ -80,6 +88,8 @@ def search(model, src, lengths, max_len, beam: int, alpha: float):
     )
     best = ended_score[:, 0]
     done = at_end[:, 0] | ((best > -math.inf) & (bound <= best))
+    if patience:
+      done |= met >= patience * beam
     if not done.any():
       continue
     for row in done.nonzero()[:, 0].tolist():
@@ -93,7 +103,7 @@ def search(model, src, lengths, max_len, beam: int, alpha: float):
       x.index_select(0, kept)
       for x in (values, turned_keys, mask, h, c, feed, live, last, tokens)
     )
-    ended_score, ended, max_len, place = (
-      x.index_select(0, kept) for x in (ended_score, ended, max_len, place)
+    ended_score, ended, max_len, place, met = (
+      x.index_select(0, kept) for x in (ended_score, ended, max_len, place, met)
     )
   return out

@@ -53,17 +53,20 @@ def plot(found: dict, path: str) -> None:
   matplotlib.use("Agg")
   from matplotlib import pyplot
 
-  figure, panels = pyplot.subplots(1, len(found), figsize=(3.2 * len(found), 3))
+  figure, panels = pyplot.subplots(
+    1, len(found), figsize=(2.6 * len(found), 3), sharey=True
+  )
   for panel, (name, points) in zip(panels, found.items()):
     xs = [p["value"] for p in points]
     panel.plot(xs, [p["milliseconds"] for p in points], "o-", label="step")
     panel.plot(xs, [p["products"] for p in points], "--", label="its products")
     panel.set(title=name, xscale="log", yscale="log", xticks=xs)
-    panel.set_xticklabels(xs)
+    panel.set_xticklabels([f"{x // 1000}k" if x >= 4000 else x for x in xs])
     panel.minorticks_off()
     panel.grid(alpha=0.3)
+  panels[0].yaxis.set_major_formatter("{x:g}")
   panels[0].set_ylabel("milliseconds a step")
-  panels[0].legend()
+  panels[0].legend(loc="lower right")
   figure.tight_layout()
   figure.savefig(path, dpi=120)
 

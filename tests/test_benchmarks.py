@@ -68,8 +68,8 @@ def test_peer_in_pytorch_has_our_loss():
   assert peer.loss() < before
 
 
-@pytest.mark.parametrize("tie", ["none", "all"])
-def test_peer_in_pytorch_finds_our_translations(tie):
+@pytest.mark.parametrize("tie,patience", [("none", 0.0), ("all", 1.0)])
+def test_peer_in_pytorch_finds_our_translations(tie, patience):
   torch = pytest.importorskip("torch")
   from benchmarks import pytorch, pytorch_search
 
@@ -90,7 +90,7 @@ def test_peer_in_pytorch_finds_our_translations(tie):
   params = jax.tree.map(lambda x: 4.0 * x, jax.device_get(mine.params))
   mapper = parallel.Mapper("pmap", local=True)
   translator = decode_search.Translator([mine.model], conf.decode, mapper)
-  options = decode_search.Options(5, 1, "average", 1.0, False)
+  options = decode_search.options_of(conf.decode)._replace(patience=patience)
   found = translator.search((mapper.replicate(params),), ids, options)
   peer = pytorch.from_ours(params, conf, 0.0).eval()
   order = sorted(range(20), key=lambda i: -len(ids[i]))
@@ -98,7 +98,9 @@ def test_peer_in_pytorch_finds_our_translations(tie):
   src = torch.nn.utils.rnn.pad_sequence(
     [torch.from_numpy(ids[i]).long() for i in order], batch_first=True
   )
-  theirs = pytorch_search.search(peer, src, lengths, 2 * lengths + 10, 5, 1.0)
+  theirs = pytorch_search.search(
+    peer, src, lengths, 2 * lengths + 10, 5, 1.0, patience
+  )
   for i, tokens in zip(order, theirs):
     length = int(found[i].length[0]) - bool(found[i].finished[0])
     assert found[i].tokens[0, :length].tolist() == tokens

@@ -92,7 +92,7 @@ def test_a_workdir_of_lanes_asks_which_one(lanes):
     pretrained.load(lanes, "last", str, 3)
 
 
-@pytest.mark.parametrize("seeds", [1, 2])
+@pytest.mark.parametrize("seeds", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_several_updates_a_call_equal_one_by_one(seeds, tmp_path):
   """Though their batches have other shapes than a step's of its own."""
   found = {}

@@ -43,12 +43,13 @@ class Decode:
   2015); words on both sides."""
   rows: int = fields.free(64)
   """Rows of every search program on each device, whatever is asked for."""
-  pool: int = fields.free(8)
+  pool: int = fields.free(16)
   """Batches of `rows` from whose sentences a search program draws: the row of
   an answered one is given to a waiting one."""
-  quantum: int = fields.free(8)
+  quantum: int = fields.free(24)
   """Source lengths are padded up to a multiple of this, and doubled beyond
-  eight of them, when searching."""
+  eight of them, when searching. Of each such length the last sentences leave
+  rows idle, which costs more than padding does."""
 
   def __post_init__(self):
     for name in ("beam_size", "valid_beam_size", "rows", "pool", "quantum"):

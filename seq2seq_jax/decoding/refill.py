@@ -9,9 +9,9 @@ from seq2seq_jax.decoding import step
 def run(begin, advance, answer, waiting, rows: int, total=None):
   """Answers all sentences with `rows` rows at a time, in one loop.
 
-  The rows that are done are given to waiting sentences when they are an eighth
-  of all, or when none else is left: to hand over memory at every step would
-  cost more than to wait.
+  The rows that are done are given to waiting sentences when they are a
+  sixteenth of all, or when none else is left: to hand over memory at every step
+  would cost more than to wait.
 
   Args:
     begin: entries of `waiting` [B, ...] -> the state of as many rows, with a
@@ -57,7 +57,7 @@ def run(begin, advance, answer, waiting, rows: int, total=None):
     state, slots, following, out = args
     state = advance(state)
     ready = jnp.sum(state.done & (slots < total), dtype=jnp.int32)
-    enough = (ready >= max(1, rows // 8)) & (following < total)
+    enough = (ready >= max(1, rows // 16)) & (following < total)
     args = (state, slots, following, out)
     return jax.lax.cond(
       enough | jnp.all(state.done), hand_over, lambda args: args, args

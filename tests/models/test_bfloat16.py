@@ -57,7 +57,14 @@ def loss_and_gradient(model, variables):
   return float(loss), np.concatenate(flat)
 
 
-@pytest.mark.parametrize("name", CASES)
+def _marked():
+  """Those of the widest reach always run, the others with the slow tests."""
+  for name in CASES:
+    marks = [] if name in ("luong", "transformer") else [pytest.mark.slow]
+    yield pytest.param(name, marks=marks)
+
+
+@pytest.mark.parametrize("name", list(_marked()))
 def test_whole_models(name, monkeypatch):
   fields = WIDTHS | CASES[name]
   full, variables = made(**fields)

@@ -14,8 +14,8 @@ from seq2seq_jax.decoding import sample, step
 from seq2seq_jax.models import build, noise, seq2seq
 
 pytestmark = pytest.mark.usefixtures("strict")
-CASES = covering.most_first(covering.cases())
-ALWAYS = 24
+CASES = covering.stored()
+ALWAYS = 16
 VOCAB, SOURCE, TARGET = 9, 6, 5
 # These programs run for milliseconds: fast compilation matters more.
 FAST = {"xla_backend_optimization_level": 0}
@@ -125,7 +125,7 @@ def _marked(cases):
     yield pytest.param(case, marks=marks, id=name_of(case))
 
 
-@pytest.mark.parametrize("case", _marked(CASES))
+@pytest.mark.parametrize("case", list(_marked(CASES)))
 def test_builds_steps_trains_and_decodes(case):
   copies = case["head"] != "softmax"
   batch = batch_of_copies()
@@ -148,9 +148,15 @@ def test_builds_steps_trains_and_decodes(case):
 def test_every_pair_meets():
   """As many as some config allows, in no more cases than time allows.
 
-  In those that always run, every choice and three quarters of the pairs.
+  In those that always run, every choice and three fifths of the pairs.
   """
   assert len(CASES) <= 80
   often, all_ = covering.met(CASES[:ALWAYS]), covering.met(CASES)
   assert {choice for pair in often for choice in pair} == set(covering.NAMES)
-  assert len(often) > 0.72 * len(all_)
+  assert len(often) > 0.6 * len(all_)
+
+
+@pytest.mark.slow
+def test_stored_cases_are_those_of_the_factors():
+  """Else: python tests/models/covering.py"""
+  assert covering.most_first(covering.cases()) == CASES
