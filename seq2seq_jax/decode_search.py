@@ -12,6 +12,9 @@ from seq2seq_jax.data import pipeline
 from seq2seq_jax.decoding import beam, exact, step
 from seq2seq_jax.training import parallel
 
+# Source length up to which a pool is whole; beyond it, it takes as much memory.
+ROOM = 64
+
 
 class Options(NamedTuple):
   """What a compiled search program depends on, beside its shapes."""
@@ -204,7 +207,7 @@ class Translator:
       members = sorted(members, key=lambda i: -len(sources_[i]))
       # No more in a pool than leaves work for all devices.
       each = -(-len(members) // (self.rows * ahead))
-      size = self.rows * min(each, self._parts(options))
+      size = self.rows * min(each, self._parts(options, padded))
       for first in range(0, len(members), size):
         pool = members[first : first + size]
         found = self._search(
@@ -222,10 +225,13 @@ class Translator:
       done(answered)
     return out
 
-  def _parts(self, options: Options) -> int:
+  def _parts(self, options: Options, padded: int) -> int:
+    """Encoded batches of a pool, fewer of long sentences."""
     # Attention of all sentences and steps would need much room, and so do the
     # open continuations of an exact search.
-    return 1 if options.attention or options.exact else self.decode.pool
+    if options.attention or options.exact:
+      return 1
+    return max(1, self.decode.pool * min(ROOM, padded) // padded)
 
   def _search(self, params, sources_, extended, pool, padded, options, turn):
     """Dispatches the search of a pool of sentences of one bucket."""
@@ -240,7 +246,7 @@ class Translator:
         queries = queries._replace(src_ext=src_ext)
       parts.append(self._encode(params, queries, turn))
     # The number of parts never changes; what stands in those behind is unused.
-    parts += parts[:1] * (self._parts(options) - len(parts))
+    parts += parts[:1] * (self._parts(options, padded) - len(parts))
     search = self._program(padded, options)
     return search(params, (tuple(parts), np.int32(len(pool))), turn)
 

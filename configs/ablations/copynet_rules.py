@@ -24,6 +24,7 @@ MODELS = {
 }
 KINDS = ("x_0", "x_x", "x_xx", "xy_x", "xy_xy")
 SMOKE = """
+  --data.buckets 1
   --data.synthetic.rules 10 --model.embed_dim 16 --model.encoder_dim 16
   --model.decoder_dim 16 --model.attention_dim 16 --train.steps 60
   --train.validate_every 60 --decode.beam_size 1

@@ -20,6 +20,7 @@ NONE = "--model.attention none --model.input_feeding False"
 ONE_WAY = "--model.direction forward"
 G2P_SEQ2SEQ = f"{ONE_WAY} --model.attention additive --model.placement before"
 SMOKE = """
+  --data.buckets 1
   --data.limit 2000 --data.holdout 100 --train.steps 60
   --train.validate_every 60 --decode.beam_size 1
 """

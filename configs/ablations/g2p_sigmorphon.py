@@ -24,6 +24,7 @@ TRANSFORMER = """
   --optim.warmup_steps 1000 --train.steps 5000
 """
 SMOKE = """
+  --data.buckets 1
   --data.batch_size 64 --model.embed_dim 16 --model.encoder_dim 16
   --model.decoder_dim 16 --model.readout_dim 16 --train.steps 60
   --train.validate_every 60 --decode.beam_size 1

@@ -48,6 +48,7 @@ SIZES = {
   "29k": (0, "words_3200k"),
 }
 UNKNOWN = "words_3200k/4 + smaller BPE"  # has no published number
+SMOKE = "--decode.beam_size 1 --data.buckets 1"
 
 
 def _ladder(size: str) -> list[grid.Row]:
@@ -89,7 +90,7 @@ def get_ablation() -> grid.Ablation:
       *grid.rising(names["29k"], by=-0.3, judged=False),
     ),
     scales={
-      "smoke": tuple(f"{_size(16)} --decode.beam_size 1".split()),
+      "smoke": tuple(f"{_size(16)} {SMOKE}".split()),
       "cpu": tuple(_size(128).split()),
       "gpu": tuple(_size(256).split()),
     },

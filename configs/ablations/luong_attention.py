@@ -23,6 +23,7 @@ SCORES = {
 WITHOUT_BLEU = ("local-m (dot)",)
 
 SMOKE = """
+  --data.buckets 1
   --data.limit 2000 --data.batch_size 32 --train.steps 60
   --train.validate_every 60 --decode.beam_size 1
 """

@@ -20,6 +20,7 @@ BASE = """
 """
 
 SMOKE = """
+  --data.buckets 1
   --data.limit 2000 --data.batch_size 32 --train.steps 60
   --train.validate_every 60 --decode.beam_size 1
 """

@@ -16,6 +16,7 @@ judged.
 from seq2seq_jax.ablation import grid
 
 SMOKE = """
+  --data.buckets 1
   --data.limit 2000 --data.batch_size 32 --model.embed_dim 32
   --model.encoder_dim 32 --model.decoder_dim 32 --train.steps 60
   --train.validate_every 60

@@ -33,6 +33,7 @@ RNMT_PLUS = """
 TRANSFORMER = "--model.architecture transformer"
 
 SMOKE = """
+  --data.buckets 1
   --data.limit 2000 --data.source.vocab_size 1000 --data.batch_size 32
   --train.steps 60 --train.validate_every 60 --decode.beam_size 1
 """

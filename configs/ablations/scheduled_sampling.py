@@ -68,7 +68,7 @@ def get_ablation() -> grid.Ablation:
         *("--data.limit", "2000", "--model.embed_dim", "32"),
         *("--model.encoder_dim", "32", "--model.decoder_dim", "32"),
         *("--model.attention_dim", "32", "--model.readout_dim", "32"),
-        *("--decode.beam_size", "1"),
+        *("--decode.beam_size", "1", "--data.buckets", "1"),
       ),
       "cpu": (
         *("--data.limit", "10000", "--train.steps", str(STEPS)),

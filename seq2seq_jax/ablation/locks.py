@@ -86,7 +86,11 @@ def _create(path: pathlib.Path, token: str) -> bool:
 
 
 def _clear(path: pathlib.Path) -> bool:
-  """Removes a dead lock; only one process at a time may look and remove."""
+  """Removes a dead lock; only one process at a time may look and remove.
+
+  Whether the place is free then, unless somebody has taken it meanwhile: who
+  finds no lock there must not remove one either.
+  """
   guard = path.with_name(path.name + ".clearing")
   with contextlib.suppress(OSError):
     if _age(guard) > EXPIRES:
@@ -96,12 +100,27 @@ def _clear(path: pathlib.Path) -> bool:
   except FileExistsError:
     return False
   try:
-    if live(path):
-      return False
-    path.unlink(missing_ok=True)
-    return True
+    if not path.exists():
+      return True
+    dead = read(path)
+    return not live(path) and _remove(path, (dead or {}).get("token"))
   finally:
     guard.unlink(missing_ok=True)
+
+
+def _remove(path: pathlib.Path, token: str | None) -> bool:
+  """Removes the lock of this token, and puts any other one back."""
+  aside = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+  try:
+    os.rename(path, aside)
+  except FileNotFoundError:
+    return True
+  same = (read(aside) or {}).get("token") == token
+  if not same:
+    with contextlib.suppress(FileExistsError):
+      os.link(aside, path)
+  aside.unlink()
+  return same
 
 
 def read(path: pathlib.Path) -> dict | None:

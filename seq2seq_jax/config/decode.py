@@ -45,7 +45,8 @@ class Decode:
   """Rows of every search program on each device, whatever is asked for."""
   pool: int = fields.free(16)
   """Batches of `rows` from whose sentences a search program draws: the row of
-  an answered one is given to a waiting one."""
+  an answered one is given to a waiting one. Sources above 64 tokens have fewer
+  in proportion."""
   quantum: int = fields.free(24)
   """Source lengths are padded up to a multiple of this, and doubled beyond
   eight of them, when searching. Of each such length the last sentences leave

@@ -109,3 +109,31 @@ def test_of_many_processes_one_gets_a_dead_lock(tmp_path):
   assert sorted(won) == sorted(set(won))
   # A racer that looks while another one clears goes away without the lock.
   assert len(won) >= 15
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("cleared", [1, 2])
+def test_a_lock_taken_meanwhile_stays(cleared, tmp_path, monkeypatch):
+  """Another process clears a dead lock and takes the place, at bad moments."""
+  path = tmp_path / "cell"
+  _of_another_host(path, locks.EXPIRES + 60)
+  looks, live = [], locks.live
+
+  def looked(path):
+    found = live(path)
+    looks.append(found)
+    if len(looks) == cleared:
+      path.unlink()
+    if len(looks) == 2:
+      assert locks._create(path, "another")
+    return found
+
+  monkeypatch.setattr(locks, "live", looked)
+  mine = locks.claim(path)
+  if len(looks) == 2:  # the other one was there first
+    assert mine is None
+    assert locks.read(path)["token"] == "another"
+  else:
+    assert locks.read(path)["token"] == mine.token
+    mine.release()
+  assert not [x for x in tmp_path.iterdir() if x != path]
