@@ -15,7 +15,7 @@ from seq2seq_jax.training import optim, step
 
 FILES = sorted((pathlib.Path(__file__).parent.parent / "configs").glob("*.py"))
 TRAIN = ["python", "-m", "seq2seq_jax.train"]
-pytestmark = [pytest.mark.quick, pytest.mark.usefixtures("strict")]
+pytestmark = pytest.mark.usefixtures("strict")
 
 
 def each_file(test):
@@ -94,6 +94,7 @@ def test_builds_and_traces(path):
     assert all(m.shape == () for m in metrics.values())
 
 
+@pytest.mark.quick
 @each_file
 def test_is_stored_and_validated(path):
   conf = config.load(str(path))
@@ -101,11 +102,13 @@ def test_is_stored_and_validated(path):
   assert conf.train.validate_every <= conf.train.steps
 
 
+@pytest.mark.quick
 @each_file
 def test_docstring_names_a_command(path):
   assert commands(path), "no line begins `python -m seq2seq_jax.train`"
 
 
+@pytest.mark.quick
 def test_there_are_configs():
   assert FILES
 
@@ -131,6 +134,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("words", REFUSED)
 def test_what_cannot_be_is_refused_with_the_field(words):
   base = config.load(str(FILES[0].parent / "scan_simple.py"))

@@ -37,7 +37,6 @@ def _best(model, row, **rule):
   return oracle.enumerate_all(model, row, min_len=low, max_len=high, **rule)[0]
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize("rule,alpha", RULES)
 @pytest.mark.parametrize("size", [1, 3])
 def test_finds_the_best_of_all(size, rule, alpha):
