@@ -206,7 +206,7 @@ def test_same_bits_for_any_batch_size_order_and_devices(whole):
   env = dict(os.environ)
   del env["JAX_DISABLE_MOST_OPTIMIZATIONS"]
   flags = env.get("XLA_FLAGS", "").split()
-  env["XLA_FLAGS"] = " ".join(f for f in flags if "fusion_emitters" not in f)
+  env["XLA_FLAGS"] = " ".join(f for f in flags if "xla_cpu" not in f)
   done = subprocess.run(
     [sys.executable, str(TINY.parent.parent / "same_bits.py"), str(whole)],
     env=env,
@@ -226,6 +226,15 @@ def translator(whole):
     [loaded.model], loaded.config.decode, mapper
   )
   return translator, loaded
+
+
+def test_pools_of_long_sources_take_no_more_room(translator):
+  translator, _ = translator
+  options = decode_search.Options(3, 2, "none", 0.0, False)
+  parts = {n: translator._parts(options, n) for n in (24, 64, 192, 10_000)}
+  pool = translator.decode.pool
+  assert parts == {24: pool, 64: pool, 192: pool // 3, 10_000: 1}
+  assert translator._parts(options._replace(attention=True), 24) == 1
 
 
 def test_scores_of_search_equal_scores_of_given_targets(translator):

@@ -106,11 +106,16 @@ def search(
     )
 
   def begin(some: step.Sentences) -> _State:
-    state = _start(
-      step_fn, some, bos, beam_size, max_steps, with_attention, coverage
+    return _start(
+      step_fn,
+      some,
+      bos,
+      beam_size,
+      max_steps,
+      with_attention,
+      coverage,
+      patience,
     )
-    met = jnp.zeros_like(some.max_len) if patience else None
-    return state._replace(moving=state.moving._replace(met=met))
 
   def advance(s: _State) -> _State:
     moving, done = _advance(
@@ -130,7 +135,7 @@ def search(
 
 
 def _start(
-  step_fn, some, bos, k, max_steps, with_attention, coverage
+  step_fn, some, bos, k, max_steps, with_attention, coverage, patience
 ) -> _State:
   rows = some.max_len.shape[0]
   carry = step.expand(some.carry, k)
@@ -156,7 +161,7 @@ def _start(
     live,
     ended,
     given,
-    None,
+    jnp.zeros_like(some.max_len) if patience else None,
   )
   return _State(
     some.memory,

@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from seq2seq_jax.decoding import step
+
 
 def best(live, log_probs, n: int, forbidden, special: int, block: int = 64):
   """The n best of K V continuations, ties to the lower index in [K V].
@@ -49,9 +51,8 @@ def best(live, log_probs, n: int, forbidden, special: int, block: int = 64):
 
 def _of_all(live, log_probs, n: int, forbidden):
   rows, _, size = log_probs.shape
-  ids = jnp.arange(size, dtype=jnp.int32)[None]
-  values = jnp.where(forbidden(ids)[:, None], -jnp.inf, log_probs)
-  values = (live[..., None] + values).reshape(rows, -1)
+  values = live[..., None] + step.without(log_probs, forbidden)
+  values = values.reshape(rows, -1)
   total, index = jax.lax.top_k(values, n)
   return total, index // size, index % size
 
@@ -63,9 +64,7 @@ def _tops(log_probs, forbidden, special: int, block: int):
   split = lambda x: x.reshape(rows, k, -1, block)
   tops = jnp.max(split(log_probs[..., : whole * block]), axis=-1)
   first = -(-special // block)  # blocks with ids that may be forbidden
-  ids = jnp.arange(first * block, dtype=jnp.int32)[None]
-  values = log_probs[..., : first * block]
-  values = jnp.where(forbidden(ids)[:, None], -jnp.inf, values)
+  values = step.without(log_probs[..., : first * block], forbidden)
   tops = tops.at[..., :first].set(jnp.max(split(values), axis=-1))
   if whole * block == size:
     return tops

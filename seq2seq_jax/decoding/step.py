@@ -89,6 +89,13 @@ def forbidden(ids, length, min_len, eos: int):
 
 def allowed(log_probs, length, min_len, eos: int):
   """-inf for all that is `forbidden`. [B, K, V]."""
+  return without(log_probs, lambda ids: forbidden(ids, length, min_len, eos))
+
+
+def without(log_probs, which):
+  """-inf for the first V ids that `which` names. [B, K, V].
+
+  `which` is a function of ids [1, V] -> [B, V].
+  """
   ids = jnp.arange(log_probs.shape[-1], dtype=jnp.int32)[None]
-  never = forbidden(ids, length, min_len, eos)
-  return jnp.where(never[:, None], -jnp.inf, log_probs)
+  return jnp.where(which(ids)[:, None], -jnp.inf, log_probs)

@@ -7,7 +7,7 @@ import numpy as np
 from numeric import scattered
 
 from seq2seq_jax import config, types
-from seq2seq_jax.models import build
+from seq2seq_jax.models import build, layers
 
 VOCAB = 11
 SMALL = config.Model(
@@ -95,6 +95,25 @@ def example(seed=0, source=6, target=5):
   src[np.arange(source)[None] >= src_len[:, None]] = types.PAD
   tgt[np.arange(target)[None] >= tgt_len[:, None]] = types.PAD
   return types.Batch(src, src_len, tgt, tgt_len, np.arange(4, dtype=np.int32))
+
+
+def encoder_fields(**changes) -> dict:
+  """Of `encoders.Encoder`: one layer of three units forward, and changes."""
+  return (
+    dict(
+      cell_args={},
+      features=3,
+      depth=1,
+      direction="forward",
+      stacking="joint",
+      residual="none",
+      residual_start=2,
+      reduction="concat",
+      reductions=0,
+      dropout=layers.Dropout(),
+    )
+    | changes
+  )
 
 
 def made(**changes):

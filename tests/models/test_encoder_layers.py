@@ -8,7 +8,7 @@ import numeric
 import numpy as np
 import pytest
 from numeric import scattered
-from small_models import VOCAB, example
+from small_models import VOCAB, encoder_fields, example
 
 from seq2seq_jax.models import cells, encoders, layers
 
@@ -19,21 +19,9 @@ close = functools.partial(numeric.close, tolerance=1e-5)
 
 def encoder(cell, **changes):
   """An encoder with scattered weights."""
-  fields = dict(
-    embed=encoders.Tokens(layers.Embed(VOCAB, 5)),
-    cell=cells.CELLS[cell],
-    cell_args={},
-    features=3,
-    depth=1,
-    direction="forward",
-    stacking="joint",
-    residual="none",
-    residual_start=2,
-    reduction="concat",
-    reductions=0,
-    dropout=layers.Dropout(),
-  )
-  model = encoders.Encoder(**(fields | changes))
+  embed = encoders.Tokens(layers.Embed(VOCAB, 5))
+  fields = encoder_fields(embed=embed, cell=cells.CELLS[cell], **changes)
+  model = encoders.Encoder(**fields)
   batch = example()
   shapes = jax.eval_shape(
     model.init, jax.random.key(0), batch.src, batch.src_len

@@ -18,6 +18,7 @@ from numeric import (
   trees_close,
 )
 from oracle_decoder import BASE, DROPOUTS, VOCAB
+from small_models import encoder_fields
 
 from seq2seq_jax import types
 from seq2seq_jax.models import (
@@ -156,21 +157,10 @@ GRADED = ("separate", "pyramid", "pyramid_max")
 def encoding(name, **changes):
   """An encoder of random vectors, its weights and its input."""
   cell, depth, fields = ENCODERS[name]
-  fields = dict(
-    embed=encoders.Frames(3),
-    cell=cells.CELLS[cell],
-    cell_args={},
-    features=3,
-    depth=depth,
-    direction="forward",
-    stacking="joint",
-    residual="none",
-    residual_start=2,
-    reduction="concat",
-    reductions=0,
-    dropout=layers.Dropout(),
-  ) | (fields | changes)
-  model = encoders.Encoder(**fields)
+  plain = encoder_fields(
+    embed=encoders.Frames(3), cell=cells.CELLS[cell], depth=depth
+  )
+  model = encoders.Encoder(**(plain | fields | changes))
   src = normal(np.random.default_rng(5), len(LENGTHS), SOURCE, 3)
   shapes = jax.eval_shape(model.init, jax.random.key(0), src, LENGTHS)
   return model, scattered(shapes), src
