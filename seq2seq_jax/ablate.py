@@ -10,6 +10,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import shlex
 import signal
 import subprocess
 import sys
@@ -73,7 +74,7 @@ def run(args, rest) -> int:
   )
   plan = ablate_plan.Plan(ablation, args.workdir, args.seeds, rest, together)
   workdir = _open(plan, args)
-  cores = sorted(os.sched_getaffinity(0))
+  cores = cli.cores()
   slots = args.jobs or (len(cores) if kind == "cpu" else 1)
   jobs = plan.jobs()
   if args.retry:
@@ -82,7 +83,7 @@ def run(args, rest) -> int:
   board = runner.Board(
     plan.cells,
     _shown,
-    {k: f"{v['value']:g}" for k, v in numbers.items() if v},
+    {k: _beside(v) for k, v in numbers.items() if v},
   )
   _tell(plan, board)
   stopped = None
@@ -151,16 +152,28 @@ def _open(plan: ablate_plan.Plan, args) -> pathlib.Path:
   path = workdir / "ablation.json"
   told = {"title": plan.ablation.title, "scale": plan.ablation.scale}
   if path.is_file():
-    old = json.loads(path.read_text())
+    old = _read(path)
     if {k: old.get(k) for k in told} != told:
       raise types.UserError(
         f"{workdir} holds the table {old.get('title')!r} at scale "
         f"{old.get('scale')!r}; choose another workdir"
       )
-  elif (workdir / "checkpoints").exists():
+  elif (workdir / "config.json").exists():
     raise types.UserError(f"{workdir} holds a single run; choose another one")
-  checkpoint.write_json(path, json.dumps(told | {"seeds": args.seeds}))
+  try:
+    checkpoint.write_json(path, json.dumps(told | {"seeds": args.seeds}))
+  except OSError as e:
+    raise types.UserError(f"{path}: cannot write: {e.strerror}") from e
   return workdir
+
+
+def _read(path: pathlib.Path) -> dict:
+  try:
+    return dict(json.loads(path.read_text()))
+  except (ValueError, TypeError) as e:
+    raise types.UserError(
+      f"{path}: not readable ({e}); remove it if this is the table's workdir"
+    ) from e
 
 
 def _retry(plan: ablate_plan.Plan):
@@ -195,6 +208,10 @@ def _published(row: grid.Row) -> dict | None:
     raise types.UserError(f"row {row.name!r}: {e}") from e
 
 
+def _beside(number: dict) -> str:
+  return f"{number['value']:g}" + (" (?)" if number.get("tag") == "M" else "")
+
+
 def _shown(found: dict) -> str:
   if found["status"] != "done":
     return f"{found['status']}: {found['message']}"
@@ -224,6 +241,7 @@ def _end(plan: ablate_plan.Plan, data: dict, stopped) -> int:
 def parser() -> argparse.ArgumentParser:
   p = argparse.ArgumentParser(
     prog="python -m seq2seq_jax.ablate",
+    allow_abbrev=False,
     description=__doc__.split("\n\n", 1)[1],
     epilog="Fields of the config, by their dotted names, hold for all rows.",
   )
@@ -261,10 +279,10 @@ def parser() -> argparse.ArgumentParser:
 def main(argv=None) -> int:
   args, rest = parser().parse_known_args(argv)
   words = sys.argv[1:] if argv is None else argv
-  args.command = " ".join(["python -m seq2seq_jax.ablate", *words])
+  args.command = "python -m seq2seq_jax.ablate " + shlex.join(words)
   if not args.work:
     return run(args, rest)
-  if args.cores:
+  if args.cores and hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, [int(c) for c in args.cores.split(",")])
   together = args.together == "yes"
   plan = ablate_plan.Plan(

@@ -4,11 +4,9 @@ Trains what a cell needs, scores it, and leaves result.json in its folder.
 """
 
 import dataclasses
-import datetime
 import json
 import os
 import pathlib
-import socket
 import time
 import traceback
 
@@ -57,7 +55,7 @@ def _outcome(cell: cells.Cell, plan: ablate_plan.Plan) -> dict:
   """The cell's result, whatever happens."""
   seconds = time.monotonic()
   try:
-    epochs = [_train(training) for training in cell.members]
+    epochs = [_train(training, cell.seed) for training in cell.members]
     found = _score(cell, plan, epochs)
   except types.Diverged as e:
     found = {"status": "diverged", "message": str(e)}
@@ -69,9 +67,10 @@ def _outcome(cell: cells.Cell, plan: ablate_plan.Plan) -> dict:
   return found | {"work_seconds": time.monotonic() - seconds}
 
 
-def _train(training: cells.Training) -> int:
+def _train(training: cells.Training, seed: int) -> int:
   """Trains or goes on; the number of batches in an epoch.
 
+  Of several seeds in one program, `seed` is the one that is asked for.
   A run of another config or data is moved aside. A finished one leaves a note,
   so that rows which differ in search alone need not build its model again.
   """
@@ -90,14 +89,17 @@ def _train(training: cells.Training) -> int:
       print(f"{folder} was another run's; it is {aside} now", flush=True)
   note = folder / "finished.json"
   told = json.loads(note.read_text()) if note.is_file() else {}
-  if told.get("steps") == steps:
-    return told["batches_per_epoch"]
-  run = train.train(training.config, folder, live=False)
-  lanes = [h["diverged"] for h in run.histories]
-  if all(lanes):
-    raise types.Diverged(f"diverged at step {lanes[0]}")
-  told = {"steps": steps, "batches_per_epoch": len(run.train_data.plan)}
-  checkpoint.write_json(note, told)
+  if told.get("steps") != steps or "diverged" not in told:
+    run = train.train(training.config, folder, live=False)
+    told = {
+      "steps": steps,
+      "batches_per_epoch": len(run.train_data.plan),
+      "diverged": [h["diverged"] for h in run.histories],
+    }
+    checkpoint.write_json(note, told)
+  lane = training.seeds.index(seed) if len(training.seeds) > 1 else 0
+  if at := told["diverged"][lane]:
+    raise types.Diverged(f"diverged at step {at}")
   return told["batches_per_epoch"]
 
 
@@ -153,24 +155,10 @@ def _score(cell: cells.Cell, plan: ablate_plan.Plan, epochs: list[int]) -> dict:
 
 
 def _leave(cell: cells.Cell, found: dict):
-  """Puts a result in place, and an old one of another key aside."""
-  cell.folder.mkdir(parents=True, exist_ok=True)
-  path = cell.folder / "result.json"
-  if path.exists():
-    cells.retire(path)
+  """Puts a result in place, with what its first member was made by."""
   record = pathlib.Path(cell.members[0].folder) / "run.json"
   made = json.loads(record.read_text()) if record.is_file() else {}
-  found = {
-    "format_version": 1,
-    "key": cell.key,
-    "identity": cell.identity,
-    "row": cell.row,
-    "seed": cell.seed,
-    "host": socket.gethostname(),
-    "date": datetime.date.today().isoformat(),
-    "made": {k: made.get(k) for k in ("machine", "versions", "git_commit")},
-    **found,
-  }
-  checkpoint.write_json(path, json.dumps(found, indent=1))
+  made = {k: made.get(k) for k in ("machine", "versions", "git_commit")}
+  cells.leave(cell, {"made": made, **found})
   if found["status"] != "done":
     print(f"{cell.name} {found['status']}: {found['message']}", flush=True)

@@ -1,9 +1,9 @@
 """The plan of an ablation table: its cells, each with its config and folder."""
 
 import dataclasses
+import difflib
 import functools
 import hashlib
-import importlib.util
 import json
 import pathlib
 
@@ -33,15 +33,14 @@ def load(path: str) -> grid.Ablation:
     raise types.UserError(
       f"{path}: no such file; there are {', '.join(there) or 'none'}"
     )
-  spec = importlib.util.spec_from_file_location("seq2seq_jax_ablation", file)
-  module = importlib.util.module_from_spec(spec)
-  try:
-    spec.loader.exec_module(module)
-    if not hasattr(module, "get_ablation"):
-      raise types.UserError(f"{path}: must define get_ablation()")
-    ablation = module.get_ablation()
-  except ValueError as e:
-    raise types.UserError(f"{path}: {e}") from e
+  ablation = config.returned_by(file, "get_ablation")
+  for name in (ablation.metric, *ablation.metrics):
+    if name not in config.METRICS:
+      near = difflib.get_close_matches(name, config.METRICS, 3, 0.3)
+      raise types.UserError(
+        f"{path}: unknown metric {name!r}; nearest: "
+        f"{', '.join(near or config.METRICS)}"
+      )
   return dataclasses.replace(
     ablation,
     base=_below(file, ablation.base),

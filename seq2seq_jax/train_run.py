@@ -1,7 +1,6 @@
 """One training run: its data, model, state, and the decisions made so far."""
 
 import json
-import os
 import pathlib
 import platform
 import subprocess
@@ -13,7 +12,7 @@ import jaxlib
 import numpy as np
 import optax
 
-from seq2seq_jax import config, decode_search, evaluate, types
+from seq2seq_jax import cli, config, decode_search, evaluate, types
 from seq2seq_jax.data import pipeline
 from seq2seq_jax.models import build, noise
 from seq2seq_jax.training import (
@@ -195,7 +194,7 @@ class Run:
       "device": jax.devices()[0].device_kind,
       "devices": jax.device_count(),
       "processes": jax.process_count(),
-      "cpu_cores": len(os.sched_getaffinity(0)),
+      "cpu_cores": len(cli.cores()),
     }
     path = self.workdir / "run.json"
     if resumed and path.is_file():

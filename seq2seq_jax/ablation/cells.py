@@ -7,8 +7,11 @@ locks/                      who is at work
 """
 
 import dataclasses
+import datetime
 import json
+import os
 import pathlib
+import socket
 from typing import Any
 
 from seq2seq_jax.ablation import locks
@@ -77,6 +80,27 @@ class Cell:
     """Share of its updates that are made, by the runs' metrics files."""
     shares = [min(1.0, last_step(m.folder) / m.steps) for m in self.members]
     return sum(shares) / len(shares)
+
+
+def leave(cell: Cell, found: dict):
+  """Puts a result in place whole, and an old one aside."""
+  cell.folder.mkdir(parents=True, exist_ok=True)
+  path = cell.folder / "result.json"
+  if path.exists():
+    retire(path)
+  found = {
+    "format_version": 1,
+    "key": cell.key,
+    "identity": cell.identity,
+    "row": cell.row,
+    "seed": cell.seed,
+    "host": socket.gethostname(),
+    "date": datetime.date.today().isoformat(),
+    **found,
+  }
+  part = path.with_name("result.json.part")
+  part.write_text(json.dumps(found, indent=1))
+  os.replace(part, path)
 
 
 def differences(old: dict, new: dict) -> list[str]:

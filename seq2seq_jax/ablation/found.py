@@ -23,7 +23,11 @@ class Found:
         test = done[0][1]["test"]
         trained = [str(m.folder) for c, _ in done for m in c.members]
         self.systems[row] = statistics.System(
-          runs, score, test, " ".join(trained)
+          runs,
+          score,
+          test,
+          " ".join(trained),
+          tuple(c.seed for c, _ in done),
         )
         outputs = self.outputs(row)
         words = [len(o["source"].split()) for o in outputs]

@@ -83,8 +83,13 @@ class Ordering:
 
 
 def above(better: str, worse: str, by: float = 0.0, judged=True) -> Ordering:
-  """`better` beats `worse` by at least `by` points."""
+  """`better` beats `worse` by at least `by` points.
+
+  A negative `by` asks only that it is not worse by more than that.
+  """
   claim = f"{better} above {worse}" + (f" by {by:g}" if by else "")
+  if by < 0:
+    claim = f"{better} not below {worse} by more than {-by:g}"
   return Ordering(
     claim, (Term(1, better), Term(-1, worse)), low=by, judged=judged
   )
@@ -196,8 +201,10 @@ class Ablation:
 
   def at(self, scale: str) -> "Ablation":
     """The table of a scale: its rows, and the orderings between them."""
-    if scale not in self.scales:
+    if self.scales and scale not in self.scales:
       raise ValueError(f"scale {scale!r}: there are {', '.join(self.scales)}")
+    if not self.scales and scale != self.scale:
+      raise ValueError(f"scale {scale!r}: this table has no scales")
     kept = self.rows_of.get(scale, tuple(r.name for r in self.rows))
     there = lambda o: all(t.row in kept for t in o.terms)
     return dataclasses.replace(

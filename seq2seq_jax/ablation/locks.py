@@ -1,7 +1,7 @@
 """Who is at work on a cell: lock files that any process or host can read.
 
 A lock names host, process and time. It is live while its file is touched;
-without a heartbeat, or where its process on this host is gone, another one may
+without a heartbeat, or where its process is seen to be gone, another one may
 take it.
 """
 
@@ -70,6 +70,7 @@ def _create(path: pathlib.Path, token: str) -> bool:
   holder = {
     "token": token,
     "host": socket.gethostname(),
+    "place": _place(),
     "process": os.getpid(),
     "born": _born(os.getpid()),
     "since": time.strftime("%Y-%m-%d %H:%M:%S"),
@@ -134,9 +135,10 @@ def read(path: pathlib.Path) -> dict | None:
 def live(path: pathlib.Path) -> bool:
   """Whether somebody holds the lock, as far as can be told."""
   holder = read(path)
-  if holder and holder.get("host") == socket.gethostname():
+  if holder and holder.get("place") == _place():
     born = _born(holder["process"])
-    return born is not None and born == holder["born"]
+    if born is None or born != holder["born"]:
+      return False
   try:
     return _age(path) < EXPIRES
   except OSError:
@@ -154,8 +156,20 @@ def _age(path: pathlib.Path) -> float:
     probe.unlink()
 
 
+def _place() -> str:
+  """Names this boot of this machine, and which of its processes are seen.
+
+  Two containers may have one host name, and neither sees the other's processes.
+  """
+  try:
+    boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+  except OSError:
+    return socket.gethostname()
+
+
 def _born(process: int) -> str | None:
-  """When a process of this host started, in the kernel's ticks."""
+  """When a process of this place started, in the kernel's ticks."""
   try:
     text = pathlib.Path(f"/proc/{process}/stat").read_text()
   except OSError:

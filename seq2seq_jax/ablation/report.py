@@ -197,8 +197,7 @@ def _pair(s: dict, table) -> str:
   known = [v for v in scores if parts.there(v)]
   names = s["row"], s["against"]
   for name, said, score in zip(names, (s["hypothesis"], s["other"]), scores):
-    ahead = s.get("kind") != "both worst" and len(set(known)) > 1
-    ahead = ahead and score == best(known)
+    ahead = len(set(known)) > 1 and score == best(known)
     sides.append(
       f'<div{parts.css_class("ahead" if ahead else "")}><p class="label">'
       f"{parts.text(name)} <b>{parts.number(score, 1)}</b></p>"

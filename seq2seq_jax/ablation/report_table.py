@@ -152,7 +152,7 @@ def _reading_help(table) -> str:
       "Difference",
       "Mean difference to the reference, with a 95 % interval over seeds and "
       "test sentences. With a single seed the interval is over sentences "
-      "alone, and the row is untested.",
+      "alone, and the row is untested; so it is where seeds have failed.",
     ),
     (
       "p, verdict",
@@ -174,13 +174,19 @@ def _reading_help(table) -> str:
 
 
 def _seed_share(table) -> str:
-  share = table.get("seed_share")
-  if not parts.there(share):
-    return ""
-  return (
-    f"<p>Seeds: {100 * share:.0f} % of the variance of all cells lies between "
-    "seeds of the same row, the rest between rows.</p>"
-  )
+  share, split = table.get("seed_share"), table.get("difference_seed_share")
+  told = []
+  if parts.there(share):
+    told.append(
+      f"Seeds: {100 * share:.0f} % of the variance of all cells lies between "
+      "seeds of the same row, the rest between rows."
+    )
+  if parts.there(split):
+    told.append(
+      f"Of the variance of a difference, {100 * split:.0f} % is due to seeds, "
+      "the rest to test sentences (median over rows)."
+    )
+  return f"<p>{' '.join(told)}</p>" if told else ""
 
 
 def orderings(table) -> str:
@@ -212,8 +218,10 @@ def orderings(table) -> str:
     "orderings",
     "Orderings the paper claims",
     "<p>A claim passes where the whole interval lies in the range asked, fails "
-    "where it lies wholly outside, and is inconclusive in between. Claims with "
-    "unconfirmed support are printed, not judged.</p>",
+    "where it lies wholly outside, and is inconclusive in between, or where it "
+    "would pass without seeds that failed. Claims are judged one by one, "
+    "without correction; those with unconfirmed support are printed, not "
+    "judged.</p>",
     f'<div class="wide"><table class="short"><thead><tr>{head}</tr></thead>'
     f"\n<tbody>{''.join(rows)}</tbody></table></div>",
   )

@@ -83,9 +83,8 @@ def build(
     "bins": bins,
     "published_curves": curves,
     "orderings": [_judge(found, o, sign) for o in ablation.orderings],
-    "seed_share": statistics.seed_share(
-      [[s["value"] for s in found.done(r.name)] for r in ablation.rows]
-    ),
+    "seed_share": _seed_share(found),
+    "difference_seed_share": _median([r["seed_share"] for r in rows]),
     "counts": counts,
     "learning_curves": _learning(found, ablation),
     "sentences": _side_by_side(found, rows, sign) if sentences else [],
@@ -96,6 +95,32 @@ def build(
 
 def _only(values: set):
   return values.pop() if len(values) == 1 else None
+
+
+def _median(shares: list) -> float | None:
+  there = [s for s in shares if s is not None]
+  return float(np.median(there)) if there else None
+
+
+def _seed_share(found: found_.Found) -> float | None:
+  """Of rows of one test set: those of several lie apart for other reasons."""
+  if len({s.test for s in found.systems.values()}) > 1:
+    return None
+  rows = found.ablation.rows
+  return statistics.seed_share(
+    [[s["value"] for s in found.done(r.name)] for r in rows]
+  )
+
+
+def _lost(found: found_.Found, rows) -> list[str]:
+  """Rows of which some seeds have failed: what is left is a choice."""
+  out = []
+  for row in dict.fromkeys(rows):
+    own = [s["status"] for _, s in found.cells[row]]
+    bad = sum(s in ("failed", "diverged") for s in own)
+    if bad:
+      out.append(f"{bad} of {len(own)} seeds of {row} have no score")
+  return out
 
 
 def _row(found: found_.Found, row: grid.Row, number: dict | None) -> dict:
@@ -130,6 +155,7 @@ def _row(found: found_.Found, row: grid.Row, number: dict | None) -> dict:
     "p_bootstrap": None,
     "p_randomisation": None,
     "tag_significance": "reference",
+    "seed_share": None,
     "parameters": done[0]["parameters"] if done else None,
     "minutes": seconds / 60 / len(done) if done else None,
     "tokens_per_second": (
@@ -187,13 +213,16 @@ def _compare(found: found_.Found, rows: list[dict], sign: float):
       "high": seen.high,
     }
     row["p_raw"] = seen.p
+    spread = seen.seed_variance + seen.sentence_variance
+    if seen.tested and spread:
+      row["seed_share"] = seen.seed_variance / spread
     if one.test == other.test and len(one.runs[0]) == len(other.runs[0]):
       row["p_bootstrap"] = statistics.paired_bootstrap(one, other)
       row["p_randomisation"] = statistics.approximate_randomisation(one, other)
   corrected = statistics.holm([row["p_raw"] for row in rows])
   for row, p in zip(rows, corrected):
     row["p"] = p
-    if p is not None:
+    if p is not None and not _lost(found, (row["name"], row["reference"])):
       better = sign * row["delta"]["estimate"] > 0
       row["tag_significance"] = (
         "same" if p >= ALPHA else "better" if better else "worse"
@@ -226,6 +255,10 @@ def _judge(found: found_.Found, ordering: grid.Ordering, sign: float) -> dict:
   seen = statistics.estimate(terms, found.systems)
   verdict = statistics.verdict(seen, ordering.low, ordering.high)
   note = "" if seen.tested else "one seed shows no noise of seeds"
+  if lost := _lost(found, (t.row for t in ordering.terms)):
+    note = "; ".join(lost)
+    if verdict == "PASS":
+      verdict = "INCONCLUSIVE"
   if not ordering.judged:
     verdict, note = "PRINTED", "published support unconfirmed: not judged"
   return told | {

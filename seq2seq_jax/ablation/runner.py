@@ -4,6 +4,7 @@ Cells that are done are left alone. Several runners, on one host or many, may
 work on one workdir: a cell's lock decides who does it.
 """
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from seq2seq_jax.ablation import locks
 BUSY = 75  # exit code of a process that found its cell taken
 LOOK = 2.0  # seconds between two looks at the disk
 LINE = 60.0  # seconds between two plain lines
+DEATHS = 2  # of a cell's process, after which it has failed
 
 
 class Job:
@@ -32,6 +34,7 @@ class Job:
     self.process: subprocess.Popen | None = None
     self.cores: tuple[int, ...] = ()
     self.tried = False
+    self.deaths = 0  # processes that ended without a word
 
   @property
   def name(self) -> str:
@@ -91,7 +94,8 @@ class Runner:
         code, job.process = job.process.returncode, None
         # Whoever took the cell away is waited for; else it has been tried.
         job.tried = code != BUSY and self.stopped is None
-        self.board.ended(job, code)
+        if self.board.ended(job, code) and self.stopped is None:
+          self._died(job, code)
     statuses = self.board.look()
     final = {c for c, s in statuses.items() if s["status"] in cells_.FINAL}
     left = [j for j in self.jobs if not set(j.cells) <= final]
@@ -114,6 +118,23 @@ class Runner:
       running.append(job)
     waits = [j for j in left if not j.tried or j.taken()]
     return not running and not waits
+
+  def _died(self, job: Job, code: int):
+    """Once more from its last checkpoint; then its cells have failed."""
+    job.deaths += 1
+    job.tried = job.deaths >= DEATHS
+    if not job.tried:
+      return
+    for cell in job.cells:
+      with contextlib.ExitStack() as held:
+        lock = locks.claim(cell.lock)
+        if lock is None:
+          continue  # another runner is at it
+        held.enter_context(lock)
+        if cell.status()["status"] not in cells_.FINAL:
+          message = f"its process ended {DEATHS} times, with {code}; see "
+          message += str(_log(cell))
+          cells_.leave(cell, {"status": "failed", "message": message})
 
   def _share(self, running, ready: int) -> tuple[int, ...]:
     """Cores for the next job: all that are free, where it is the last."""
@@ -201,14 +222,16 @@ class Board:
       self._lines(before)
     return self._statuses
 
-  def ended(self, job: Job, code: int):
-    """Says so where a process ended without a result."""
+  def ended(self, job: Job, code: int) -> bool:
+    """Whether a process ended without a result or a reason; says so."""
     self._seen = 0.0
     without = [c for c in job.cells if c.status()["status"] not in cells_.FINAL]
-    if without and code not in (BUSY, 128 + signal.SIGTERM, -signal.SIGTERM):
-      folder = without[0].folder
-      log = folder.with_name(f"{folder.name}.log")
-      self.say(f"{job.name}: its process ended with {code}; see {log}")
+    if not without or code in (BUSY, 128 + signal.SIGTERM, -signal.SIGTERM):
+      return False
+    self.say(
+      f"{job.name}: its process ended with {code}; see {_log(without[0])}"
+    )
+    return True
 
   def say(self, text: str):
     if self._live:
@@ -284,6 +307,10 @@ class Board:
     done = status.get("progress", 0.0)
     text = f"{100 * done:.0f} % kept" if done else "waiting"
     return rich.text.Text(text, style="dim")
+
+
+def _log(cell: cells_.Cell):
+  return cell.folder.with_name(f"{cell.folder.name}.log")
 
 
 def _share_done(status: dict) -> float:

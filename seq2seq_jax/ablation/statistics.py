@@ -25,6 +25,7 @@ class System(NamedTuple):
   score: Callable  # sums [..., F] -> [...]
   test: str = ""  # names the test set: rows of the same one share resamples
   trained: str = ""  # rows of the same trainings are paired seed by seed
+  seeds: tuple[int, ...] | None = None  # of the runs, by default 0, 1, ...
 
 
 class Term(NamedTuple):
@@ -52,6 +53,11 @@ def values(system: System, mask=None) -> np.ndarray:
   return np.array([float(system.score(_sum(run, mask))) for run in system.runs])
 
 
+def _by_seed(system: System) -> dict[int, np.ndarray]:
+  seeds = range(len(system.runs)) if system.seeds is None else system.seeds
+  return dict(zip(seeds, system.runs, strict=True))
+
+
 def _sum(run, mask):
   return run.sum(axis=0) if mask is None else run[mask].sum(axis=0)
 
@@ -74,8 +80,9 @@ def estimate(
 
   The variance is that of the mean over seeds, each row's own, plus that of the
   mean run over resampled sentences, which rows of one test set share. The
-  interval is Student's, with Satterthwaite's degrees of freedom: with three
-  seeds a row it is as wide as three seeds deserve.
+  interval is Student's, with Satterthwaite's degrees of freedom, and never
+  narrower than that of the seeds alone (Welch's): where a few seeds happen to
+  lie close together the degrees of freedom would be those of the sentences.
 
   Args:
     terms: what is summed.
@@ -101,7 +108,8 @@ def estimate(
   sentences = float(np.var(drawn, ddof=1))
   size = min(len(systems[t.system].runs[0]) for t in terms)
   seeds = sum(v for v, _ in parts)
-  half, p = _student([*parts, (sentences, max(1, size - 1))], value, level)
+  both = _student([*parts, (sentences, max(1, size - 1))], value, level)
+  half, p = map(max, both, _student(parts, value, level))
   return Estimate(
     value,
     value - half,
@@ -171,14 +179,17 @@ def paired_bootstrap(
 
 def approximate_randomisation(
   one: System, other: System, trials: int = TRIALS, seed: int = SEED
-) -> float:
+) -> float | None:
   """p of Riezler & Maxwell's (2005) test on sentences, of means over seeds.
 
   Outputs are exchanged between runs of the same seed, sentence by sentence,
   for every pair on its own (Clark et al. 2011). With one run each it is
-  SacreBLEU's `--paired-ar`, draw for draw.
+  SacreBLEU's `--paired-ar`, draw for draw. None where no seed has both runs.
   """
-  pairs = list(zip(one.runs, other.runs))  # of the seeds that both have
+  mine, theirs = _by_seed(one), _by_seed(other)
+  pairs = [(run, theirs[s]) for s, run in mine.items() if s in theirs]
+  if not pairs:
+    return None
   rng = np.random.default_rng(seed)
   differences = np.zeros(trials)
   for a, b in pairs:

@@ -45,7 +45,7 @@ def markdown(table: dict) -> str:
     published = _published(row)
     if row["unconfirmed"] and published:
       published = f"*{published}*"
-    cells = [row["name"], _score(row), str(row["n"])]
+    cells = [row["name"], _score(row), _seeds(row)]
     cells += _difference(row)
     cells += [published, row["tag"] or ""]
     lines.append(_line([*cells, *_costs(row)]))
@@ -81,6 +81,11 @@ def _score(row: dict, plus=" ± ") -> str:
   if row["sd"] is None:
     return _number(row["mean"])
   return f"{_number(row['mean'])}{plus}{_number(row['sd'])}"
+
+
+def _seeds(row: dict) -> str:
+  every = len(row["values"])
+  return f"{row['n']}" if row["n"] == every else f"{row['n']} of {every}"
 
 
 def _number(x: float | None, signed=False) -> str:
@@ -155,7 +160,8 @@ def _orderings(table: dict) -> list[str]:
 
 def _failures(table: dict) -> list[str]:
   lines = [
-    f"- {row['name']}, seed {c['seed']}: {c['status']}: {c['message']}"
+    f"- {row['name']}, seed {c['seed']}: {c['status']}: "
+    + " ".join((c["message"] or "").split())  # an exception's has many lines
     for row in table["rows"]
     for c in row["cells"]
     if c["status"] in ("failed", "diverged", "stale")
@@ -165,18 +171,27 @@ def _failures(table: dict) -> list[str]:
 
 def _reading(table: dict) -> str:
   tags = sorted({r["tag"] for r in table["rows"] if r["tag"]})
-  share = table["seed_share"]
+  share, split = table["seed_share"], table["difference_seed_share"]
   lines = [
     f"Differences are to the reference row ({table['reference']}, where a row "
     "names no other): + better, - worse, = no difference at 5 %, ? not "
-    "testable. Intervals and p count seeds and test sentences as drawn at "
-    "random; p is corrected by Holm's method over the table.",
+    "testable, with one seed or with seeds that failed. Intervals and p count "
+    "seeds and test sentences as drawn at random; p is corrected by Holm's "
+    "method over the table.",
     "A claim passes where its whole interval agrees with it, fails where the "
-    "whole interval contradicts it, and is else inconclusive.",
+    "whole interval contradicts it, and is else inconclusive; so is one that "
+    "would pass where seeds have failed. Claims are judged one by one, without "
+    "correction.",
   ]
   if share is not None:
     lines.append(
-      f"Of the variance of single runs, {100 * share:.1f} % is due to seeds."
+      f"Of the variance of single runs, {100 * share:.1f} % is due to seeds, "
+      "the rest to the rows."
+    )
+  if split is not None:
+    lines.append(
+      f"Of the variance of a difference, {100 * split:.0f} % is due to seeds, "
+      "the rest to test sentences (median over rows)."
     )
   if tags:
     told = "; ".join(f"{t}: {sources.TAGS[t]}" for t in tags)
@@ -203,12 +218,16 @@ def _made(table: dict) -> str:
 
 
 def latex(table: dict) -> str:
-  """A tabular of booktabs; the caption holds what a reader has to know."""
+  """A tabular of booktabs, with a comment that may become its caption."""
+  caption = " ".join(_reading(table).split())
   lines = [
     "% needs \\usepackage{booktabs}",
-    "\\begin{tabular}{lrrrrr}",
+    f"% {table['title']}, {table['paper']}. Bold: better than the reference at "
+    f"5 %. Italics: unconfirmed. {caption}",
+    "\\begin{tabular}{lrrrrrrl}",
     "\\toprule",
-    f"& {_tex(table['metric'])} & $\\Delta$ & 95\\,\\% & $p$ & published \\\\",
+    f"& {_tex(table['metric'])} & $n$ & $\\Delta$ & 95\\,\\% & $p$ & published "
+    "& tag \\\\",
     "\\midrule",
   ]
   for row in table["rows"]:
@@ -219,8 +238,10 @@ def latex(table: dict) -> str:
     score = _tex(_score(row))
     if row["tag_significance"] == "better":
       score = f"\\textbf{{{score}}}"
-    cells = [_tex(row["name"]), score, _tex(difference), _tex(interval)]
-    lines.append(" & ".join([*cells, _tex(p), published]) + " \\\\")
+    # Braces: behind a line's end [ and * would be its arguments.
+    cells = [f"{{{_tex(row['name'])}}}", score, _seeds(row), _tex(difference)]
+    cells += [_tex(interval), _tex(p), published, row["tag"] or ""]
+    lines.append(" & ".join(cells) + " \\\\")
   lines += ["\\bottomrule", "\\end{tabular}", ""]
   return "\n".join(lines)
 

@@ -14,6 +14,7 @@ from seq2seq_jax.config.files import (
   from_json,
   leaves,
   load,
+  returned_by,
   to_json,
 )
 from seq2seq_jax.config.model import CELLS, SCORES, Model
@@ -38,5 +39,6 @@ __all__ = [
   "from_json",
   "leaves",
   "load",
+  "returned_by",
   "to_json",
 ]

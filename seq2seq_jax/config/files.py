@@ -5,6 +5,7 @@ import difflib
 import importlib.util
 import json
 import pathlib
+import traceback
 import typing
 from typing import Any
 
@@ -24,12 +25,35 @@ def load(path: str) -> experiment.Config:
     raise types.UserError(
       f"config {path}: no such file; nearest: {', '.join(near) or 'none'}"
     )
-  spec = importlib.util.spec_from_file_location("seq2seq_jax_config", file)
+  return returned_by(file, "get_config")
+
+
+def returned_by(file: pathlib.Path, function: str):
+  """What a function without arguments in a user's file returns.
+
+  Raises:
+    UserError: names the file and the line at which it fails.
+  """
+  spec = importlib.util.spec_from_file_location("seq2seq_jax_file", file)
   module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
-  if not hasattr(module, "get_config"):
-    raise types.UserError(f"config {path}: defines no get_config()")
-  return module.get_config()
+  try:
+    spec.loader.exec_module(module)
+    if not hasattr(module, function):
+      raise types.UserError(f"{file}: must define {function}()")
+    return getattr(module, function)()
+  except types.UserError:
+    raise
+  except Exception as e:
+    lines = [
+      f.lineno
+      for f in traceback.extract_tb(e.__traceback__)
+      if pathlib.Path(f.filename) == file
+    ]
+    line = e.lineno if isinstance(e, SyntaxError) else (lines or [None])[-1]
+    where = f"{file}, line {line}" if line else f"{file}"
+    kind = "" if isinstance(e, ValueError) else f"{type(e).__name__}: "
+    text = e.msg if isinstance(e, SyntaxError) else e
+    raise types.UserError(f"{where}: {kind}{text}") from e
 
 
 def to_json(config: experiment.Config) -> str:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import types as types_
 
 import pytest
 
@@ -74,6 +75,26 @@ def test_seeds_in_one_program(tmp_path):
 
 
 @pytest.mark.quick
+def test_of_seeds_in_one_program_the_diverged_one_is_told(
+  tmp_path, monkeypatch
+):
+  plan = ablate_plan.Plan(_ablation(), tmp_path, 3, (), together=True)
+  [training] = plan.cells[0].members
+  training.folder.mkdir(parents=True)
+  run = types_.SimpleNamespace(
+    histories=[{"diverged": at} for at in (None, 26, None)],
+    train_data=types_.SimpleNamespace(plan=range(7)),
+  )
+  monkeypatch.setattr(train, "train", lambda *_, **__: run)
+  for _ in range(2):  # trained, then remembered
+    assert ablate_cell._train(training, 0) == 7
+    with pytest.raises(types.Diverged, match="diverged at step 26"):
+      ablate_cell._train(training, 1)
+    assert ablate_cell._train(training, 2) == 7
+    monkeypatch.setattr(train, "train", None)
+
+
+@pytest.mark.quick
 def test_what_makes_a_cell_another_one(tmp_path):
   key = lambda *extra, **changes: (
     _plan(tmp_path, 1, extra, **changes).cells[0].key
@@ -98,6 +119,23 @@ def test_bad_tables_are_refused_with_the_place(tmp_path):
   file.write_text("import math\n")
   with pytest.raises(types.UserError, match="must define get_ablation"):
     ablate_plan.load(str(file))
+  for text, told in (
+    ("x = 1\ndef get_ablation(:", r"x\.py, line 2: SyntaxError: invalid"),
+    ("\n\nimport nonesuch", r"x\.py, line 3: ModuleNotFoundError: No module"),
+    (ABLATION.replace("rows=", "rosw="), r"x\.py, line 8: TypeError: .*rosw"),
+    (ABLATION + "\n", None),
+  ):
+    file.write_text(text.format(folder=str(pathlib.Path(__file__).parent)))
+    if told:
+      with pytest.raises(types.UserError, match=told):
+        ablate_plan.load(str(file))
+    else:
+      assert ablate_plan.load(str(file)).metric == "exact_match"
+  changed = ABLATION.replace("rows=(", "metric='exact_mach', rows=(")
+  file.write_text(changed.format(folder=str(pathlib.Path(__file__).parent)))
+  with pytest.raises(types.UserError, match="'exact_mach'; nearest: exact_m"):
+    ablate_plan.load(str(file))
+  assert _ablation(scales={}).at("smoke").scale == "smoke"
   with pytest.raises(ValueError, match="no row is called 'best'"):
     _ablation(reference="best")
   with pytest.raises(ValueError, match="another row has the same folder"):
@@ -115,6 +153,15 @@ def test_a_workdir_of_another_table_is_refused(tmp_path):
   ablate._open(_plan(tmp_path), args)
   with pytest.raises(types.UserError, match="holds the table 'Copying'"):
     ablate._open(_plan(tmp_path, title="Reversing"), args)
+  (tmp_path / "ablation.json").write_text("{")
+  with pytest.raises(types.UserError, match=r"ablation\.json: not readable"):
+    ablate._open(_plan(tmp_path), args)
+  single = tmp_path / "single"
+  single.mkdir()
+  (single / "config.json").write_text("{}")
+  with pytest.raises(types.UserError, match="holds a single run"):
+    ablate._open(_plan(single), args)
+  assert [p.name for p in single.iterdir()] == ["config.json"]
 
 
 def grow_stale(tmp_path):
@@ -149,7 +196,7 @@ def grow_stale(tmp_path):
   # Other data do; the old run is kept aside.
   other = make("--data.synthetic.train", "200")
   assert other.cells[0].status()["status"] == "stale"
-  ablate_cell._train(other.cells[0].members[0])
+  ablate_cell._train(other.cells[0].members[0], 0)
   aside = good.folder.with_name("seed_0.stale-1")
   assert (aside / "checkpoints").is_dir() and (aside / "result.json").exists()
 

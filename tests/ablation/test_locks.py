@@ -55,6 +55,21 @@ def test_a_lock_without_heartbeat_expires(tmp_path):
 
 
 @pytest.mark.quick
+def test_who_is_not_seen_from_here_is_judged_by_the_heartbeat(tmp_path):
+  """Another container of the same host name; a process that stands still."""
+  path = tmp_path / "cell"
+  with locks.claim(path):
+    mine = locks.read(path)
+    then = time.time() - locks.EXPIRES - 30
+    os.utime(path, (then, then))
+    assert not locks.live(path)
+  path.write_text(json.dumps(mine | {"place": "other", "process": 2**22 + 1}))
+  assert locks.live(path)
+  path.write_text(json.dumps(mine | {"process": 2**22 + 1}))
+  assert not locks.live(path)
+
+
+@pytest.mark.quick
 def test_the_heart_beats_and_a_lost_lock_is_noticed(tmp_path, monkeypatch):
   monkeypatch.setattr(locks, "BEAT", 0.02)
   path, lost = tmp_path / "cell", []

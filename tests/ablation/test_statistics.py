@@ -201,16 +201,22 @@ def _run(rng, hard, quality):
   return np.stack([right, np.ones(len(hard))], axis=1).astype(float)
 
 
-def _table(rng, rows, seeds, noise, gain=0.0, sentences=150):
-  """Corrected p of rows against a reference; `gain` is the first row's."""
+def _table(rng, rows, seeds, noise, gain=0.0, sentences=150, shared=False):
+  """Corrected p of rows against a reference; `gain` is the first row's.
+
+  Rows of `shared` trainings differ in search alone: a seed is as good in all.
+  """
   hard = rng.normal(0, 1.5, sentences)
+  common = rng.normal(0, 1.0, seeds) if shared else np.zeros(seeds)
   systems = {}
   for row in range(rows + 1):
     quality = 0.5 + (gain if row == 1 else 0.0)
     runs = [
-      _run(rng, hard, quality + rng.normal(0, noise)) for _ in range(seeds)
+      _run(rng, hard, quality + luck + rng.normal(0, noise)) for luck in common
     ]
-    systems[row] = statistics.System(runs, metrics.ratio, "test")
+    systems[row] = statistics.System(
+      runs, metrics.ratio, "test", "same" if shared else ""
+    )
   ps = []
   for row in range(1, rows + 1):
     terms = [statistics.Term(1, row), statistics.Term(-1, 0)]
@@ -218,15 +224,66 @@ def _table(rng, rows, seeds, noise, gain=0.0, sentences=150):
   return statistics.holm(ps)
 
 
+def _at_most_five_percent(wrong, tables):
+  # More than this would be seen in 1 % of the cases if the rate were 5 %.
+  assert wrong <= scipy.stats.binom.ppf(0.99, tables, 0.05)
+
+
+@pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("noise", [0.0, 0.3])
 @pytest.mark.parametrize("seeds", [2, 3, 5])
-def test_tables_of_identical_rows(seeds, noise):
+def test_tables_of_identical_rows(seeds, noise, shared):
   """In at most 5 % of them is any row called different."""
   rng = np.random.default_rng((1, seeds, int(10 * noise)))
   tables = 200
-  wrong = sum(min(_table(rng, 4, seeds, noise)) < 0.05 for _ in range(tables))
-  # More than this would be seen in 1 % of the cases if the rate were 5 %.
-  assert wrong <= scipy.stats.binom.ppf(0.99, tables, 0.05)
+  wrong = sum(
+    min(_table(rng, 4, seeds, noise, shared=shared)) < 0.05
+    for _ in range(tables)
+  )
+  _at_most_five_percent(wrong, tables)
+
+
+def test_wide_tables_of_rows_that_share_their_trainings():
+  """As of penalties that are given to the same models."""
+  rng = np.random.default_rng(5)
+  wrong = sum(
+    min(_table(rng, 12, 3, 0.1, shared=True)) < 0.05 for _ in range(100)
+  )
+  _at_most_five_percent(wrong, 100)
+
+
+@pytest.mark.parametrize("seeds", [2, 3])
+@pytest.mark.parametrize("noise", [0.1, 0.3])
+def test_the_interval_of_one_row_misses_seldom(noise, seeds):
+  """In at most 5 % of the tables; the truth is what all seeds and sentences
+  would have."""
+  rng = np.random.default_rng((6, seeds))
+  luck, hard = rng.normal(0, noise, 400), rng.normal(0, 1.5, (400, 1))
+  truth = 100 * np.mean(1 / (1 + np.exp(hard - 0.5 - luck)))
+  wrong, tables = 0, 400
+  for _ in range(tables):
+    sentences = rng.choice(hard[:, 0], 150)
+    runs = [_run(rng, sentences, 0.5 + x) for x in rng.choice(luck, seeds)]
+    systems = {"a": statistics.System(runs, metrics.ratio)}
+    found = statistics.estimate(
+      [statistics.Term(1, "a")], systems, resamples=100
+    )
+    wrong += not found.low <= truth <= found.high
+  _at_most_five_percent(wrong, tables)
+
+
+@pytest.mark.quick
+def test_randomisation_pairs_runs_of_the_same_seed():
+  """Of seeds 0 to 2 one row lacks the first, the other the last."""
+  rng = np.random.default_rng(7)
+  runs = [_run(rng, rng.normal(0, 1.5, 100), q) for q in (0.0, 0.5, 1.0, 2.0)]
+  system = lambda some, seeds: statistics.System(
+    [runs[i] for i in some], metrics.ratio, seeds=seeds
+  )
+  test = lambda a, b: statistics.approximate_randomisation(a, b, trials=500)
+  holes = test(system((0, 1), (1, 2)), system((3, 2), (0, 1)))
+  assert holes == test(system((0,), (1,)), system((2,), (1,)))
+  assert test(system((0,), (0,)), system((1,), (1,))) is None
 
 
 def test_sentences_alone_take_seeds_for_differences():
@@ -248,5 +305,5 @@ def test_sentences_alone_take_seeds_for_differences():
 
 def test_a_planted_difference_is_found():
   rng = np.random.default_rng(3)
-  found = [_table(rng, 4, 3, 0.1, gain=1.0)[0] < 0.05 for _ in range(40)]
+  found = [_table(rng, 4, 5, 0.1, gain=1.0)[0] < 0.05 for _ in range(40)]
   assert sum(found) >= 32

@@ -135,6 +135,9 @@ def test_figures_by_hand(made):
   # Between rows 27 ** 2 / 2 - 4 / 3, within them 4.
   between = 27**2 / 2 - 4 / 3
   assert made["seed_share"] == pytest.approx(4 / (4 + between))
+  # Of the difference: 4 / 3 a row of seeds, of sentences 24 and 11 over 100.
+  assert better["seed_share"] == made["difference_seed_share"]
+  assert 0.05 < better["seed_share"] < 0.5 and base["seed_share"] is None
 
 
 @pytest.mark.quick
@@ -184,6 +187,33 @@ def test_of_falling_scores_less_is_better(tmp_path):
 
 
 @pytest.mark.quick
+def test_seeds_that_failed_are_no_win(tmp_path):
+  """What is left of a row that diverges is a choice of its good seeds."""
+  own = [
+    *(_cell(tmp_path, ROWS[0].name, s, (48 + s, 10 + s)) for s in range(4)),
+    *(_cell(tmp_path, ROWS[1].name, s, (50 + s, 35 + s)) for s in range(3)),
+    _cell(tmp_path, ROWS[1].name, 3, status="diverged"),
+  ]
+  found = results.build(
+    _ablation(rows=ROWS[:2], orderings=_ablation().orderings[:1]),
+    own,
+    score=metrics.ratio,
+    published={},
+    curves=[],
+    falling=False,
+    configs={},
+    command="",
+  )
+  assert found["rows"][1]["n"] == 3 and found["rows"][1]["p"] < 0.01
+  assert found["rows"][1]["tag_significance"] == "untested"
+  [claim] = found["orderings"]
+  assert claim["verdict"] == "INCONCLUSIVE" and claim["interval"][0] > 10
+  assert claim["note"] == "1 of 4 seeds of better | best have no score"
+  assert "| 3 of 4 |" in table.markdown(found)
+  assert "& 3 of 4 &" in table.latex(found)
+
+
+@pytest.mark.quick
 def test_text_of_the_data_can_be_left_out(made, tmp_path):
   assert made["sentences"] and made["sentences"][0]["source"]
   own = [_cell(tmp_path, ROWS[0].name, 0, (48, 10))]
@@ -220,7 +250,7 @@ def test_markdown(made):
 @pytest.mark.quick
 def test_latex(made):
   text = table.latex(made)
-  assert "base \\& co\\_1 & 60.00 $\\pm$ 2.00 &" in text
+  assert "{base \\& co\\_1} & 60.00 $\\pm$ 2.00 & 3 &" in text
   assert "\\textbf{87.00 $\\pm$ 2.00}" in text and "$+27.00$" in text
   assert "\\textit{88}" in text and text.count("\\\\") == 5
   assert text.count("{") == text.count("}")

@@ -48,6 +48,30 @@ DROPOUTS = {
 }
 
 
+def a_batch(copies=False, size=VOCAB):
+  """Three rows; copies: some words are beyond the vocabulary."""
+  rng = np.random.default_rng(7)
+  src_len, tgt_len = np.array([[5, 3, 1], [4, 2, 3]], np.int32)
+  src = rng.integers(4, size + 2, (3, 5)).astype(np.int32)
+  tgt = rng.integers(4, size, (3, 4)).astype(np.int32)
+  src[0, 3] = src[0, 1]
+  tgt[0, :2] = src[0, 1], size + 1
+  tgt[2, 1] = src[2, 0]
+  src[np.arange(5)[None] >= src_len[:, None]] = types.PAD
+  tgt[np.arange(4)[None] >= tgt_len[:, None]] = types.PAD
+  inside = lambda ids: np.where(ids < size, ids, types.UNK).astype(np.int32)
+  extended = (src, tgt) if copies else (None, None)
+  row = np.arange(3, dtype=np.int32)
+  return types.Batch(inside(src), src_len, inside(tgt), tgt_len, row, *extended)
+
+
+def modelled(batch, **changes):
+  """A model and scattered weights."""
+  module = build.build(dataclasses.replace(BASE, **changes), VOCAB, VOCAB)
+  init = lambda key: module.init(key, batch, method="initialize")
+  return module, scattered(jax.eval_shape(init, jax.random.key(0)))
+
+
 def remembers(name):
   return name in ("location_aware", "coverage", "feedback")
 

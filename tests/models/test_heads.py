@@ -1,4 +1,4 @@
-"""Heads against the papers' distributions in float64, and shared tables."""
+"""Heads against the papers' distributions in float64."""
 
 import dataclasses
 
@@ -16,12 +16,18 @@ from numeric import (
   scattered,
   trees_close,
 )
-from oracle_decoder import BASE, VOCAB, check_decoder, slow_rows
+from oracle_decoder import (
+  BASE,
+  VOCAB,
+  a_batch,
+  check_decoder,
+  modelled,
+  slow_rows,
+)
 
 from seq2seq_jax import types
 from seq2seq_jax.models import (
   attention,
-  build,
   decoders,
   heads,
   layers,
@@ -296,30 +302,6 @@ def test_copying_decoder_equals_a_loop(name):
   check_decoder(slopes=name in ("see", "gu"), **DECODERS[name])
 
 
-def a_batch(copies=False, size=VOCAB):
-  """Three rows; copies: some words are beyond the vocabulary."""
-  rng = np.random.default_rng(7)
-  src_len, tgt_len = np.array([[5, 3, 1], [4, 2, 3]], np.int32)
-  src = rng.integers(4, size + 2, (3, 5)).astype(np.int32)
-  tgt = rng.integers(4, size, (3, 4)).astype(np.int32)
-  src[0, 3] = src[0, 1]
-  tgt[0, :2] = src[0, 1], size + 1
-  tgt[2, 1] = src[2, 0]
-  src[np.arange(5)[None] >= src_len[:, None]] = types.PAD
-  tgt[np.arange(4)[None] >= tgt_len[:, None]] = types.PAD
-  inside = lambda ids: np.where(ids < size, ids, types.UNK).astype(np.int32)
-  extended = (src, tgt) if copies else (None, None)
-  row = np.arange(3, dtype=np.int32)
-  return types.Batch(inside(src), src_len, inside(tgt), tgt_len, row, *extended)
-
-
-def modelled(batch, **changes):
-  """A model and scattered weights."""
-  module = build.build(dataclasses.replace(BASE, **changes), VOCAB, VOCAB)
-  init = lambda key: module.init(key, batch, method="initialize")
-  return module, scattered(jax.eval_shape(init, jax.random.key(0)))
-
-
 @pytest.mark.parametrize("head", ["pointer", "copynet"])
 def test_losses_of_a_model_that_copies(head):
   """References and inputs are of the extended vocabulary."""
@@ -344,147 +326,6 @@ def test_losses_of_a_model_that_copies(head):
   close(terms["loss"], np.sum(terms["nll"]))
   best = np.argmax(log_probs, axis=-1) == batch.tgt_ext
   assert np.array_equal(terms["correct"], best & real)
-
-
-# Coverage.
-
-
-@pytest.mark.quick
-def test_coverage_loss_equals_its_sum():
-  weights = inputs_of_a_head()["weights"]
-  pull = np.random.default_rng(1).uniform(0.5, 1.5, (3, STEPS))
-
-  def total(weights):
-    terms = seq2seq.coverage_losses(weights)
-    return jnp.sum(terms * pull.astype(np.float32)), terms
-
-  def slow(weights):
-    out = np.zeros((3, STEPS))
-    for b, t in np.ndindex(3, STEPS):
-      before = oracle.coverage_loss(weights[b, :t]) if t else 0.0
-      out[b, t] = oracle.coverage_loss(weights[b, : t + 1]) - before
-    return out
-
-  grads, terms = compiled(jax.grad(total, has_aux=True))(weights)
-  close(terms, slow(weights))
-  assert not np.any(terms[:, 0])
-  wanted = oracle.difference(lambda w: np.sum(slow(w) * pull), double(weights))
-  close(np.where(MASK[:, None], grads, 0), np.where(MASK[:, None], wanted, 0))
-
-
-def test_coverage_is_added_to_the_loss():
-  batch = a_batch()
-  module, variables = modelled(batch, attention="coverage")
-
-  def run(module):
-    plain = module.losses(batch)
-    covered = module.losses(batch, None, seq2seq.Losses(coverage=0.7))
-    return plain, covered, module(batch)[1].attention
-
-  apply = compiled(lambda v: module.apply(v, method=run))
-  plain, covered, weights = apply(variables)
-  missed = [oracle.coverage_loss(w[:n]) for w, n in zip(weights, batch.tgt_len)]
-  close(covered["loss"] - plain["loss"], 0.7 * sum(missed), 1e-4)
-  assert np.array_equal(covered["nll"], plain["nll"])
-
-
-# Shared tables.
-
-
-def total_loss(module, batch):
-  def total(params):
-    variables = {"params": params}
-    what = seq2seq.Losses(smoothing=0.1)
-    terms = module.apply(variables, batch, None, what, method="losses")
-    return jnp.sum(terms["loss"]), terms
-
-  return compiled(jax.grad(total, has_aux=True))
-
-
-def tables(params):
-  """Paths of all arrays that have a row or column for each word."""
-  return {
-    jax.tree_util.keystr(path, simple=True, separator="/")
-    for path, leaf in jax.tree_util.tree_leaves_with_path(params)
-    if VOCAB in leaf.shape and leaf.ndim == 2
-  }
-
-
-@pytest.mark.parametrize(
-  "tie,readout_dim", [("decoder", 3), ("decoder", 5), ("all", 5)]
-)
-def test_tied_table_gets_the_gradients_of_all_its_uses(tie, readout_dim):
-  batch = a_batch()
-  size = {"readout_dim": readout_dim}
-  module, variables = modelled(batch, tie=tie, **size)
-  apart, others = modelled(batch, **size)
-  params, free = variables["params"], others["params"]
-  table = source = params["encoder"]["embed"]["table"]["table"]
-  expected = {"encoder/embed/table/table"}
-  if tie == "decoder":
-    table = params["decoder"]["embed_table"]["table"]
-    expected.add("decoder/embed_table/table")
-  assert tables(params) == expected
-  assert len(tables(free)) == 3
-  adapter = np.eye(3, dtype=np.float32)
-  if readout_dim != BASE.embed_dim:
-    adapter = params["decoder"]["head"]["adapter"]["kernel"]
-  assert len(params["decoder"]["head"]) == (1 if readout_dim == 3 else 2)
-  # The same model with a matrix for each use.
-  free = jax.tree.map(np.copy, free)
-  for side in ("encoder", "decoder"):
-    for name in free[side]:
-      if name not in ("head", "embed_table", "embed"):
-        free[side][name] = params[side][name]
-  free["encoder"]["embed"]["table"]["table"] = source
-  free["decoder"]["embed_table"]["table"] = table
-  free["decoder"]["head"] = {
-    "kernel": adapter @ table.T,
-    "bias": params["decoder"]["head"]["bias"],
-  }
-  grads, terms = total_loss(module, batch)(params)
-  parted, want = total_loss(apart, batch)(free)
-  for name in terms:
-    close(terms[name], want[name])
-  through = parted["decoder"]["head"]["kernel"]
-  target = parted["decoder"]["embed_table"]["table"]
-  source = parted["encoder"]["embed"]["table"]["table"]
-  for part in (through, target, source):
-    assert np.any(part)
-  want = through.T @ adapter + target
-  got = grads["encoder"]["embed"]["table"]["table"]
-  if tie == "all":
-    want = want + source
-  else:
-    close(got, source, 1e-4)
-    got = grads["decoder"]["embed_table"]["table"]
-  close(got, want, 1e-4)
-  if readout_dim != 3:
-    got = grads["decoder"]["head"]["adapter"]["kernel"]
-    close(got, through @ table, 1e-4)
-
-
-@pytest.mark.parametrize("head", ["softmax", "pointer"])
-def test_changing_a_tied_table_changes_its_uses(head):
-  """Embeddings of source and target, and the matrix of the softmax."""
-  batch = a_batch(copies=head != "softmax")
-  module, variables = modelled(batch, tie="all", head=head)
-
-  def uses(module):
-    source, _ = module.encoder.embed(batch.src, batch.src_len)
-    target = module.decoder.embed_table(batch.tgt)
-    return source, target, module.decoder.head.matrix()
-
-  run = compiled(lambda v: module.apply(v, method=uses))
-  moved = jax.tree.map(np.copy, variables)
-  moved["params"]["encoder"]["embed"]["table"]["table"][5] += 1.0
-  before, after = run(variables), run(moved)
-  for ids, old, new in zip((batch.src, batch.tgt), before, after):
-    assert np.any(ids == 5)
-    changed = new - old
-    close(changed, np.broadcast_to((ids == 5)[..., None], old.shape))
-  changed = after[2] - before[2]
-  close(changed, np.broadcast_to(np.arange(VOCAB) == 5, changed.shape))
 
 
 @pytest.mark.quick
@@ -543,15 +384,3 @@ def test_softmax_head_equals_its_equations(form, width):
     close(log_probs[at], oracle.log_softmax(logits(tree)[at]))
   wanted = oracle.difference(lambda t: np.sum(slow(t, 0.1) * pull), tree)
   trees_close({"p": grads[0], "x": grads[1]}, wanted)
-
-
-@pytest.mark.quick
-def test_words_beyond_the_table_are_unknown():
-  embed = layers.Embed(5, 3)
-  table = normal(np.random.default_rng(0), 5, 3)
-  ids = np.array([[0, 4, 5, 11, types.UNK]], np.int32)
-  total = lambda table: jnp.sum(embed.apply({"params": {"table": table}}, ids))
-  got = embed.apply({"params": {"table": table}}, ids)
-  assert np.array_equal(got[0], table[[0, 4, 3, 3, 3]])
-  uses = compiled(jax.grad(total))(table)[:, 0]
-  assert np.array_equal(uses, [1, 0, 0, 3, 1])
