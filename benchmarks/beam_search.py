@@ -1,12 +1,15 @@
 """Beam-5 translation of 1,000 sentences, beside PyTorch's.
 
     export SEQ2SEQ_JAX_DATA=FOLDER
-    python -m seq2seq_jax.train configs/multi30k_deen.py --workdir runs/deen
-    python -m benchmarks.beam_search --workdir runs/deen [--json FILE]
+    python -m benchmarks.beam_search [--workdir runs/deen] [--json FILE]
 
 From lines of text to lines of text, batch 64, sorted by length on both sides,
 the same weights; `agreement` is the share of equal lines, in percent.
 """
+
+import pathlib
+import subprocess
+import sys
 
 import torch
 
@@ -59,6 +62,17 @@ class Peer:
     return out
 
 
+def trained(workdir: str) -> None:
+  """Trains a run to translate with, unless there is one."""
+  if (pathlib.Path(workdir) / "checkpoints").is_dir():
+    return
+  words = ["-m", "seq2seq_jax.train", "configs/multi30k_deen.py"]
+  words += ["--workdir", workdir, "--train.steps", "600"]
+  done = subprocess.run([sys.executable, *words])
+  if done.returncode:
+    raise SystemExit(done.returncode)
+
+
 def loaded(args):
   mapper = parallel.Mapper("pmap", local=True)
   run = decode_load.load_all([args.workdir], args.checkpoint, mapper, print)[0]
@@ -84,7 +98,12 @@ def peer_search(args):
 
 def main() -> None:
   p = measure.parser(__doc__)
-  p.add_argument("--workdir", required=True, help="a run to translate with")
+  p.add_argument(
+    "--workdir",
+    default="runs/benchmark_beam_search",
+    help="a run to translate with; where there is none yet, 600 updates of "
+    "configs/multi30k_deen.py",
+  )
   p.add_argument("--checkpoint", default="last")
   p.add_argument("--sentences", type=int, default=1000)
   p.add_argument(
@@ -94,6 +113,7 @@ def main() -> None:
     help="stop once so many times the beam's width have ended, on both sides",
   )
   args = p.parse_args()
+  trained(args.workdir)
   programs = {
     "ours": measure.Apart(our_search, args),
     "pytorch": measure.Apart(peer_search, args),

@@ -78,7 +78,11 @@ def _train(training: cells.Training, seed: int) -> int:
   path = folder / "config.json"
   if path.is_file():
     old = config.from_json(path.read_text(), str(path))
-    changed = config.differences(old, training.config)
+    # Also what `train` would go on with, such as another number of steps: the
+    # first ones would not be those of a whole run.
+    changed = config.differences(old, training.config) or (
+      _decides(old) != _decides(training.config)
+    )
     record = folder / "run.json"
     if not changed and record.is_file():
       sums = json.loads(record.read_text()).get("data", {})
@@ -101,6 +105,11 @@ def _train(training: cells.Training, seed: int) -> int:
   if at := told["diverged"][lane]:
     raise types.Diverged(f"diverged at step {at}")
   return told["batches_per_epoch"]
+
+
+def _decides(conf: config.Config) -> dict:
+  found = ablate_plan.deciding(conf)
+  return {k: v for k, v in found.items() if not k.startswith("decode.")}
 
 
 def _score(cell: cells.Cell, plan: ablate_plan.Plan, epochs: list[int]) -> dict:

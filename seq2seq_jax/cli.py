@@ -59,9 +59,9 @@ def add_model_flags(p: argparse.ArgumentParser) -> None:
   p.add_argument(
     "--batch-size",
     type=positive,
-    default=256,
     metavar="N",
-    help="sentences read and answered together; changes no output",
+    help="sentences read and answered together (default: as many as a search "
+    "draws from); changes no output",
   )
   add_device_flags(p)
   p.epilog = (

@@ -88,9 +88,13 @@ def main(argv=None) -> int:
 
   if args.input is None and sys.stdin.isatty():
     return _converse(answer)
+  # Fewer would leave rows of a search idle at the end of every batch.
+  together = args.batch_size or conf.decode.pool * conf.decode.rows * len(
+    mapper.devices
+  )
   start, count = time.monotonic(), 0
   with cli.output(args.output) as out:
-    for lines in _chunks(args.input, args.batch_size):
+    for lines in _chunks(args.input, together):
       out.write("".join(line + "\n" for line in answer(lines)))
       out.flush()
       count += len(lines)

@@ -380,6 +380,8 @@ def _score(evaluator, params) -> dict:
 
 def main(argv=None) -> int:
   args, rest = parser().parse_known_args(argv)
+  if args.json and not pathlib.Path(args.json).absolute().parent.is_dir():
+    raise types.UserError(f"--json {args.json}: its folder does not exist")
   result = run(args.workdir, args, rest)
   if not args.score:
     for name, value in result.items():

@@ -4,6 +4,8 @@ Where the workdir holds a run of the same config, it is resumed exactly.
 """
 
 import argparse
+import contextlib
+import os
 import pathlib
 import signal
 import sys
@@ -12,6 +14,7 @@ import time
 import jax
 
 from seq2seq_jax import cli, config, train_meter, train_run, types
+from seq2seq_jax.ablation import locks
 from seq2seq_jax.training import (
   parallel,
   writer,
@@ -93,6 +96,47 @@ def train(
   except OSError as e:
     raise types.UserError(f"{workdir}: cannot write: {e.strerror}") from e
   say = lambda text: print(text, file=sys.stderr)
+  with _alone(workdir, say):
+    return _train(conf, workdir, live, say)
+
+
+@contextlib.contextmanager
+def _alone(workdir: pathlib.Path, say):
+  """Holds the workdir: two processes would cut back each other's run.
+
+  A dead process of this machine is seen at once; of one on another machine the
+  heartbeat is waited for.
+  """
+  if jax.process_index():
+    yield  # the first process speaks for all
+    return
+  path, told = workdir / "lock", False
+  while (lock := _claimed(path)) is None:
+    holder = locks.read(path) or {}
+    name = f"process {holder.get('process')} on {holder.get('host')}"
+    if locks.seen(path) or (told and locks.beats(path)):
+      raise types.UserError(f"{workdir} is being trained by {name}")
+    if not told:
+      say(f"{workdir} was being trained by {name}; waiting for a sign of life")
+    told = True
+    time.sleep(1.5 * locks.BEAT)
+  with lock:
+    yield
+
+
+def _claimed(path: pathlib.Path):
+  try:
+    return locks.claim(path, lost=_lost)
+  except OSError as e:
+    raise types.UserError(f"{path}: cannot write: {e.strerror}") from e
+
+
+def _lost(path: pathlib.Path):
+  print(f"{path}: another process has taken this run; stopping", flush=True)
+  os._exit(1)
+
+
+def _train(conf, workdir, live, say) -> train_run.Run:
   run = train_run.Run(conf, workdir, say)
   t = conf.train
   done = run.first >= t.steps or not run.running()

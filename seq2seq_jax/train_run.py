@@ -144,6 +144,12 @@ class Run:
         f"{self.workdir} holds a run of another config; choose another "
         "workdir, or the same values:\n  " + "\n  ".join(fields)
       )
+    at = checkpoint.last_step(self.workdir)
+    if at > self.conf.train.steps:
+      raise types.UserError(
+        f"{self.workdir} is at step {at}, beyond train.steps "
+        f"{self.conf.train.steps}; choose another workdir"
+      )
     record = self.workdir / "run.json"
     if record.is_file():
       sums = json.loads(record.read_text()).get("data", {})

@@ -10,7 +10,9 @@ import tempfile
 import jax
 import pytest
 
-jax.config.update("jax_platforms", "cpu")
+# Tests that need an accelerator are run there by name, with =cuda.
+PLATFORM = os.environ.get("SEQ2SEQ_JAX_TEST_PLATFORM", "cpu")
+jax.config.update("jax_platforms", PLATFORM)
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

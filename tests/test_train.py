@@ -7,6 +7,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import time
 
 import flax
 import jax
@@ -24,6 +25,7 @@ from seq2seq_jax import (
   train_run,
   types,
 )
+from seq2seq_jax.ablation import locks
 from seq2seq_jax.models import build
 from seq2seq_jax.training import checkpoint, parallel, pretrained
 
@@ -132,6 +134,8 @@ def test_other_config_is_refused_and_nothing_touched(whole):
   before = {p: p.stat().st_mtime_ns for p in whole.rglob("*") if p.is_file()}
   with pytest.raises(types.UserError, match=r"model\.embed_dim: 16 .* 32 now"):
     train.train(tiny(model={"embed_dim": 32}), whole, live=False)
+  with pytest.raises(types.UserError, match=r"at step \d+, beyond train\.st"):
+    train.train(tiny(train={"steps": 2}), whole, live=False)
   after = {p: p.stat().st_mtime_ns for p in whole.rglob("*") if p.is_file()}
   assert before == after
 
@@ -384,3 +388,33 @@ def test_language_model_trains_the_decoder_alone(tmp_path):
   )
   run = train.train(conf, tmp_path / "run", live=False)
   assert run.histories[0]["best_score"] < 3.0
+
+
+@pytest.mark.quick
+def test_a_workdir_is_trained_by_one_process(tmp_path, monkeypatch):
+  path = tmp_path / "lock"
+  with (
+    locks.claim(path),
+    pytest.raises(types.UserError, match="being trained by process"),
+    train._alone(tmp_path, print),
+  ):
+    pass
+  with train._alone(tmp_path, print):
+    assert locks.live(path)
+  assert not path.exists()
+  # Of another machine: refused while it beats, else taken once it expires.
+  holder = {"token": "x", "host": "elsewhere", "process": 7, "born": "1"}
+  path.write_text(json.dumps(holder))
+  said = []
+  monkeypatch.setattr(time, "sleep", lambda _: path.touch())
+  with (
+    pytest.raises(types.UserError, match="by process 7 on elsewhere"),
+    train._alone(tmp_path, said.append),
+  ):
+    pass
+  assert "waiting for a sign of life" in said[0]
+  long_ago = time.time() - locks.EXPIRES - 5
+  os.utime(path, (long_ago + locks.EXPIRES / 2,) * 2)
+  monkeypatch.setattr(time, "sleep", lambda _: os.utime(path, (long_ago,) * 2))
+  with train._alone(tmp_path, said.append):
+    assert locks.read(path)["process"] == os.getpid()

@@ -1,6 +1,6 @@
 """Lake & Baroni 2018 (arXiv 1711.00350), SCAN: four splits, two models each.
 
-    python -m seq2seq_jax.ablate configs/ablations/scan.py --workdir runs/scan
+    python -m seq2seq_jax.ablate configs/ablations/scan.py --workdir runs/table
 
 The paper's own protocol and sizes: 100,000 updates of one example each, Adam,
 half of the sentences fed with the decoder's own tokens. "Overall-best" is the

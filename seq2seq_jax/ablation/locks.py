@@ -1,4 +1,4 @@
-"""Who is at work on a cell: lock files that any process or host can read.
+"""Who is at work on a run or a cell: lock files that any host can read.
 
 A lock names host, process and time. It is live while its file is touched;
 without a heartbeat, or where its process is seen to be gone, another one may
@@ -81,6 +81,12 @@ def _create(path: pathlib.Path, token: str) -> bool:
     os.link(whole, path)  # in place at once and whole, or not at all
   except FileExistsError:
     return False
+  except OSError:  # a file system without hard links
+    try:
+      with path.open("x") as f:
+        f.write(json.dumps(holder))
+    except FileExistsError:
+      return False
   finally:
     whole.unlink()
   return True
@@ -141,6 +147,20 @@ def live(path: pathlib.Path) -> bool:
       return False
   try:
     return _age(path) < EXPIRES
+  except OSError:
+    return False
+
+
+def seen(path: pathlib.Path) -> bool:
+  """Whether the holder is a process that is seen from here, and there."""
+  holder = read(path)
+  return bool(holder) and holder.get("place") == _place() and live(path)
+
+
+def beats(path: pathlib.Path) -> bool:
+  """Whether the holder gave a sign of life within one and a half beats."""
+  try:
+    return _age(path) < 1.5 * BEAT
   except OSError:
     return False
 

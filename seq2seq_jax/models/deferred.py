@@ -220,7 +220,33 @@ def _product(eqn, place: int):
 def _back(eqn, place: int):
   """From w and the cotangent of a tapped product to that of x."""
   product, x = _product(eqn, place), eqn.invars[place].aval
-  return lambda w, g: jax.linear_transpose(lambda x: product(x, w), x)(g)[0]
+
+  def back(w, g):
+    if _of_rows(eqn, place, x.ndim, w.ndim):
+      contract = (((g.ndim - 1,), (1,)), ((), ()))
+      return _dot(eqn, g, w, contract).astype(x.dtype)
+    return jax.linear_transpose(lambda x: product(x, w), x)(g)[0]
+
+  return back
+
+
+def _of_rows(eqn, place: int, x_ndim: int, w_ndim: int) -> bool:
+  """Whether it is `x @ w` of rows and a matrix."""
+  ((cx, cw), (bx, _)) = eqn.params["dimension_numbers"]
+  last = cx == (x_ndim - 1,) and cw == (0,) and not bx
+  return place == 0 and w_ndim == 2 and last
+
+
+def _dot(eqn, a, b, dimensions):
+  """Of operands as narrow as the forward product's, summed as wide as its."""
+  narrow = eqn.invars[0].aval.dtype
+  return jax.lax.dot_general(
+    a.astype(narrow),
+    b.astype(narrow),
+    dimensions,
+    precision=eqn.params["precision"],
+    preferred_element_type=eqn.outvars[0].aval.dtype,
+  )
 
 
 class _Floats(NamedTuple):
@@ -339,16 +365,10 @@ def _like_ys(program: Program):
 
 def _weight_gradient(eqn, place: int, weight, x, g):
   """One product over time and rows. x, g [T, ...] -> like `weight`."""
-  ((cx, cw), (bx, _)) = eqn.params["dimension_numbers"]
-  last = cx == (x.ndim - 2,) and cw == (0,) and not bx
-  if place == 0 and weight.ndim == 2 and last:
+  if _of_rows(eqn, place, x.ndim - 1, weight.ndim):
     rows = lambda a: a.reshape(-1, a.shape[-1])
-    return jax.lax.dot_general(
-      rows(x),
-      rows(g),
-      (((0,), (0,)), ((), ())),
-      precision=eqn.params["precision"],
-    ).astype(weight.dtype)
+    contract = (((0,), (0,)), ((), ()))
+    return _dot(eqn, rows(x), rows(g), contract).astype(weight.dtype)
   product = _product(eqn, place)
   every = lambda w: jax.vmap(lambda x: product(x, w))(x)
   (out,) = jax.linear_transpose(every, weight)(g)

@@ -213,6 +213,12 @@ def digest(state) -> int:
   return crc
 
 
+def last_step(workdir: pathlib.Path) -> int:
+  """The last step that a workdir has a checkpoint of, whole or not; 0: none."""
+  names = [p.name for p in (workdir / "checkpoints").glob("*")]
+  return max((int(n) for n in names if n.isdigit()), default=0)
+
+
 def write_json(path: pathlib.Path, tree) -> None:
   """Writes a small file so that it is whole or not there."""
   part = path.with_name(path.name + ".part")

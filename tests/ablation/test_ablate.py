@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -193,6 +194,25 @@ def grow_stale(tmp_path):
   train.train = trains
   assert search.cells[0].status()["status"] == "done"
   assert (good.folder / "result.json.stale-1").exists()
+  # Fewer steps are another course of the learning rate.
+  kept = good.folder.with_name("seed_0.stale-1")
+  shorter = make("--train.steps", "10")
+  assert shorter.cells[0].status()["status"] == "stale"
+
+  def pretended(conf, folder, live):
+    folder.mkdir()
+    return types_.SimpleNamespace(
+      histories=[{"diverged": None}],
+      train_data=types_.SimpleNamespace(plan=[conf.train.steps, live]),
+    )
+
+  train.train = pretended
+  ablate_cell._train(shorter.cells[0].members[0], 0)
+  assert (kept / "checkpoints").is_dir()
+  assert not (good.folder / "checkpoints").exists()
+  shutil.rmtree(good.folder)
+  kept.rename(good.folder)
+  train.train = trains
   # Other data do; the old run is kept aside.
   other = make("--data.synthetic.train", "200")
   assert other.cells[0].status()["status"] == "stale"

@@ -7,6 +7,7 @@ further off than plain reverse mode by half.
 """
 
 import jax
+import jax.extend.core as jex
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -55,6 +56,31 @@ def loss_and_gradient(model, variables):
   assert all(g.dtype == jnp.float32 for g in jax.tree.leaves(grads))
   flat = [np.ravel(np.asarray(g, np.float64)) for g in jax.tree.leaves(grads)]
   return float(loss), np.concatenate(flat)
+
+
+def dots(jaxpr):
+  """Operand dtypes of every product, those of inner programs too."""
+  for eqn in jaxpr.eqns:
+    if eqn.primitive.name == "dot_general":
+      yield tuple(str(v.aval.dtype) for v in eqn.invars)
+    for inner in jex.jaxprs_in_params(eqn.params):
+      yield from dots(inner)
+
+
+@pytest.mark.quick
+def test_products_of_the_backward_loop_are_as_narrow():
+  """A float32 cotangent would widen two of three products."""
+  w = jnp.ones((4, 4), jnp.float32)
+
+  def total(w, xs):
+    def body(carry, x):
+      carry = jnp.tanh(recurrence.product(carry, w, jnp.bfloat16) + x)
+      return carry, carry
+
+    return jnp.sum(deferred.scan(body, jnp.zeros((2, 4)), xs)[1])
+
+  found = jax.make_jaxpr(jax.grad(total))(w, jnp.ones((3, 2, 4)))
+  assert list(dots(found.jaxpr)) == [("bfloat16", "bfloat16")] * 3
 
 
 def _marked():
