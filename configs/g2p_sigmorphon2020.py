@@ -3,13 +3,8 @@
     export SEQ2SEQ_JAX_DATA=FOLDER    # holds g2p_sigmorphon2020
     python -m seq2seq_jax.train configs/g2p_sigmorphon2020.py --workdir runs/ady
 
-The files of the task hold a language, a word and its phones in a line; here
-each language has files of its own, `ady.train.tsv` and so on:
-
-    cd FOLDER/g2p_sigmorphon2020
-    for part in train dev test; do
-      zcat $part.tsv.gz | awk -F '\\t' -v p=$part '{print > $1"."p".tsv"}'
-    done
+The files of the task hold a language, a word and its phones in a line;
+`--data.only 0=fre` is French.
 
 The recipe of the task's baseline (fairseq): a bidirectional LSTM of one layer,
 embeddings of 128 and 512 units (the smaller of its sizes), target embeddings
@@ -29,9 +24,10 @@ def get_config() -> config.Config:
   return config.Config(
     data=config.Data(
       task="tsv",
-      train=("g2p_sigmorphon2020/ady.train.tsv",),
-      valid=("g2p_sigmorphon2020/ady.dev.tsv",),
-      test=("g2p_sigmorphon2020/ady.test.tsv",),
+      train=("g2p_sigmorphon2020/train.tsv.gz",),
+      valid=("g2p_sigmorphon2020/dev.tsv.gz",),
+      test=("g2p_sigmorphon2020/test.tsv.gz",),
+      only="0=ady",
       source_field="1",
       target_field="2",
       source=config.Text(tokenizer="char", min_count=5),

@@ -313,7 +313,11 @@ class Run:
         batch = pipeline.stack([batch] * calls)
       sharded = self.mapper.shard(batch)
       compiled = self.train_step.lower(self.state, sharded).compile()
-      needs.append(preflight.need(compiled, bucket.rows // self.mapper.count))
+      rows, length = (
+        bucket.rows // self.mapper.count,
+        bucket.source + bucket.target,
+      )
+      needs.append(preflight.need(compiled, rows, length))
     told = preflight.report(needs, preflight.capacity(jax.local_devices()[0]))
     if told:
       out.say(told)

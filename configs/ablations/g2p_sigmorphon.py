@@ -5,8 +5,7 @@
       --workdir runs/g2p_sigmorphon
 
 One model a language by the recipe of the task's LSTM baseline, of the smaller
-of its sizes; at the scale gpu its Transformer too. Each language needs files of
-its own: the docstring of `configs/g2p_sigmorphon2020.py` says how to make them.
+of its sizes; at the scale gpu its Transformer too.
 
 To be seen, printed and not judged, since the published results are recalled,
 unconfirmed: languages differ far more than seeds; LSTM and Transformer are
@@ -36,21 +35,13 @@ CPU = """
 """
 
 
-def _files(language: str) -> str:
-  stem = f"g2p_sigmorphon2020/{language}"
-  return (
-    f"--data.train {stem}.train.tsv --data.valid {stem}.dev.tsv "
-    f"--data.test {stem}.test.tsv"
-  )
-
-
 def _rows(model: str, words: str) -> list[grid.Row]:
   """A row a language: compared with the LSTM on the same language."""
   table = f"sigmorphon2020/{model.lower()}_accuracy"
   return [
     grid.Row(
       f"{model}, {name}",
-      f"{_files(name)} {words}",
+      f"--data.only 0={name} {words}",
       f"{table}/{name}",
       1,
       f"LSTM, {name}",

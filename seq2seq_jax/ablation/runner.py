@@ -4,7 +4,6 @@ Cells that are done are left alone. Several runners, on one host or many, may
 work on one workdir: a cell's lock decides who does it.
 """
 
-import contextlib
 import signal
 import subprocess
 import sys
@@ -126,11 +125,10 @@ class Runner:
     if not job.tried:
       return
     for cell in job.cells:
-      with contextlib.ExitStack() as held:
-        lock = locks.claim(cell.lock)
-        if lock is None:
-          continue  # another runner is at it
-        held.enter_context(lock)
+      lock = locks.claim(cell.lock)
+      if lock is None:
+        continue  # another runner is at it
+      with lock:
         if cell.status()["status"] not in cells_.FINAL:
           message = f"its process ended {DEATHS} times, with {code}; see "
           message += str(_log(cell))

@@ -1,6 +1,7 @@
 """Schema: where examples come from and how they are batched."""
 
 import dataclasses
+import re
 from typing import Literal
 
 from seq2seq_jax.config import fields
@@ -63,6 +64,9 @@ class Synthetic:
       fields.check(getattr(self, name) >= 1, name, "must be at least 1")
 
 
+_ONLY = re.compile(r"\d+=")
+
+
 @dataclasses.dataclass(frozen=True)
 class Data:
   """Where examples come from and how they are batched."""
@@ -98,6 +102,8 @@ class Data:
   """Source's column (TSV, from 0) or key (JSONL, TFDS)."""
   target_field: str = "1"
   """Target's column (TSV, from 0) or key (JSONL, TFDS)."""
+  only: str = ""
+  """Rows of a TSV file that count, by a column's whole content: `0=fre`."""
   holdout: int = 0
   """Training examples set aside for validation where `valid` is empty."""
   limit: int = 0
@@ -143,6 +149,11 @@ class Data:
         split,
         f"task {self.task} takes {n} name(s) a split, got {len(given)}",
       )
+    fields.check(
+      not self.only or (self.task == "tsv" and _ONLY.match(self.only)),
+      "only",
+      "is COLUMN=TEXT, columns counted from 0, of task tsv",
+    )
     for name in ("batch_size", "buckets", "row_multiple"):
       fields.check(getattr(self, name) >= 1, name, "must be at least 1")
     for name in ("max_source_length", "max_target_length"):

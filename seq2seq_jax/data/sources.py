@@ -87,8 +87,11 @@ def lines(path) -> Pairs:
   return Pairs(_full(path, [(None, t) for t in text_lines(path)]))
 
 
-def tsv(path, source_column: str, target_column: str) -> Pairs:
-  """Columns separated by one TAB, without quoting; counted from 0."""
+def tsv(path, source_column: str, target_column: str, only: str = "") -> Pairs:
+  """Columns separated by one TAB, without quoting; counted from 0.
+
+  With `only`, as `0=fre`, rows of which that column is that text.
+  """
   for column in (source_column, target_column):
     if not (column.isascii() and column.isdigit()):
       raise types.UserError(
@@ -96,9 +99,12 @@ def tsv(path, source_column: str, target_column: str) -> Pairs:
         f"for tsv; got {column!r}"
       )
   wanted = int(source_column), int(target_column)
+  column, _, value = only.partition("=")
   out = []
   for n, line in enumerate(_full(path, text_lines(path)), 1):
     cells = line.split("\t")
+    if only and cells[int(column) :][:1] != [value]:
+      continue
     if not line.strip():
       cells = [""] * (max(wanted) + 1)
     if len(cells) <= max(wanted):
@@ -107,6 +113,8 @@ def tsv(path, source_column: str, target_column: str) -> Pairs:
         "is asked for (data.source_field, data.target_field; from 0)"
       )
     out.append((cells[wanted[0]], cells[wanted[1]]))
+  if not out:
+    raise types.UserError(f"{path}: no row has data.only {only!r}")
   return Pairs(out)
 
 
@@ -271,5 +279,6 @@ def open_split(data, split: str, root: str):
     return parallel(*paths)
   if data.task == "language_model":
     return lines(*paths)
-  read = {"tsv": tsv, "jsonl": jsonl}[data.task]
-  return read(*paths, data.source_field, data.target_field)
+  if data.task == "tsv":
+    return tsv(*paths, data.source_field, data.target_field, data.only)
+  return jsonl(*paths, data.source_field, data.target_field)

@@ -16,15 +16,16 @@ class Need(NamedTuple):
   state: int  # arguments and results
   step: int  # what a step needs beside them
   rows: int  # of the batch, on this device
+  length: int  # tokens of a row, padded, source and target
 
 
-def need(compiled, rows: int) -> Need | None:
+def need(compiled, rows: int, length: int) -> Need | None:
   """What a compiled program needs; None where the compiler does not say."""
   m = compiled.memory_analysis()
   if m is None:
     return None
   state = m.argument_size_in_bytes + m.output_size_in_bytes
-  return Need(state - m.alias_size_in_bytes, m.temp_size_in_bytes, rows)
+  return Need(state - m.alias_size_in_bytes, m.temp_size_in_bytes, rows, length)
 
 
 def capacity(device) -> int | None:
@@ -41,6 +42,21 @@ def capacity(device) -> int | None:
   return memory // jax.local_device_count()
 
 
+def _line(known: list[Need], worst: Need) -> tuple[float, float]:
+  """Bytes of a step whatever its rows, and those of a row of `worst`.
+
+  Gradients do not grow with the batch: batches of different sizes tell how much
+  does. Where there is one alone, all of it is laid on its rows.
+  """
+  tokens = lambda n: n.rows * n.length
+  least = min(known, key=tokens)
+  if tokens(worst) <= tokens(least) or worst.step <= least.step:
+    return 0.0, worst.step / worst.rows
+  slope = (worst.step - least.step) / (tokens(worst) - tokens(least))
+  fixed = max(0.0, worst.step - slope * tokens(worst))
+  return fixed, (worst.step - fixed) / worst.rows
+
+
 def report(needs: list[Need | None], room: int | None) -> str | None:
   """One line about the largest need; UserError where it does not fit."""
   known = [n for n in needs if n is not None]
@@ -48,7 +64,8 @@ def report(needs: list[Need | None], room: int | None) -> str | None:
     return None
   worst = max(known, key=lambda n: n.state + n.step)
   total = worst.state + worst.step
-  fits = int((room - worst.state) / max(1, worst.step / worst.rows))
+  fixed, each = _line(known, worst)
+  fits = int((room - worst.state - fixed) / max(1.0, each))
   told = (
     f"the largest batch takes {total / GIB:.2f} GiB of a device's "
     f"{room / GIB:.1f} GiB; about {max(0, fits):,} of its rows would fit, it "

@@ -40,6 +40,7 @@ def _data(task, **kwargs):
     "test": (),
     "source_field": "0",
     "target_field": "1",
+    "only": "",
     "synthetic": config.Synthetic(train=30, valid=10, test=20),
     "seed": 5,
   }
@@ -81,6 +82,21 @@ def test_tsv_takes_any_columns_and_no_quotes(tmp_path):
   source = sources.tsv(path, "2", "1")
   assert _all(source) == [('b"', '"a'), ("", ""), ("", ""), ("d", "c ")]
   assert sources.trainable(source).tolist() == [0, 3]
+
+
+@pytest.mark.quick
+def test_rows_of_a_tsv_that_count(tmp_path):
+  """The whole cell, and no other row need have the columns asked for."""
+  _write(tmp_path / "t", "fr\ta\tb\nfra\tc\td\n\nx\nfr\te=\tf\n")
+  source = lambda only: sources.open_split(
+    _data("tsv", test=("t",), source_field="1", target_field="2", only=only),
+    "test",
+    str(tmp_path),
+  )
+  assert _all(source("0=fr")) == [("a", "b"), ("e=", "f")]
+  assert _all(source("1=e=")) == [("e=", "f")]
+  with pytest.raises(types.UserError, match=r"t: no row has data\.only '0=d'"):
+    source("0=d")
 
 
 @pytest.mark.quick

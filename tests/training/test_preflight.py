@@ -16,17 +16,22 @@ def test_need_counts_arguments_results_and_what_is_in_between():
 
   w, x = jnp.zeros((64, 64)), jnp.zeros((128, 64))
   compiled = jax.jit(step).lower(w, x).compile()
-  found = preflight.need(compiled, 128)
+  found = preflight.need(compiled, 128, 64)
   assert found.state == w.nbytes + x.nbytes + w.nbytes
   assert found.rows == 128 and found.step >= 0
 
 
 def test_what_fits_is_told_and_what_does_not_is_refused():
   gib = preflight.GIB
-  small, large = preflight.Need(gib, gib, 32), preflight.Need(gib, 2 * gib, 64)
+  small = preflight.Need(gib, gib, 32, 40)
+  large = preflight.Need(gib, 2 * gib, 64, 40)
   told = preflight.report([small, None, large], 9 * gib)
   assert "3.00 GiB" in told and "9.0 GiB" in told
   assert "256 of its rows would fit" in told  # (9 - 1) / (2 / 64)
+  # Half of the smaller one's need is there whatever the rows.
+  less = preflight.Need(gib, gib, 64, 10)
+  told = preflight.report([less, preflight.Need(gib, 2 * gib, 64, 30)], 9 * gib)
+  assert "320 of its rows would fit" in told  # (9 - 1 - 0.5) / (1.5 / 64)
   with pytest.raises(types.UserError, match=r"lower data\.batch_size"):
     preflight.report([small, large], 2 * gib)
   assert preflight.report([None], gib) is None
