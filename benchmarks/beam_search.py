@@ -7,7 +7,6 @@ From lines of text to lines of text, batch 64, sorted by length on both sides,
 the same weights; `agreement` is the share of equal lines, in percent.
 """
 
-import pathlib
 import subprocess
 import sys
 
@@ -17,6 +16,8 @@ from benchmarks import measure, pytorch, pytorch_search
 from seq2seq_jax import decode_load, decode_search, decode_text
 from seq2seq_jax.data import pipeline, sources
 from seq2seq_jax.training import parallel
+
+WORKDIR = "runs/benchmark_beam_search"
 
 
 class Ours:
@@ -62,15 +63,14 @@ class Peer:
     return out
 
 
-def trained(workdir: str) -> None:
-  """Trains a run to translate with, unless there is one."""
-  if (pathlib.Path(workdir) / "checkpoints").is_dir():
-    return
+def trained() -> str:
+  """Trains a run to translate with, or goes on with it; its workdir."""
   words = ["-m", "seq2seq_jax.train", "configs/multi30k_deen.py"]
-  words += ["--workdir", workdir, "--train.steps", "600"]
+  words += ["--workdir", WORKDIR, "--train.steps", "600"]
   done = subprocess.run([sys.executable, *words])
   if done.returncode:
     raise SystemExit(done.returncode)
+  return WORKDIR
 
 
 def loaded(args):
@@ -100,9 +100,8 @@ def main() -> None:
   p = measure.parser(__doc__)
   p.add_argument(
     "--workdir",
-    default="runs/benchmark_beam_search",
-    help="a run to translate with; where there is none yet, 600 updates of "
-    "configs/multi30k_deen.py",
+    help="a run to translate with; by default 600 updates of "
+    f"configs/multi30k_deen.py, kept in {WORKDIR}",
   )
   p.add_argument("--checkpoint", default="last")
   p.add_argument("--sentences", type=int, default=1000)
@@ -113,7 +112,7 @@ def main() -> None:
     help="stop once so many times the beam's width have ended, on both sides",
   )
   args = p.parse_args()
-  trained(args.workdir)
+  args.workdir = args.workdir or trained()
   programs = {
     "ours": measure.Apart(our_search, args),
     "pytorch": measure.Apart(peer_search, args),

@@ -81,7 +81,7 @@ def _train(training: cells.Training, seed: int) -> int:
     # Also what `train` would go on with, such as another number of steps: the
     # first ones would not be those of a whole run.
     changed = config.differences(old, training.config) or (
-      _decides(old) != _decides(training.config)
+      ablate_plan.training(old) != ablate_plan.training(training.config)
     )
     record = folder / "run.json"
     if not changed and record.is_file():
@@ -105,11 +105,6 @@ def _train(training: cells.Training, seed: int) -> int:
   if at := told["diverged"][lane]:
     raise types.Diverged(f"diverged at step {at}")
   return told["batches_per_epoch"]
-
-
-def _decides(conf: config.Config) -> dict:
-  found = ablate_plan.deciding(conf)
-  return {k: v for k, v in found.items() if not k.startswith("decode.")}
 
 
 def _score(cell: cells.Cell, plan: ablate_plan.Plan, epochs: list[int]) -> dict:

@@ -33,7 +33,7 @@ def load(path: str) -> grid.Ablation:
     raise types.UserError(
       f"{path}: no such file; there are {', '.join(there) or 'none'}"
     )
-  ablation = config.returned_by(file, "get_ablation")
+  ablation = config.returned_by(file, "get_ablation", grid.Ablation)
   for name in (ablation.metric, *ablation.metrics):
     if name not in config.METRICS:
       near = difflib.get_close_matches(name, config.METRICS, 3, 0.3)
@@ -96,7 +96,7 @@ class Plan:
 
   def _training(self, row, conf, seed: int, ensemble: int) -> cells.Training:
     """The run of a config and seed; rows of one config share it."""
-    fixed = {k: v for k, v in deciding(conf).items() if k[:7] != "decode."}
+    fixed = training(conf)
     # The members of an ensemble are runs of their own, never lanes of one.
     fixed["lanes"] = self.together and ensemble == 1
     key = json.dumps(fixed, sort_keys=True)
@@ -152,6 +152,11 @@ def deciding(conf: config.Config) -> dict:
     if value != default[name] and name not in MACHINE
   }
   return out | {"data checksums": checksums(conf.data)}
+
+
+def training(conf: config.Config) -> dict:
+  """Of what is `deciding` all but search: rows alike in it share runs."""
+  return {k: v for k, v in deciding(conf).items() if k[:7] != "decode."}
 
 
 @functools.lru_cache(maxsize=64)

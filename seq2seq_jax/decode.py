@@ -88,10 +88,7 @@ def main(argv=None) -> int:
 
   if args.input is None and sys.stdin.isatty():
     return _converse(answer)
-  # Fewer would leave rows of a search idle at the end of every batch.
-  together = args.batch_size or conf.decode.pool * conf.decode.rows * len(
-    mapper.devices
-  )
+  together = args.batch_size or translator.drawn_from()
   start, count = time.monotonic(), 0
   with cli.output(args.output) as out:
     for lines in _chunks(args.input, together):

@@ -176,6 +176,13 @@ class Translator:
     self._encode = mapper.rows(make_encode(self.models))
     self._programs = {}
 
+  def drawn_from(self) -> int:
+    """Sentences that fill a pool on each device.
+
+    Of fewer at a time, rows are idle at the end of every time.
+    """
+    return self.decode.pool * self.rows * len(self.mapper.devices)
+
   def limits(self, length: int) -> tuple[int, int]:
     """Shortest and longest output of a source of `length` tokens with EOS."""
     d = self.decode

@@ -313,10 +313,8 @@ class Run:
         batch = pipeline.stack([batch] * calls)
       sharded = self.mapper.shard(batch)
       compiled = self.train_step.lower(self.state, sharded).compile()
-      rows, length = (
-        bucket.rows // self.mapper.count,
-        bucket.source + bucket.target,
-      )
+      rows = bucket.rows // self.mapper.count
+      length = bucket.source + bucket.target
       needs.append(preflight.need(compiled, rows, length))
     told = preflight.report(needs, preflight.capacity(jax.local_devices()[0]))
     if told:

@@ -9,12 +9,11 @@ locks/                      who is at work
 import dataclasses
 import datetime
 import json
-import os
 import pathlib
 import socket
 from typing import Any
 
-from seq2seq_jax.ablation import locks
+from seq2seq_jax.ablation import locks, table
 
 FINAL = ("done", "failed", "diverged")
 
@@ -98,9 +97,7 @@ def leave(cell: Cell, found: dict):
     "date": datetime.date.today().isoformat(),
     **found,
   }
-  part = path.with_name("result.json.part")
-  part.write_text(json.dumps(found, indent=1))
-  os.replace(part, path)
+  table.put(path, json.dumps(found, indent=1))
 
 
 def differences(old: dict, new: dict) -> list[str]:

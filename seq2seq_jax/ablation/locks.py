@@ -78,17 +78,23 @@ def _create(path: pathlib.Path, token: str) -> bool:
   whole = path.with_name(f"{path.name}.{token}")
   whole.write_text(json.dumps(holder))
   try:
-    os.link(whole, path)  # in place at once and whole, or not at all
+    return _put(whole, path)
+  finally:
+    whole.unlink()
+
+
+def _put(whole: pathlib.Path, path: pathlib.Path) -> bool:
+  """Puts a copy where nothing is yet: at once and whole, or not at all."""
+  try:
+    os.link(whole, path)
   except FileExistsError:
     return False
   except OSError:  # a file system without hard links
     try:
       with path.open("x") as f:
-        f.write(json.dumps(holder))
+        f.write(whole.read_text())
     except FileExistsError:
       return False
-  finally:
-    whole.unlink()
   return True
 
 
@@ -124,8 +130,7 @@ def _remove(path: pathlib.Path, token: str | None) -> bool:
     return True
   same = (read(aside) or {}).get("token") == token
   if not same:
-    with contextlib.suppress(FileExistsError):
-      os.link(aside, path)
+    _put(aside, path)
   aside.unlink()
   return same
 

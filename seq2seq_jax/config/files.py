@@ -25,22 +25,30 @@ def load(path: str) -> experiment.Config:
     raise types.UserError(
       f"config {path}: no such file; nearest: {', '.join(near) or 'none'}"
     )
-  return returned_by(file, "get_config")
+  return returned_by(file, "get_config", experiment.Config)
 
 
-def returned_by(file: pathlib.Path, function: str):
-  """What a function without arguments in a user's file returns.
+def returned_by(file: pathlib.Path, function: str, kind: type):
+  """What a function without arguments in a user's file returns, of a `kind`.
 
   Raises:
     UserError: names the file and the line at which it fails.
   """
   spec = importlib.util.spec_from_file_location("seq2seq_jax_file", file)
+  if spec is None:
+    raise types.UserError(f"{file}: not a Python file")
   module = importlib.util.module_from_spec(spec)
   try:
     spec.loader.exec_module(module)
     if not hasattr(module, function):
       raise types.UserError(f"{file}: must define {function}()")
-    return getattr(module, function)()
+    found = getattr(module, function)()
+    if not isinstance(found, kind):
+      raise types.UserError(
+        f"{file}: {function}() must return a {kind.__name__}, not "
+        f"{type(found).__name__}"
+      )
+    return found
   except types.UserError:
     raise
   except Exception as e:
@@ -51,9 +59,9 @@ def returned_by(file: pathlib.Path, function: str):
     ]
     line = e.lineno if isinstance(e, SyntaxError) else (lines or [None])[-1]
     where = f"{file}, line {line}" if line else f"{file}"
-    kind = "" if isinstance(e, ValueError) else f"{type(e).__name__}: "
+    name = "" if isinstance(e, ValueError) else f"{type(e).__name__}: "
     text = e.msg if isinstance(e, SyntaxError) else e
-    raise types.UserError(f"{where}: {kind}{text}") from e
+    raise types.UserError(f"{where}: {name}{text}") from e
 
 
 def to_json(config: experiment.Config) -> str:

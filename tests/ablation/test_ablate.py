@@ -122,6 +122,10 @@ def test_bad_tables_are_refused_with_the_place(tmp_path):
     ablate_plan.load(str(file))
   for text, told in (
     ("x = 1\ndef get_ablation(:", r"x\.py, line 2: SyntaxError: invalid"),
+    (
+      "def get_ablation():\n  pass",
+      r"x\.py: get_ablation\(\) must return a Abl",
+    ),
     ("\n\nimport nonesuch", r"x\.py, line 3: ModuleNotFoundError: No module"),
     (ABLATION.replace("rows=", "rosw="), r"x\.py, line 8: TypeError: .*rosw"),
     (ABLATION + "\n", None),

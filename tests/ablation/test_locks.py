@@ -55,6 +55,19 @@ def test_a_lock_without_heartbeat_expires(tmp_path):
 
 
 @pytest.mark.quick
+def test_a_file_system_without_hard_links(tmp_path, monkeypatch):
+  def link(*_):
+    raise PermissionError
+
+  monkeypatch.setattr(os, "link", link)
+  path = tmp_path / "cell"
+  with locks.claim(path):
+    assert locks.read(path)["process"] == os.getpid()
+    assert locks.claim(path) is None
+  assert not path.exists()
+
+
+@pytest.mark.quick
 def test_who_is_not_seen_from_here_is_judged_by_the_heartbeat(tmp_path):
   """Another container of the same host name; a process that stands still."""
   path = tmp_path / "cell"

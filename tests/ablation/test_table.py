@@ -84,6 +84,18 @@ def _cell(folder: pathlib.Path, row: str, seed: int, right=None, status="done"):
   return cell
 
 
+def _built(ablation, own, **changes):
+  settings = {
+    "score": metrics.ratio,
+    "published": {},
+    "curves": [],
+    "falling": False,
+    "configs": {},
+    "command": "",
+  }
+  return results.build(ablation, own, **(settings | changes))
+
+
 def _table(folder, **changes):
   own = [
     *(_cell(folder, ROWS[0].name, s, (48 + s, 10 + s)) for s in range(3)),
@@ -91,17 +103,13 @@ def _table(folder, **changes):
     *(_cell(folder, "failed", s, status="diverged") for s in range(3)),
     *(_cell(folder, "to come", s) for s in range(3)),
   ]
-  return results.build(
+  return _built(
     _ablation(**changes),
     own,
-    score=metrics.ratio,
     published={
       ROWS[0].name: {"value": 61.5, "sd": 0.5, "tag": "P", "source": "paper"},
       ROWS[1].name: {"value": 88.0, "tag": "M"},
     },
-    curves=[],
-    falling=False,
-    configs={},
     command="python -m x",
   )
 
@@ -170,15 +178,10 @@ def test_of_falling_scores_less_is_better(tmp_path):
     *(_cell(tmp_path, ROWS[0].name, s, (48 + s, 10)) for s in range(3)),
     *(_cell(tmp_path, ROWS[1].name, s, (20 + s, 10)) for s in range(3)),
   ]
-  found = results.build(
+  found = _built(
     _ablation(rows=ROWS[:2], orderings=_ablation().orderings[:1]),
     own,
-    score=metrics.ratio,
-    published={},
-    curves=[],
     falling=True,
-    configs={},
-    command="",
   )
   assert found["rows"][1]["tag_significance"] == "better"
   assert found["rows"][1]["delta"]["estimate"] == -28
@@ -194,15 +197,9 @@ def test_seeds_that_failed_are_no_win(tmp_path):
     *(_cell(tmp_path, ROWS[1].name, s, (50 + s, 35 + s)) for s in range(3)),
     _cell(tmp_path, ROWS[1].name, 3, status="diverged"),
   ]
-  found = results.build(
+  found = _built(
     _ablation(rows=ROWS[:2], orderings=_ablation().orderings[:1]),
     own,
-    score=metrics.ratio,
-    published={},
-    curves=[],
-    falling=False,
-    configs={},
-    command="",
   )
   assert found["rows"][1]["n"] == 3 and found["rows"][1]["p"] < 0.01
   assert found["rows"][1]["tag_significance"] == "untested"
@@ -217,15 +214,9 @@ def test_seeds_that_failed_are_no_win(tmp_path):
 def test_text_of_the_data_can_be_left_out(made, tmp_path):
   assert made["sentences"] and made["sentences"][0]["source"]
   own = [_cell(tmp_path, ROWS[0].name, 0, (48, 10))]
-  found = results.build(
+  found = _built(
     _ablation(rows=ROWS[:1], orderings=()),
     own,
-    score=metrics.ratio,
-    published={},
-    curves=[],
-    falling=False,
-    configs={},
-    command="",
     sentences=False,
   )
   assert found["sentences"] == found["attention"] == []
