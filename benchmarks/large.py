@@ -11,7 +11,7 @@ layer, feeds nothing back and reads its softmax from the state alone: it has
 fewer products than ours. luong: the model of `configs/luong2015.py`; `minutes`
 is how long its published schedule would take. medium: the 11.6 M parameter
 model with and without input feeding, beside PyTorch on the same device.
-`--small` shrinks all of them, to try the script where there is no accelerator.
+`--small` shrinks the first two, to try them where there is no accelerator.
 """
 
 import dataclasses
