@@ -6,12 +6,12 @@ gnmt: the size of NVIDIA's published recipe: 4 + 4 layers of 1024, vocabulary
 32,000, normalised additive attention, bfloat16 products, batch 128, lengths 50;
 tokens are those of source and target, as they count them. Published on one A100
 in mixed precision: 140,900 a second in training, 28,200 in decoding with batch
-128 and beam 5. Theirs queries attention with the present state of the lowest
-layer, feeds nothing back and reads its softmax from the state alone: it has
-fewer products than ours. luong: the model of `configs/luong2015.py`; `minutes`
-is how long its published schedule would take. medium: the 11.6 M parameter
-model with and without input feeding, beside PyTorch on the same device.
-`--small` shrinks the first two, to try them where there is no accelerator.
+128 and beam 5. Like theirs, it queries attention with the present state of the
+lowest layer, feeds nothing back and reads its softmax from the state alone.
+luong: the model of `configs/luong2015.py`; `minutes` is how long its published
+schedule would take. medium: the 11.6 M parameter model with and without input
+feeding, beside PyTorch on the same device. `--small` shrinks the first two, to
+try them where there is no accelerator.
 """
 
 import dataclasses
@@ -44,10 +44,10 @@ def gnmt(small: bool) -> config.Config:
       bridge="zero",
       attention="normed_additive",
       attention_dim=width,
-      placement="bottom_previous",
+      placement="bottom_unfed",
       input_feeding=False,
       readout="linear",
-      readout_inputs="state_context",
+      readout_inputs="state",
       dropout_rnn=0.2,
       dtype="bfloat16",
     ),

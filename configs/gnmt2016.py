@@ -18,7 +18,8 @@ Two parts, first Adam and then SGD, as in the paper:
       --optim.schedule halving --optim.decay_start 1140000 \\
       --optim.decay_every 200000
 
-tf/nmt's `gnmt_v2` is `--model.placement bottom`.
+tf/nmt's `gnmt_v2` is `--model.placement bottom`; NVIDIA's, whose lowest layer
+sees words alone, is `--model.placement bottom_unfed`.
 
 Hardware: several GPUs of 80 GB, weeks (an estimate; theirs took 96 GPUs). Not
 trained here. Published on newstest2014: 38.95 BLEU for one model before

@@ -114,12 +114,14 @@ class Model:
   attention_positions: int = 100
   """Longest source that `location` has weights for."""
   placement: Literal[
-    "after", "before", "between", "bottom", "bottom_previous"
+    "after", "before", "between", "bottom", "bottom_previous", "bottom_unfed"
   ] = "after"
   """Attend with the new top state (Luong), with the previous one, the context
   then being an input (Bahdanau), between two cells (Nematus's conditional GRU),
   with the lowest layer's new state, the context going to the layers above
-  (gnmt_v2), or with its previous state, the context going to all (GNMT)."""
+  (gnmt_v2), or with its previous state, the context going to all (GNMT);
+  bottom_unfed is bottom whose lowest layer is not fed the last step's context
+  (NVIDIA's GNMT)."""
   input_feeding: bool = True
   """Feed the readout or context of a step into the next one (Luong)."""
   feed: Literal["readout", "context"] = "readout"
@@ -415,6 +417,11 @@ class Model:
       "attention",
       f"{self.attention} needs the encoder's width ({width}) to equal "
       f"decoder_dim ({self.decoder_dim}); general has no such need",
+    )
+    fields.check(
+      self.placement != "bottom_unfed" or not self.input_feeding,
+      "input_feeding",
+      "bottom_unfed feeds nothing back; set it False, or placement bottom",
     )
     fields.check(
       not self.placement.startswith("bottom") or self.decoder_layers > 1,

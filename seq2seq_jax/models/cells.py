@@ -104,9 +104,16 @@ class Cell(nn.Module):
   def scale(self, name: str, width: int):
     return self.param(name, nn.initializers.ones, (width,))
 
-  def project_all(self, x):
-    """The same for all steps at once, outside of loops."""
-    return self.project(x, recurrence.product_of_all)
+  def project_all(self, x, feeds=()):
+    """The same for all steps at once, outside of loops.
+
+    Feeds that are known beforehand are added here, not in `advance`.
+    """
+    y = self.project(x, recurrence.product_of_all)
+    if not feeds:
+      return y
+    fed, kernel = self.side_by_side(feeds, self.feed_kernels)
+    return y + recurrence.product_of_all(fed, kernel, self.dtype)
 
   @nn.nowrap
   def masks(self, name: str, state: float, update: float, shared: bool):
@@ -131,15 +138,19 @@ class Cell(nn.Module):
 
     As one product: the columns side by side, the kernels one above the other.
     """
-    xs, kernels = [*feeds], [*self.feed_kernels]
+    xs, kernels = [*feeds], [*self.feed_kernels[: len(feeds)]]
     if self.additive:
       xs.append(noises.apply(h, noise, "state"))
       kernels.append(self.recurrent)
     if not xs:
       return projected
-    x = jnp.concatenate(xs, axis=-1)
-    kernel = jnp.concatenate(kernels, axis=0)
+    x, kernel = self.side_by_side(xs, kernels)
     return projected + recurrence.product(x, kernel, self.dtype)
+
+  @nn.nowrap
+  def side_by_side(self, xs, kernels):
+    """The operands of a sum of products as those of one."""
+    return jnp.concatenate(xs, axis=-1), jnp.concatenate(kernels, axis=0)
 
   def unmoved(self, h):
     """The products of no input. [..., gates * H]."""

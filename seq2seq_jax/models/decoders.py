@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
 from seq2seq_jax import types
@@ -12,8 +11,8 @@ from seq2seq_jax.models import (
   bridges,
   heads,
   layers,
-  recurrence,
   stepping,
+  unrolling,
 )
 from seq2seq_jax.models import noise as noises
 
@@ -59,6 +58,8 @@ class Decoder(stepping.Stepping):
       unless the readout is fed to it (tf/nmt's gnmt_v2).
     bottom_previous: the query is the lowest layer's previous state, the context
       an input of all layers (Wu et al. 2016; tf/nmt's gnmt).
+    bottom_unfed: like bottom, but nothing of a step is fed to the next one: the
+      lowest layer sees words alone (NVIDIA's GNMT).
   feed: none; readout, or context: that of a step is an input of the next one's
     first layer (input feeding: Luong et al. 2015, section 3.3). The readout is
     fed as it was before its own dropout.
@@ -181,7 +182,7 @@ class Decoder(stepping.Stepping):
     feeds = ()
     if self.attention_class:
       everywhere = self.placement == "bottom_previous"
-      if everywhere or (self.placement == "bottom" and i):
+      if everywhere or (self.placement.startswith("bottom") and i):
         feeds += (self.memory_dim,)
       if self.placement == "before" and i == 0:
         feeds += (self.memory_dim,)
@@ -203,14 +204,29 @@ class Decoder(stepping.Stepping):
     return self.feed
 
   @nn.nowrap
-  def feeds_back(self) -> bool:
-    """Whether a step needs the attention or readout of the one before."""
-    return (
-      self.feed_kind() != "none"
-      or self.placement != "after"
-      or self.head_class.reads
-      or bool(self.attention_class and self.attention_class.remembers)
-    )
+  def reads_inside(self) -> bool:
+    """Whether a step needs the readout of the one before, or what it copied."""
+    return self.feed_kind() == "readout" or self.head_class.reads
+
+  @nn.nowrap
+  def looped(self) -> int:
+    """How many layers, from the lowest, go through time together.
+
+    They are fed what the attention found in the step before, or search with
+    it. All layers above them may be run one by one, each over all steps.
+    """
+    if self.reads_inside():
+      return self.layers
+    remembers = bool(self.attention_class and self.attention_class.remembers)
+    if self.placement in ("after", "bottom_unfed"):
+      fed = remembers or self.feed_kind() != "none"
+    else:
+      fed = True
+    if not fed:
+      return 0
+    # Of a pointer, the loop hands out what was fed beside the state.
+    low = self.placement not in ("after", "before")
+    return 1 if low and self.head_class is not heads.Pointer else self.layers
 
   @nn.nowrap
   def masks(self) -> tuple[noises.Mask, ...]:
@@ -302,85 +318,95 @@ class Decoder(stepping.Stepping):
   def advance(self, memory, carry: Carry, inputs: Inputs, noise=None):
     """One step of K hypotheses. [B, K, ...] -> carry, StepOutput."""
     carry, hidden, attended = self.recur(memory, carry, inputs, noise)
-    if attended is None:
-      carry, attended = self.attend(memory, carry, hidden["top"])
-    if carry.place is not None:
-      carry = carry._replace(place=carry.place + 1)
-    output = self.read(memory, hidden, attended, noise)
+    output = self.read(memory, hidden, attended, inputs.embedded, noise)
     if self.feed_kind() == "readout":
       carry = carry._replace(feed=output.extra.pop("feed"))
-    elif self.feed_kind() == "context":
-      carry = carry._replace(feed=attended.context)
     if self.head_class.reads:
       carry = carry._replace(copied=output.extra["copy"])
     return carry, output
 
   def recur(self, memory, carry: Carry, inputs: Inputs, noise=None):
-    """The recurrence alone, with the attention where it comes before.
+    """A step of all layers and of the attention.
 
     Returns:
       Carry, hidden [B, K, ...] (what the readout and the head look at), and
-      what was attended to, or None.
+      what was attended to.
     """
-    hidden, attended, states = {}, None, []
-    previous = carry.cells[-1][-1]
-    first = inputs.gates
-    if memory.keys.gates is not None:
-      first = first + memory.keys.gates
-    if self.attention and self.placement in ("before", "bottom_previous"):
-      lowest = self.placement == "bottom_previous"
-      query = carry.cells[0][-1] if lowest else previous
-      carry, attended = self.attend(memory, carry, query)
-    x, below = first, []
-    for i, cell in enumerate(self.stack):
-      masks = noises.part(noise, f"layer_{i}")
-      added = bool(i) and i + 1 >= self.residual_start
-      if added:
-        below.append(x)
-      if i:
-        x = cell.project(noises.apply(x, noise, f"layer_{i - 1}"))
-      feeds = self.feeds(i, memory, carry, inputs, attended)
-      state, x = cell.advance(carry.cells[i], x, feeds, masks)
-      if i == 0 and self.placement == "between":
-        carry, attended = self.attend(memory, carry, x)
-        masks = noises.part(noise, "layer_0_context")
-        state, x = self.second.advance(
-          state, self.second.project(attended.context), (), masks
-        )
-      if i == 0 and self.placement == "bottom":
-        carry, attended = self.attend(memory, carry, x)
+    before = carry
+    carry, x, attended = self.lowest(memory, carry, inputs, noise)
+    states = [carry.cells[0]]
+
+    def layer(i, x, feeds):
+      cell, masks = self.stack[i], noises.part(noise, f"layer_{i}")
+      state, x = cell.advance(before.cells[i], cell.project(x), feeds, masks)
       states.append(state)
-      if added and self.residual != "none":
-        x = sum(below if self.residual == "dense" else below[-1:], x)
-    hidden["top"] = x
+      return x
+
+    x = self.climb(x, attended and attended.context, noise, layer)
+    if attended is None:
+      carry, attended = self.attend(memory, carry, x)
+    hidden = self.hidden(x, before.cells[-1][-1], states[-1])
+    if self.head_class is heads.Pointer and self.feed == "context":
+      hidden["fed"] = before.feed
+    return carry._replace(cells=tuple(states)), hidden, attended
+
+  def lowest(self, memory, carry: Carry, inputs: Inputs, noise=None):
+    """A step of the first layer, and of the attention where it stands there.
+
+    Returns:
+      Carry, output [B, K, H], and what was attended to, or None.
+    """
+    gates, attended, feeds, fed = inputs.gates, None, (), carry.feed
+    if memory.keys.gates is not None:
+      gates = gates + memory.keys.gates
+    if self.placement in ("before", "bottom_previous"):
+      query = carry.cells[-1 if self.placement == "before" else 0][-1]
+      carry, attended = self.attend(memory, carry, query)
+      feeds += (attended.context,)
+    if self.feed_kind() != "none":
+      feeds += (fed,)
+    if self.head_class.reads:
+      feeds += (self.head.read(memory, carry.copied, inputs.tokens),)
+    masks = noises.part(noise, "layer_0")
+    state, x = self.stack[0].advance(carry.cells[0], gates, feeds, masks)
+    if self.placement in ("between", "bottom", "bottom_unfed"):
+      carry, attended = self.attend(memory, carry, x)
+    if self.placement == "between":
+      masks = noises.part(noise, "layer_0_context")
+      state, x = self.second.advance(
+        state, self.second.project(attended.context), (), masks
+      )
+    return carry._replace(cells=(state, *carry.cells[1:])), x, attended
+
+  def climb(self, x, context, noise, layer):
+    """Through the layers above the first. [..., H] -> [..., H].
+
+    Args:
+      x: the first one's output.
+      context: what was attended to; the `bottom` placements hand it on.
+      noise: masks of the layers' outputs.
+      layer: `layer(i, x, feeds)` runs one.
+    """
+    feeds = (context,) if self.placement.startswith("bottom") else ()
+    below = []
+    for i in range(1, self.layers):
+      last = x
+      x = layer(i, noises.apply(x, noise, f"layer_{i - 1}"), feeds)
+      if self.residual != "none" and i + 1 >= self.residual_start:
+        below.append(last)
+        x = sum(below if self.residual == "dense" else [last], x)
+    return x
+
+  def hidden(self, x, previous, state) -> dict:
+    """What readout and head look at: of the top layer, its output [B, K, H],
+    the state of the step before, and the carry."""
+    hidden = {"top": x}
     if self.readout_state == "previous":
       hidden["previous"] = previous
     if self.head_class.copies:
       pointer = self.head_class is heads.Pointer
-      whole = jnp.concatenate(states[-1], axis=-1) if pointer else x
-      hidden["state"] = whole
-    if inputs.embedded is not None:
-      hidden["embedded"] = hidden["read"] = inputs.embedded
-      if self.feed == "context":
-        read = [inputs.embedded, carry.feed]
-        hidden["read"] = jnp.concatenate(read, axis=-1)
-    return carry._replace(cells=tuple(states)), hidden, attended
-
-  def feeds(self, i: int, memory, carry: Carry, inputs: Inputs, attended):
-    """What layer i is fed, in the order of `feed_widths`."""
-    feeds = ()
-    placed = self.placement
-    if placed == "bottom_previous" or (placed == "bottom" and i):
-      feeds += (attended.context,)
-    if placed == "before" and i == 0:
-      feeds += (attended.context,)
-    if i:
-      return feeds
-    if self.feed_kind() != "none":
-      feeds += (carry.feed,)
-    if self.head_class.reads:
-      feeds += (self.head.read(memory, carry.copied, inputs.tokens),)
-    return feeds
+      hidden["state"] = jnp.concatenate(state, axis=-1) if pointer else x
+    return hidden
 
   def attend(self, memory, carry: Carry, query):
     """Attends with queries [B, Q, D] -> carry, attention.Attended."""
@@ -395,9 +421,15 @@ class Decoder(stepping.Stepping):
     if carry.past is not None:
       past = self.attention.remember(carry.past, attended, keys)
       carry = carry._replace(past=past)
+    if carry.place is not None:
+      carry = carry._replace(place=carry.place + 1)
+    if self.feed_kind() == "context":
+      carry = carry._replace(feed=attended.context)
     return carry, attended
 
-  def read(self, memory, hidden, attended, noise=None) -> types.StepOutput:
+  def read(
+    self, memory, hidden, attended, embedded, noise=None
+  ) -> types.StepOutput:
     """From state, context and embedding to what the head sees."""
     top = hidden.get("previous", hidden["top"])
     parts = [noises.apply(top, noise, f"layer_{self.layers - 1}")]
@@ -405,66 +437,29 @@ class Decoder(stepping.Stepping):
       shape = (*top.shape[:2], attended.context.shape[-1])
       parts.append(jnp.broadcast_to(attended.context, shape))
     if self.readout_inputs == "all":
-      parts.append(hidden["embedded"])
+      parts.append(embedded)
     x = jnp.concatenate(parts, axis=-1)
     if self.readout == "tanh":
       x = jnp.tanh(self.readout_layer(x))
     elif self.readout == "maxout":
       x = self.readout_layer(x)
       x = jnp.max(x.reshape(*x.shape[:-1], -1, 2), axis=-1)
-    extra = self.head.extra(memory, hidden, attended)
+    if "fed" in hidden:
+      embedded = jnp.concatenate([embedded, hidden["fed"]], axis=-1)
+    extra = self.head.extra(memory, {**hidden, "read": embedded}, attended)
     if self.feed_kind() == "readout":
       extra["feed"] = x
     x = noises.apply(x, noise, "readout")
     return types.StepOutput(x, attended.weights, extra)
 
-  # All steps with given or sampled tokens.
+  # All steps with given tokens.
 
-  def unroll(self, memory, tokens, noise=None, sampled=None):
-    """All steps, by the very step of search. Tokens [B, T] -> StepOutput of T.
-
-    Where nothing feeds back, attention and readout of all steps are computed
-    at once behind the recurrence.
+  def unroll(self, memory, tokens, noise=None):
+    """All steps, as search makes them. Tokens [B, T] -> StepOutput of T.
 
     Args:
       memory: prepared.
       tokens: inputs of the steps, BOS first.
       noise: masks [T, B, D].
-      sampled: a `sampling.Sampled`, which feeds the model's own tokens.
     """
-    if sampled is not None:
-      return self.unroll_sampled(memory, tokens, noise or {}, sampled)
-    carry = self.start(memory)
-    # By step from the start, [T, B]: to turn the gates would cost more.
-    inputs = self.embed(tokens.swapaxes(0, 1), noise, together=True)
-    steps = jax.tree.map(lambda a: a[:, :, None], inputs)  # [T, B, 1, ...]
-    looped, after = self.split_noise(noise)
-    decoder, variables = self.unbind()
-    method = "advance" if self.feeds_back() else "recur"
-
-    def body(carry, xs):
-      x, noise = xs
-      carry, *y = decoder.apply(
-        variables, memory, carry, x, noise, method=method
-      )
-      return carry, y[0]
-
-    _, outputs = recurrence.scan(body, carry, (steps, looped))
-    # [T, B, 1, D] -> [B, T, D]
-    outputs = jax.tree.map(lambda y: y[:, :, 0].swapaxes(0, 1), outputs)
-    if self.feeds_back():
-      return outputs
-    _, attended = self.attend(memory, carry, outputs["top"])
-    return self.read(memory, outputs, attended, after)
-
-  def split_noise(self, noise):
-    """Masks for inside the loop [T, B, 1, D] and behind it [B, T, D]."""
-    inner = dict(noise or {})
-    for name in ("embed", "word"):
-      inner.pop(name, None)
-    after = {}
-    if not self.feeds_back():
-      last = (f"layer_{self.layers - 1}", "readout")
-      after = {k: v.swapaxes(0, 1) for k, v in inner.items() if k in last}
-      inner = {k: v for k, v in inner.items() if k not in last}
-    return {k: v[:, :, None] for k, v in inner.items()}, after
+    return unrolling.steps(self, memory, tokens, noise or {})

@@ -59,3 +59,45 @@ def choose(sampled: Sampled, log_probs, t):
     jax.random.fold_in(key, t), row
   )
   return jax.vmap(draw)(sampled.keys, log_probs).astype(jnp.int32)
+
+
+def inputs_of(model, memory, tokens, noise: dict, sampled: Sampled):
+  """Tokens [B, T], some replaced by the model's choice of the step before.
+
+  No gradient runs through a choice, so the steps are made twice: here, as in
+  search and no further than to the last choice that is fed, and then like all
+  others, with these inputs.
+
+  Args:
+    model: a bound `seq2seq.Seq2Seq`.
+    memory: prepared.
+    tokens: the gold ones.
+    noise: masks [T, B, D].
+    sampled: where gold goes in.
+  """
+  module, variables = model.unbind()
+  variables, memory = jax.lax.stop_gradient((variables, memory))
+  given, noise = tokens.swapaxes(0, 1), jax.tree.map(jnp.asarray, noise)
+  own = jnp.any(sampled.coins >= sampled.gold, axis=1)  # [T]
+  steps = jnp.arange(len(own), dtype=jnp.int32)
+
+  def step(model, carry, tokens, masks):
+    inputs = model.decoder.embed(tokens, masks)
+    inner = {k: v for k, v in masks.items() if k not in ("embed", "word")}
+    carry, output = model.decoder.advance(memory, carry, inputs, inner)
+    return carry, model.decoder.log_probs(memory, output)
+
+  def body(t, state):
+    carry, fed = state
+    masks = {k: v[t][:, None] for k, v in noise.items()}
+    carry, log_probs = module.apply(
+      variables, carry, fed[t][:, None], masks, method=step
+    )
+    gold = sampled.coins[t + 1] < sampled.gold
+    chosen = choose(sampled, log_probs[:, 0], t)
+    return carry, fed.at[t + 1].set(jnp.where(gold, given[t + 1], chosen))
+
+  start = module.apply(variables, memory, len(own), method="start")
+  last = jnp.max(jnp.where(own, steps, 0))
+  _, fed = jax.lax.fori_loop(0, last, body, (start, given))
+  return fed.swapaxes(0, 1)

@@ -72,8 +72,13 @@ class Seq2Seq(nn.Module):
     return carry, log_probs, output.attention
 
   def unroll(self, memory, tokens, noise=None, sampled=None):
-    """All steps with the given inputs. Tokens [B, T] -> StepOutput of T."""
-    return self.decoder.unroll(memory, tokens, noise, sampled)
+    """All steps with the given inputs. Tokens [B, T] -> StepOutput of T.
+
+    With `sampled` some of them are the model's own.
+    """
+    if sampled is not None:
+      tokens = sampling.inputs_of(self, memory, tokens, noise or {}, sampled)
+    return self.decoder.unroll(memory, tokens, noise)
 
   def __call__(self, batch: types.Batch, keys=None, sampled=None):
     """Outputs of a batch's steps.
@@ -119,6 +124,8 @@ class Seq2Seq(nn.Module):
       coins = sampling.coins(
         what.unit, batch_key, fold(keys, 2), batch.tgt.shape[1]
       )
+      # Gold behind the end: no step is made for it.
+      coins = jnp.where(target_mask(batch).T, coins, -1.0)
       own = fold(keys, 3) if what.choice == "sample" else None
       sampled = sampling.Sampled(gold, coins, own)
     memory, output = self(batch, keys, sampled)

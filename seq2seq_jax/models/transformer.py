@@ -339,10 +339,8 @@ class Decoder(stepping.Stepping):
     extra = self.head.extra(memory, hidden, attended)
     return types.StepOutput(x, weights, extra)
 
-  def unroll(self, memory, tokens, noise=None, sampled=None):
+  def unroll(self, memory, tokens, noise=None):
     """All steps at once. Tokens [B, T] -> StepOutput of T."""
-    if sampled is not None:
-      return self.unroll_sampled(memory, tokens, noise or {}, sampled)
     noise = batch_major(noise)
     inputs = self.embed(tokens, noise)
     steps = jnp.arange(tokens.shape[1], dtype=jnp.int32)

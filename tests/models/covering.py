@@ -38,7 +38,14 @@ FACTORS = {
   "attention": config.SCORES,
   "cell": config.CELLS,
   "decoder_cell": config.CELLS,
-  "placement": ("after", "before", "between", "bottom", "bottom_previous"),
+  "placement": (
+    "after",
+    "before",
+    "between",
+    "bottom",
+    "bottom_previous",
+    "bottom_unfed",
+  ),
   "encoder": {
     "forward": {"direction": "forward", "encoder_dim": 16},
     "backward": {"direction": "backward", "encoder_dim": 16},

@@ -154,7 +154,8 @@ def slow_start(m, p, source):
 def slow_step(m, p, source, s, token, masks=None):
   """One step: log-probabilities, weights, and the next step's start."""
   # After: Luong et al. 2015; before: Bahdanau et al. 2015; between: Sennrich et
-  # al. 2017; bottom_previous: Wu et al. 2016; bottom: tf/nmt's gnmt_v2.
+  # al. 2017; bottom_previous: Wu et al. 2016; bottom: tf/nmt's gnmt_v2;
+  # bottom_unfed: NVIDIA's GNMT, whose lowest layer sees words alone.
   masks, s, old = masks or {}, dict(s), s["cells"]
   drop = lambda x, name: x * masks.get(name, 1.0)
   feeding = m.feed if m.input_feeding else "none"
@@ -202,7 +203,7 @@ def slow_step(m, p, source, s, token, masks=None):
   if m.placement == "between":
     context, weights = slow_attend(m, p, carry[-1], source, s)
     carry = cell("layer_0_context", context, carry, [])
-  if m.placement == "bottom":
+  if m.placement in ("bottom", "bottom_unfed"):
     context, weights = slow_attend(m, p, carry[-1], source, s)
     above.append(context)
   new, top, inputs = [carry], carry[-1], []

@@ -1,7 +1,11 @@
 """Decoders against a loop over sentences in float64."""
 
+import dataclasses
+
 import pytest
-from oracle_decoder import DROPOUTS, check_decoder
+from oracle_decoder import BASE, DROPOUTS, VOCAB, check_decoder
+
+from seq2seq_jax.models import build
 
 pytestmark = pytest.mark.usefixtures("strict")
 
@@ -80,6 +84,23 @@ GRADIENTS = {
     "residual": "add",
     "residual_start": 3,
   },
+  "nvidia_gnmt": {
+    "attention": "normed_additive",
+    "placement": "bottom_unfed",
+    "input_feeding": False,
+    "readout": "linear",
+    "readout_inputs": "state",
+    "decoder_layers": 4,
+    "residual": "add",
+    "residual_start": 3,
+  },
+  "deep_luong_all_at_once": {
+    "attention": "general",
+    "input_feeding": False,
+    "decoder_layers": 3,
+    "residual": "dense",
+    "cell": "gru",
+  },
 }
 
 
@@ -144,19 +165,39 @@ def test_other_decoders_equal_a_loop(name):
   check_decoder(**MORE[name])
 
 
-@pytest.mark.parametrize("feeding", [False, True])
-def test_decoder_with_masks_equals_a_loop(feeding):
-  """Where all steps are read at once, and where they are looped over."""
+MASKED = {  # how many layers are looped over together, of how many
+  "0/2": {"input_feeding": False},
+  "2/2": {"input_feeding": True},
+  "2/2 before": {"placement": "before", "feed": "context"},
+  "0/3 bottom_unfed": {
+    "placement": "bottom_unfed",
+    "input_feeding": False,
+    "decoder_layers": 3,
+  },
+  "1/3 bottom_previous": {
+    "placement": "bottom_previous",
+    "input_feeding": False,
+    "decoder_layers": 3,
+    "residual": "add",
+    "residual_start": 3,
+  },
+  "1/2 between": {"placement": "between", "feed": "context"},
+  "2/2 pointer": {"placement": "bottom", "feed": "context", "head": "pointer"},
+}
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_decoder_with_masks_equals_a_loop(name):
+  """Whatever part of the steps is looped over, and what is made at once."""
   masks = {"embed", "word", "layer_0", "layer_1", "readout", "layer_1/state"}
   masks |= {"layer_0/update", "layer_1/zone_0", "layer_0/zone_1"}
-  check_decoder(
-    masks=masks,
-    input_feeding=feeding,
-    decoder_layers=2,
-    zoneout=0.2,
-    readout_inputs="all",
-    **DROPOUTS,
-  )
+  fields = {"decoder_layers": 2} | MASKED[name]
+  fields |= {"zoneout": 0.2, "readout_inputs": "all"} | DROPOUTS
+  decoder = build.build(
+    dataclasses.replace(BASE, **fields), VOCAB, VOCAB
+  ).decoder
+  assert f"{decoder.looped()}/{decoder.layers}" == name.split()[0]
+  check_decoder(masks=masks, **fields)
 
 
 def test_conditional_gru_masks_both_cells():

@@ -9,6 +9,7 @@ import oracle_models as oracle
 import pytest
 from numeric import FAST, close, compiled, drawn_for, scattered
 from oracle_decoder import BASE, DROPOUTS, VOCAB, decoding
+from small_models import example, made
 
 from seq2seq_jax import types
 from seq2seq_jax.models import (
@@ -214,3 +215,31 @@ def test_losses_sample_by_the_course():
   assert np.array_equal(silent, plain)
   assert not np.allclose(losses[2], losses[0], atol=1e-4)
   assert not np.allclose(losses[3], losses[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("tie", ["none", "all"])
+def test_losses_of_a_whole_model(tie):
+  """Also where both sides share a table; of gold alone it is the plain loss."""
+  model, variables = made(tie=tie, dropout_embed=0.2, dropout_readout=0.2)
+  batch = example()
+  keys = noise.row_keys(0, 0, np.arange(4, dtype=np.int32))
+
+  @compiled
+  def run(variables, rate):
+    def loss(variables, what):
+      terms = model.apply(
+        variables, batch, keys, what, noise.batch_key(0, 0), method="losses"
+      )
+      return terms["loss"]
+
+    sampled = seq2seq.Losses(course="linear", rate=rate)
+    both = [seq2seq.Losses(), sampled]
+    return [jax.value_and_grad(loss)(variables, what) for what in both]
+
+  (want, slopes), (got, same) = run(variables, np.float32(1.0))
+  close(got, want)
+  jax.tree.map(close, same, slopes)
+  other, changed = run(variables, np.float32(0.2))[1]
+  assert np.isfinite(other) and abs(other - want) > 1e-4 * want
+  kernel = lambda grads: grads["params"]["decoder"]["layer_0"]["recurrent"]
+  assert np.max(np.abs(kernel(changed) - kernel(slopes))) > 0
