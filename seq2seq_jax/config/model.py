@@ -27,6 +27,7 @@ SCORES = (
   "scaled_dot",
   "general",
   "scaled_general",
+  "multiplicative",
   "concat",
   "location",
   "location_aware",

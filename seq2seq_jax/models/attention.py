@@ -96,6 +96,17 @@ class ScaledGeneral(General):
     return super().__call__(query * self.g, keys)
 
 
+class Multiplicative(General):
+  """(W s)^T (U h), without a scale (Britz et al. 2017, section 4.5)."""
+
+  def setup(self):
+    self.query = self.matrix("query", (self.query_dim, self.dim))
+    self.key = self.matrix("key", (self.value_dim, self.dim))
+
+  def __call__(self, query, keys, past=None):
+    return super().__call__(self.product(query, self.query), keys)
+
+
 class Additive(Score):
   """v^T tanh(W s + U h + b) (Bahdanau et al. 2015, appendix A.1.2)."""
 

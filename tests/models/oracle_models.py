@@ -277,6 +277,8 @@ def scores(name, p, q, values, past=None, heads=1):
       out[j] = h @ f64(p["key"]) @ q
     elif name == "scaled_general":
       out[j] = float(f64(p["g"]).reshape(())) * (h @ f64(p["key"]) @ q)
+    elif name == "multiplicative":  # Britz et al. 2017
+      out[j] = (q @ f64(p["query"])) @ (h @ f64(p["key"]))
     elif name == "concat":
       pre = np.concatenate([q, h]) @ f64(p["weight"])
       out[j] = np.tanh(pre) @ f64(p["v"])[:, 0]

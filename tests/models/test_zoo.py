@@ -148,12 +148,12 @@ def test_builds_steps_trains_and_decodes(case):
 def test_every_pair_meets():
   """As many as some config allows, in no more cases than time allows.
 
-  In those that always run, every choice and three fifths of the pairs.
+  In those that always run, every choice and more than half of the pairs.
   """
-  assert len(CASES) <= 90
+  assert len(CASES) <= 100
   often, all_ = covering.met(CASES[:ALWAYS]), covering.met(CASES)
   assert {choice for pair in often for choice in pair} == set(covering.NAMES)
-  assert len(often) > 0.6 * len(all_)
+  assert len(often) > 0.55 * len(all_)
 
 
 @pytest.mark.slow
