@@ -13,7 +13,14 @@ import time
 
 import jax
 
-from seq2seq_jax import cli, config, train_meter, train_run, types
+from seq2seq_jax import (
+  cli,
+  config,
+  stopping,
+  train_meter,
+  train_run,
+  types,
+)
 from seq2seq_jax.ablation import locks
 from seq2seq_jax.training import (
   parallel,
@@ -21,36 +28,17 @@ from seq2seq_jax.training import (
 )
 
 
-class Stop:
-  """Whether SIGTERM or Ctrl-C asked to stop; a second Ctrl-C interrupts."""
-
-  def __init__(self):
-    self.signal = None
-    self.old = {}
-
-  def __enter__(self):
-    for number in (signal.SIGTERM, signal.SIGINT):
-      self.old[number] = signal.signal(number, self._handle)
-    return self
-
-  def _handle(self, number, frame):
-    del frame
-    if self.signal is not None:
-      raise KeyboardInterrupt
-    self.signal = number
-
-  def __exit__(self, *_):
-    for number, old in self.old.items():
-      signal.signal(number, old)
-
-
-def loop(run: train_run.Run, out: writer.Writer, stop: Stop) -> int | None:
+def loop(
+  run: train_run.Run, out: writer.Writer, stop: stopping.Stop
+) -> int | None:
   """Trains to the end; the step where a signal stopped it, or None."""
   t = run.conf.train
   process = (jax.process_index(), jax.process_count())
   data = run.train_data
   batches = data.batches(run.first, t.steps, *process, t.steps_per_call)
-  run.compile(out)
+  alone = process[1] == 1  # several processes leave at one step, later
+  if not run.compile(out, lambda: alone and stop.signal is not None):
+    return run.first
   out.phase("training")
   meter, saved_at = train_meter.Meter(run, out), time.monotonic()
   n = t.steps_per_call
@@ -147,7 +135,6 @@ def _train(conf, workdir, live, say) -> train_run.Run:
     return run
   stopped_at = None
   with (
-    Stop() as stop,
     writer.Writer(
       workdir,
       total_steps=t.steps,
@@ -155,6 +142,7 @@ def _train(conf, workdir, live, say) -> train_run.Run:
       primary=run.primary,
       live=live,
     ) as out,
+    stopping.Stop(out.say) as stop,
   ):
     run.say = run.checkpoints.say = out.say
     _introduce(run, out)
@@ -163,8 +151,9 @@ def _train(conf, workdir, live, say) -> train_run.Run:
     finally:
       run.checkpoints.close()
   if stopped_at is not None:
+    saved = " and saved" if stopped_at > run.first else ", before its first"
     print(
-      f"stopped at step {stopped_at} and saved; give the same command again to "
+      f"stopped at step {stopped_at}{saved}; give the same command again to "
       "go on",
       file=sys.stderr,
     )

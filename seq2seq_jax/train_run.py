@@ -291,13 +291,18 @@ class Run:
       host = jax.tree.map(lambda x: x[lane], host)
     return self.local.replicate(host)
 
-  def compile(self, out: writer.Writer):
-    """Compiles the train step for every shape of batch, ahead of the first."""
+  def compile(self, out: writer.Writer, stopped=lambda: False) -> bool:
+    """Compiles the train step for every shape of batch, ahead of the first.
+
+    False if it was `stopped` between two of them.
+    """
     buckets, needs = self.train_data.buckets, []
     calls = self.conf.train.steps_per_call
     if calls > 1:  # one program, in which every step chooses its shape
       buckets = buckets[-1:]
     for i, bucket in enumerate(buckets):
+      if stopped():
+        return False
       shape = f"source {bucket.source} x target {bucket.target}"
       out.phase(f"compiling: {shape}", i + 1, len(buckets))
       batch = pipeline.collate(
@@ -319,6 +324,7 @@ class Run:
     told = preflight.report(needs, preflight.capacity(jax.local_devices()[0]))
     if told:
       out.say(told)
+    return not stopped()
 
   def running(self) -> list[int]:
     """Lanes that have not stopped."""

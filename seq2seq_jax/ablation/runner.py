@@ -20,6 +20,12 @@ from seq2seq_jax.ablation import cells as cells_
 from seq2seq_jax.ablation import locks
 
 BUSY = 75  # exit code of a process that found its cell taken
+STOPPED = (
+  BUSY,
+  -signal.SIGTERM,
+  128 + signal.SIGTERM,
+  128 + signal.SIGINT,
+)
 LOOK = 2.0  # seconds between two looks at the disk
 LINE = 60.0  # seconds between two plain lines
 DEATHS = 2  # of a cell's process, after which it has failed
@@ -142,11 +148,14 @@ class Runner:
     return tuple(free[: max(1, len(free) // max(1, coming))])
 
   def _stop(self, number, frame):
+    """The cells save and end; at a second Ctrl-C they end at once."""
     del frame
-    self.stopped = number
+    again = self.stopped is not None and number == signal.SIGINT
+    self.stopped = self.stopped or number
+    self.board.note = "stopping as soon as the runs are saved; Ctrl-C: at once"
     for job in self.jobs:
       if job.process:
-        job.process.send_signal(signal.SIGTERM)
+        job.process.send_signal(signal.SIGINT if again else signal.SIGTERM)
 
 
 class Board:
@@ -188,6 +197,7 @@ class Board:
     self._seen, self._line = 0.0, clock()
     self._begun = {}  # share of a cell done when this process first saw it
     self._start = clock()
+    self._told = self.note = ""  # what is going on beside the cells
 
   def __enter__(self):
     self.look()
@@ -218,13 +228,16 @@ class Board:
       self._live.update(self._draw(), refresh=True)
     else:
       self._lines(before)
+      if self.note != self._told:
+        self._told = self.note
+        self.say(self.note)
     return self._statuses
 
   def ended(self, job: Job, code: int) -> bool:
     """Whether a process ended without a result or a reason; says so."""
     self._seen = 0.0
     without = [c for c in job.cells if c.status()["status"] not in cells_.FINAL]
-    if not without or code in (BUSY, 128 + signal.SIGTERM, -signal.SIGTERM):
+    if not without or code in STOPPED:
       return False
     self.say(
       f"{job.name}: its process ended with {code}; see {_log(without[0])}"
@@ -275,8 +288,9 @@ class Board:
     return text
 
   def _draw(self):
+    caption = "\n".join(filter(None, [self._summary(), self.note]))
     table = rich.table.Table(
-      box=rich.box.SIMPLE_HEAD, title=None, caption=self._summary()
+      box=rich.box.SIMPLE_HEAD, title=None, caption=caption
     )
     table.add_column("row", overflow="fold")
     seeds = sorted({c.seed for c in self.cells})
