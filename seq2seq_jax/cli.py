@@ -10,6 +10,7 @@ import pathlib
 import platform
 import signal
 import sys
+import time
 import typing
 
 import jax
@@ -128,6 +129,30 @@ def output(path: str | None):
     raise types.UserError(f"{path}: cannot write: {e.strerror}") from e
   finally:
     part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def counter(total: int | None = None, shown: bool | None = None):
+  """Counts answered sentences on one line of standard error, at a terminal.
+
+  Yields a function of the number answered so far, or None where nothing is
+  `shown`.
+  """
+  if not (sys.stderr.isatty() if shown is None else shown):
+    yield None
+    return
+  of, start = f"/{total:,}" if total else "", time.monotonic()
+
+  def done(n: int):
+    text = f"{n:,}{of} sentences in {time.monotonic() - start:.0f} s"
+    # The first are answered when their programs are compiled.
+    text += "" if n else ", compiling and searching"
+    print(f"\r{text:<50}", end="", file=sys.stderr, flush=True)
+
+  try:
+    yield done
+  finally:
+    print(file=sys.stderr, flush=True)
 
 
 def setup_jax(cpu_devices: int | None) -> None:

@@ -69,32 +69,39 @@ def main(argv=None) -> int:
 
   reader = decode_text.Reader(translator, first.toks, conf)
 
-  def answer(lines: list[str]) -> list[str]:
-    found = reader.search(params, lines, options)
+  def written(line: str, hypothesis) -> str:
     if args.format == "jsonl":
-      return [
-        json.dumps(
-          decode_text.describe(line, h, reader, args.attention),
-          ensure_ascii=False,
-        )
-        for line, h in zip(lines, found)
-      ]
-    return [
-      reader.text(line, h, n)
-      for line, h in zip(lines, found)
+      told = decode_text.describe(line, hypothesis, reader, args.attention)
+      return json.dumps(told, ensure_ascii=False) + "\n"
+    return "".join(
+      reader.text(line, hypothesis, n) + "\n"
       for n in range(n_best)
-      if n == 0 or h.length[n]
-    ]
+      if n == 0 or hypothesis.length[n]
+    )
 
-  if args.input is None and sys.stdin.isatty():
-    return _converse(answer)
-  together = args.batch_size or translator.drawn_from()
-  start, count = time.monotonic(), 0
+  def answer(lines: list[str], done=None) -> str:
+    """Of a blank line there is nothing to translate, and a blank answer."""
+    real = [line for line in lines if line.strip()]
+    found = iter(reader.search(params, real, options, done, written))
+    blank = lambda line: decode_text.blank(line, args.format)
+    return "".join(
+      next(found) if line.strip() else blank(line) for line in lines
+    )
+
   with cli.output(args.output) as out:
-    for lines in _chunks(args.input, together):
-      out.write("".join(line + "\n" for line in answer(lines)))
-      out.flush()
-      count += len(lines)
+    if args.input is None and sys.stdin.isatty():
+      _converse(answer, out)
+      return 0
+    together = args.batch_size or translator.drawn_from()
+    start, count = time.monotonic(), 0
+    # Answers that are seen to come need no count.
+    shown = sys.stderr.isatty() and (args.output or not sys.stdout.isatty())
+    with cli.counter(shown=bool(shown)) as done:
+      for lines in _chunks(args.input, together):
+        so_far = done and (lambda n, before=count: done(before + n))
+        out.write(answer(lines, so_far))
+        out.flush()
+        count += len(lines)
   say(f"{count} sentences in {time.monotonic() - start:.1f} s")
   return 0
 
@@ -120,16 +127,16 @@ def _stdin():
       raise types.UserError(f"standard input, line {n}: not UTF-8") from e
 
 
-def _converse(answer) -> int:
+def _converse(answer, out) -> None:
   print("Type a sentence; Ctrl-D ends.", file=sys.stderr)
   while True:
     try:
       line = input("> ")
     except (EOFError, KeyboardInterrupt):
       print(file=sys.stderr)
-      return 0
-    for text in answer([line]):
-      print(text)
+      return
+    out.write(answer([line]))
+    out.flush()
 
 
 if __name__ == "__main__":

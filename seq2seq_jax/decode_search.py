@@ -190,7 +190,13 @@ class Translator:
     return min(longest, math.ceil(d.min_ratio * length)), longest
 
   def search(
-    self, params, sources_, options: Options, done=None, extended=None
+    self,
+    params,
+    sources_,
+    options: Options,
+    done=None,
+    extended=None,
+    made=lambda i, hypothesis: hypothesis,
   ):
     """Hypotheses of every source, in order, each of one row.
 
@@ -200,8 +206,12 @@ class Translator:
       options: of the search.
       done: called with the number of sentences answered so far.
       extended: the sources in the extended vocabulary, where the model copies.
+      made: what is made of the i-th source's hypotheses, while the devices
+        search for the next ones; it is returned in their place.
     """
     out, answered = [None] * len(sources_), 0
+    if done:
+      done(0)
     groups: dict[int, list[int]] = {}
     for i, ids in enumerate(sources_):
       padded = pipeline.ceil_length(len(ids), self.decode.quantum)
@@ -223,13 +233,13 @@ class Translator:
         pending.append((pool, found))
         turn += 1
         if len(pending) > ahead:
-          answered += self._collect(out, *pending.pop(0))
+          answered += self._collect(out, *pending.pop(0), made)
           if done:
             done(answered)
     for batch in pending:
-      answered += self._collect(out, *batch)
-    if done:
-      done(answered)
+      answered += self._collect(out, *batch, made)
+      if done:
+        done(answered)
     return out
 
   def _parts(self, options: Options, padded: int) -> int:
@@ -280,8 +290,8 @@ class Translator:
       limits[:, 1],
     )
 
-  def _collect(self, out, part, hypotheses) -> int:
+  def _collect(self, out, part, hypotheses, made) -> int:
     host = jax.device_get(hypotheses)
     for row, i in enumerate(part):
-      out[i] = jax.tree.map(lambda x, row=row: x[row], host)
+      out[i] = made(i, jax.tree.map(lambda x, row=row: x[row], host))
     return len(part)

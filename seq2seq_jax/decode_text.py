@@ -1,5 +1,7 @@
 """From source texts to answers as text and JSON."""
 
+import json
+
 import numpy as np
 
 from seq2seq_jax import config, decode_search
@@ -31,9 +33,14 @@ class Reader:
     self.replace = conf.decode.replace_unknown
 
   def search(
-    self, params, texts: list[str], options: decode_search.Options, done=None
+    self,
+    params,
+    texts: list[str],
+    options: decode_search.Options,
+    done=None,
+    made=lambda text, hypothesis: hypothesis,
   ):
-    """Hypotheses of source texts, in order."""
+    """What is `made` of every source text and its hypotheses, in order."""
     ids = [self.toks.encode_source(text) for text in texts]
     extended = None
     if self.copies:
@@ -43,7 +50,9 @@ class Reader:
       ]
     if self.replace:
       options = options._replace(attention=True)
-    return self.translator.search(params, ids, options, done, extended)
+    return self.translator.search(
+      params, ids, options, done, extended, lambda i, h: made(texts[i], h)
+    )
 
   def text(self, source: str, hypothesis, n: int = 0) -> str:
     return text_of(hypothesis, self.toks, n, source, self.replace)
@@ -73,6 +82,16 @@ def describe(source: str, hypothesis, reader: Reader, attention: bool) -> dict:
       entry["attention"] = [[float(w) for w in row] for row in weights]
     entries.append(entry)
   line = {"source": source, "hypotheses": entries}
+  if attention:
+    ids = toks.encode_source(source)
+    line["source_tokens"] = toks.source.tokens(ids)
   if hypothesis.proven is not None:
     line["proven"] = bool(hypothesis.proven)
   return line
+
+
+def blank(source: str, form: str) -> str:
+  """The answer to a source without words: a line of `text` or `jsonl`."""
+  if form == "text":
+    return "\n"
+  return json.dumps({"source": source, "hypotheses": []}) + "\n"

@@ -110,9 +110,14 @@ class Evaluator:
   def translate(self, params, options, done=None):
     """Hypotheses, and the text of the best of each."""
     sources_ = [p[0] for p in self.pairs]
-    found = self.reader.search(params, sources_, options, done)
-    texts = [self.reader.text(s, h) for s, h in zip(sources_, found)]
-    return found, texts
+    both = self.reader.search(
+      params,
+      sources_,
+      options,
+      done,
+      lambda text, h: (h, self.reader.text(text, h)),
+    )
+    return [h for h, _ in both], [text for _, text in both]
 
   def score_texts(self, texts: list[str], names) -> dict:
     """Decoded metrics of outputs against the references."""
@@ -349,7 +354,8 @@ def _run_lane(workdirs, args, rest, lane) -> dict:
     )
   if first.toks.source is not None:
     options = decode_search.options_of(conf.decode)
-    found, texts = evaluator.translate(params, options, _progress(evaluator))
+    with cli.counter(len(evaluator.pairs)) as done:
+      found, texts = evaluator.translate(params, options, done)
     result |= evaluator.score_texts(texts, names) | search_errors(found)
   result |= {
     "sentences": len(evaluator.pairs),
@@ -357,18 +363,6 @@ def _run_lane(workdirs, args, rest, lane) -> dict:
     "seconds": time.monotonic() - start,
   }
   return result
-
-
-def _progress(evaluator):
-  total = len(evaluator.pairs)
-  if not sys.stderr.isatty():
-    return None
-
-  def done(n):
-    end = "\n" if n == total else ""
-    print(f"\r{n}/{total} sentences", end=end, file=sys.stderr, flush=True)
-
-  return done
 
 
 def _score(evaluator, params) -> dict:

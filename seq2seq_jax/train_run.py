@@ -364,7 +364,6 @@ class Run:
         beam_size=self.conf.decode.valid_beam_size, exact=0
       )
       show = lambda n: out.phase("validating: decoding", n, total)
-      show(0)
       _, texts = self.evaluator.translate(params, options, show)
       scores = self.evaluator.score_texts(texts, names)
       values |= {k: v for k, v in scores.items() if isinstance(v, float)}

@@ -307,6 +307,51 @@ def test_a_line_of_exact_search_says_whether_it_is_proven(whole, tmp_path):
   assert json.loads(line)["proven"] is True
 
 
+def test_blank_lines_stay_blank_and_others_answer_as_without(whole, tmp_path):
+  texts = {"plain": "1 2 3\n2 2\n", "blank": "\n1 2 3\n  \n2 2\n\n"}
+  found = {}
+  for name, text in texts.items():
+    (tmp_path / name).write_text(text)
+    for form in ("text", "jsonl"):
+      out = tmp_path / f"{name}.{form}"
+      command = ["--workdir", str(whole), "--input", str(tmp_path / name)]
+      command += ["--output", str(out), "--format", form]
+      command += ["--attention"] if form == "jsonl" else []
+      assert decode.main(command) == 0
+      found[name, form] = out.read_text().split("\n")[:-1]
+  answers = found["plain", "text"]
+  assert found["blank", "text"] == ["", answers[0], "", answers[1], ""]
+  lines = [json.loads(line) for line in found["blank", "jsonl"]]
+  assert [line["source"] for line in lines] == ["", "1 2 3", "  ", "2 2", ""]
+  assert [bool(line["hypotheses"]) for line in lines] == [0, 1, 0, 1, 0]
+  same = [found["plain", "jsonl"][i] for i in (0, 1)]
+  assert [found["blank", "jsonl"][i] for i in (1, 3)] == same
+  tokens = lines[1]["source_tokens"]
+  assert tokens[:3] == ["1", "2", "3"] and len(tokens) == 4
+  weights = lines[1]["hypotheses"][0]["attention"]
+  assert all(len(row) == 4 for row in weights)
+
+
+def test_hypotheses_are_made_into_what_is_asked_for(translator):
+  """In the order of the sources, each once, and counted to the last."""
+  translator, loaded = translator
+  texts = ["1 2 3", "2", "3 3 3 3 3 3 3 3 3 3", "1"]
+  ids = [loaded.toks.encode_source(text) for text in texts]
+  options = decode_search.Options(2, 1, "none", 0.0, False)
+  counts, seen = [], []
+
+  def made(i, hypothesis):
+    seen.append(i)
+    return i, hypothesis.tokens.tolist()
+
+  params = (loaded.params,)
+  found = translator.search(params, ids, options, counts.append, made=made)
+  plain = translator.search(params, ids, options)
+  assert found == [(i, h.tokens.tolist()) for i, h in enumerate(plain)]
+  assert sorted(seen) == [0, 1, 2, 3]
+  assert counts[0] == 0 and counts[-1] == 4 and counts == sorted(counts)
+
+
 def test_average_is_the_mean_of_its_checkpoints(whole):
   store = checkpoint.Checkpoints(whole, read_only=True)
   host = store.read(store.steps()[-1])[1]
