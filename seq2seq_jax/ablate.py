@@ -209,7 +209,8 @@ def _published(row: grid.Row) -> dict | None:
 
 
 def _beside(number: dict) -> str:
-  return f"{number['value']:g}" + (" (?)" if number.get("tag") == "M" else "")
+  recalled = " (?)" if number.get("tag") == "M" else ""
+  return f"{published.hedge(number)}{number['value']:g}{recalled}"
 
 
 def _shown(found: dict) -> str:

@@ -41,17 +41,6 @@ def _row(name: str, words: str) -> grid.Row:
   )
 
 
-def _at_most(row: str, high: float) -> grid.Ordering:
-  """Without a lower bound: an interval around 0 reaches below it."""
-  return grid.Ordering(
-    f"{row} at most {high:g}",
-    (grid.Term(1, row),),
-    low=float("-inf"),
-    high=high,
-    points=False,
-  )
-
-
 def get_ablation() -> grid.Ablation:
   return grid.Ablation(
     title="SCAN",
@@ -80,8 +69,8 @@ def get_ablation() -> grid.Ablation:
       grid.near("length, top", 20.8, 8),
       grid.near("turn left, overall-best", 90.0, 15),
       grid.near("turn left, top", 90.3, 15),
-      _at_most("jump, overall-best", 10),
-      _at_most("jump, top", 10),
+      grid.at_most("jump, overall-best", 10),
+      grid.at_most("jump, top", 10),
       grid.above("length, top", "length, overall-best"),
       grid.above("turn left, overall-best", "jump, overall-best", by=45),
     ),

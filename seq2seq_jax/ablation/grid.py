@@ -116,6 +116,14 @@ def between(row: str, low: float, high: float, judged=True) -> Ordering:
   return Ordering(claim, (Term(1, row),), low, high, False, judged)
 
 
+def at_most(row: str, high: float, judged=True) -> Ordering:
+  """A row's score is no higher; an interval around 0 reaches below it."""
+  terms = (Term(1, row),)
+  return Ordering(
+    f"{row} at most {high:g}", terms, float("-inf"), high, False, judged
+  )
+
+
 def gap_grows(
   better: str, worse: str, short: int, long: int, by: float = 0.0, judged=True
 ) -> Ordering:

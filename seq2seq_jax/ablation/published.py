@@ -41,7 +41,8 @@ def load(reference: str) -> dict[str, Any]:
 
   Returns:
     Its `value`, `sd` (None where unknown), `tag`, `source`, `unconfirmed`,
-    `paper`, `metric` and `data`, and what else the entry says.
+    `paper`, `metric` and `data`, and what else the entry says: `approximate`,
+    or of which side it is a `bound` (upper, lower).
   """
   file, table, row = _parts(reference, "FILE/TABLE/ROW")
   tables = read(file)["tables"]
@@ -52,6 +53,13 @@ def load(reference: str) -> dict[str, Any]:
     where = f"{file}.yaml, table {table!r}"
     raise ValueError(_unknown("row", row, rows, where))
   return _entry(file, {"sd": None} | rows[row])
+
+
+def hedge(entry: dict[str, Any]) -> str:
+  """What stands before a value that is not exact: about, below, above."""
+  if "bound" in entry:
+    return {"upper": "below ", "lower": "above "}[entry["bound"]]
+  return "about " if entry.get("approximate") else ""
 
 
 def curve(reference: str) -> dict[str, Any]:

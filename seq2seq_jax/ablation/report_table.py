@@ -121,7 +121,8 @@ def _p(row) -> str:
 def _published(table, row, digits: int) -> str:
   if not parts.there(row.get("published")):
     return parts.NOTHING
-  shown = _plus_minus(row["published"], row.get("published_sd"), digits)
+  shown = row.get("published_hedge", "")
+  shown += _plus_minus(row["published"], row.get("published_sd"), digits)
   if row.get("unconfirmed"):
     shown = f"<i>{shown}</i>"
   mark = row.get("tag")

@@ -14,6 +14,7 @@ import numpy as np
 from seq2seq_jax.ablation import cells as cells_
 from seq2seq_jax.ablation import found as found_
 from seq2seq_jax.ablation import grid, statistics
+from seq2seq_jax.ablation import published as published_
 
 ALPHA = 0.05
 SHOWN = 3  # rows whose sentences stand beside the reference's
@@ -145,6 +146,7 @@ def _row(found: found_.Found, row: grid.Row, number: dict | None) -> dict:
     "cells": [_cell(c, s) for c, s in own],
     "published": number.get("value"),
     "published_sd": number.get("sd"),
+    "published_hedge": published_.hedge(number),
     "tag": number.get("tag"),
     "published_note": _note(number),
     "unconfirmed": number.get("tag") == "M",

@@ -114,7 +114,7 @@ def _p(p: float | None) -> str:
 def _published(row: dict, plus=" ± ") -> str:
   if row["published"] is None:
     return ""
-  text = f"{row['published']:g}"
+  text = f"{row.get('published_hedge', '')}{row['published']:g}"
   return text + (
     f"{plus}{row['published_sd']:g}" if row["published_sd"] else ""
   )

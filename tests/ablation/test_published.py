@@ -17,6 +17,18 @@ TEXTS = {
 
 
 @pytest.mark.parametrize(
+  "reference, hedge",
+  [
+    ("lake_baroni2018/coverage/2 %", "about "),
+    ("lake_baroni2018/cells/SRN, best", "below "),
+    ("lake_baroni2018/scan/simple, top", ""),
+  ],
+)
+def test_what_is_no_exact_value_says_so(reference, hedge):
+  assert published.hedge(published.load(reference)) == hedge
+
+
+@pytest.mark.parametrize(
   "reference, value, tag",
   [
     ("bahdanau2015/bleu/RNNenc-50", 17.82, "S"),

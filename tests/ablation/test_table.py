@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from seq2seq_jax import metrics
-from seq2seq_jax.ablation import cells, grid, results, table
+from seq2seq_jax.ablation import cells, grid, report, results, table
 
 ROWS = (
   grid.Row("base & co_1", published="x"),
@@ -117,6 +117,22 @@ def _table(folder, **changes):
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
   return _table(tmp_path_factory.mktemp("cells"))
+
+
+@pytest.mark.quick
+def test_published_values_that_are_not_exact_are_shown_so(tmp_path):
+  own = [_cell(tmp_path, ROWS[0].name, s, (48 + s, 10 + s)) for s in range(2)]
+  for entry, said in (
+    ({"approximate": True}, "about 54"),
+    ({"bound": "upper"}, "below 54"),
+    ({"bound": "lower"}, "above 54"),
+  ):
+    number = {"value": 54.0, "tag": "P", "source": "a figure"} | entry
+    data = _built(_ablation(), own, published={ROWS[0].name: number})
+    for text in (table.markdown(data), table.latex(data)):
+      assert said in text
+    page = report.html(data, {})
+    assert said in page
 
 
 @pytest.mark.quick

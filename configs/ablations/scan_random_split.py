@@ -1,0 +1,74 @@
+"""Lake & Baroni 2018 (arXiv 1711.00350), SCAN, experiment 1: the random split.
+
+    python -m seq2seq_jax.ablate configs/ablations/scan_random_split.py \\
+      --workdir runs/table
+
+How much of the commands must be seen, and what the simple recurrent network
+(Elman's) can do: the rest is the best model of the split, and the protocol that
+of `scan.py`. The paper's coverage is read off a figure; its simple networks are
+of all sizes, those here of 2 x 200.
+
+To be seen: half of the unseen commands right from 2 % of them, nearly all from
+4 %; the simple network hardly any without attention, and many with it.
+Generated data.
+"""
+
+from seq2seq_jax.ablation import grid
+
+ATTENTION = (
+  "--model.attention additive --model.placement before "
+  "--model.readout_inputs state_context"
+)
+SRN = "--model.cell elman"
+
+
+def get_ablation() -> grid.Ablation:
+  coverage = [
+    grid.Row(f"{n} %", f"--data.name simple_p{n}", reference=f"{n} %")
+    for n in (1, 2, 4)
+  ]
+  cells = [
+    grid.Row("SRN", SRN, "lake_baroni2018/cells/SRN, best"),
+    grid.Row(
+      "SRN with attention",
+      f"{SRN} {ATTENTION}",
+      "lake_baroni2018/cells/SRN with attention, mean",
+    ),
+  ]
+  whole = grid.Row("80 %", (), "lake_baroni2018/scan/simple, top")
+  return grid.Ablation(
+    title="SCAN, random split",
+    paper="Lake & Baroni 2018 (arXiv 1711.00350)",
+    base="lake_baroni2018.py",
+    rows=(
+      *grid.published(coverage, "lake_baroni2018/coverage"),
+      whole,
+      *cells,
+    ),
+    metric="exact_match",
+    reference="80 %",
+    orderings=(
+      grid.near("1 %", 5, 8),
+      grid.near("2 %", 54, 8),
+      grid.near("4 %", 93, 8),
+      grid.near("80 %", 99.8, 2),
+      grid.at_most("SRN", 10),
+      grid.above("SRN with attention", "SRN", by=10),
+    ),
+    scales={
+      "smoke": (
+        *("--train.steps", "500", "--train.validate_every", "500"),
+        *("--data.limit", "500", "--decode.max_extra", "20"),
+        *("--data.buckets", "1"),
+        *("--model.dropout_embed", "0.0", "--model.dropout_rnn", "0.0"),
+      ),
+      "cpu": ("--model.dropout_embed", "0.0", "--model.dropout_rnn", "0.0"),
+    },
+    rows_of={"smoke": ("2 %", "SRN", "SRN with attention")},
+    checkpoint="last",
+    bins=(4, 6, 8),
+    note=(
+      "Rows of other coverage have other test parts: what was not trained on. "
+      "Initial weights, which the paper leaves open, are PyTorch's."
+    ),
+  )
