@@ -107,16 +107,18 @@ class Evaluator:
     full = [p for p in self.encoded if len(p[1]) > 1]
     return model_metrics(self.scorer.score(params, full))
 
-  def translate(self, params, options, done=None):
-    """Hypotheses, and the text of the best of each."""
-    sources_ = [p[0] for p in self.pairs]
-    both = self.reader.search(
-      params,
-      sources_,
-      options,
-      done,
-      lambda text, h: (h, self.reader.text(text, h)),
-    )
+  def translate(self, params, options, done=None, together=None):
+    """Hypotheses, and the text of the best of each.
+
+    Of `together` sentences at a time, by default of all.
+    """
+    sources_, both = [p[0] for p in self.pairs], []
+    size = together or max(1, len(sources_))
+    made = lambda text, h: (h, self.reader.text(text, h))
+    for first in range(0, len(sources_), size):
+      so_far = done and (lambda n, first=first: done(first + n))
+      some = sources_[first : first + size]
+      both += self.reader.search(params, some, options, so_far, made)
     return [h for h, _ in both], [text for _, text in both]
 
   def score_texts(self, texts: list[str], names) -> dict:
@@ -355,7 +357,7 @@ def _run_lane(workdirs, args, rest, lane) -> dict:
   if first.toks.source is not None:
     options = decode_search.options_of(conf.decode)
     with cli.counter(len(evaluator.pairs)) as done:
-      found, texts = evaluator.translate(params, options, done)
+      found, texts = evaluator.translate(params, options, done, args.batch_size)
     result |= evaluator.score_texts(texts, names) | search_errors(found)
   result |= {
     "sentences": len(evaluator.pairs),

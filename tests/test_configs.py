@@ -3,6 +3,7 @@
 import ast
 import math
 import pathlib
+import re
 import shlex
 
 import jax
@@ -140,3 +141,34 @@ def test_what_cannot_be_is_refused_with_the_field(words):
   base = config.load(str(FILES[0].parent / "scan_simple.py"))
   with pytest.raises(types.UserError, match=REFUSED[words]):
     cli.overrides(base, words.split(), "x")
+
+
+WRITTEN = {
+  'model=config.Model(cell="lstmm")': "cell: 'lstmm' is not a choice; near",
+  'model=config.Model(encoder_dim="64")': "encoder_dim: '64' is not a whole",
+  "train=config.Train(steps=10.5)": "steps: 10.5 is not a whole number",
+  "train=config.Train(steps=True)": "steps: True is not a whole number",
+  'optim=config.Optim(learning_rate="3e-4")': "learning_rate: '3e-4' is not a",
+  'data=config.Data(train="a.txt")': "train: 'a.txt' is not a tuple of strings",
+  "data=config.Data(joint=1)": "joint: 1 is not of type bool",
+  "data=config.Model()": "data: Model.* is not of type Data",
+  "model=config.Model(encoder_layers=0)": "encoder_layers: must be at least 1",
+}
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("text", WRITTEN)
+def test_what_a_file_says_wrongly_is_told_with_its_line(text, tmp_path):
+  path = tmp_path / "x.py"
+  path.write_text(
+    "from seq2seq_jax import config\n\ndef get_config():\n"
+    f"  return config.Config({text})\n"
+  )
+  with pytest.raises(types.UserError) as e:
+    config.load(str(path))
+  assert re.fullmatch(rf"{path}, line 4: {WRITTEN[text]}.*", str(e.value))
+
+
+@pytest.mark.quick
+def test_a_whole_number_is_a_number():
+  assert config.Optim(learning_rate=1).learning_rate == 1

@@ -332,6 +332,17 @@ def test_blank_lines_stay_blank_and_others_answer_as_without(whole, tmp_path):
   assert all(len(row) == 4 for row in weights)
 
 
+def test_evaluate_scores_the_same_however_many_at_a_time(whole, tmp_path):
+  found = []
+  for flags in ((), ("--batch-size", "3")):
+    out = tmp_path / "scores.json"
+    command = ["--workdir", str(whole), "--split", "valid", "--json", str(out)]
+    assert evaluate.main([*command, *flags]) == 0
+    found.append(json.loads(out.read_text()))
+    del found[-1]["seconds"]
+  assert found[0] == found[1] and found[0]["sentences"] > 3
+
+
 def test_hypotheses_are_made_into_what_is_asked_for(translator):
   """In the order of the sources, each once, and counted to the last."""
   translator, loaded = translator

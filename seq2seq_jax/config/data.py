@@ -24,6 +24,7 @@ class Text:
   smoothing parameter alpha; 0 is the deterministic segmentation."""
 
   def __post_init__(self):
+    fields.typed(self)
     fields.check(self.vocab_size >= 5, "vocab_size", "must be at least 5")
     fields.check(self.min_count >= 1, "min_count", "must be at least 1")
     fields.check(0 <= self.sampling < 1, "sampling", "must lie in [0, 1)")
@@ -54,6 +55,7 @@ class Synthetic:
   """Rules of copy_rules, as many of each kind; 100 instances each."""
 
   def __post_init__(self):
+    fields.typed(self)
     fields.check(
       1 <= self.min_length <= self.max_length,
       "min_length",
@@ -138,6 +140,7 @@ class Data:
   """Worker processes that load batches; 0 is a thread."""
 
   def __post_init__(self):
+    fields.typed(self)
     files = {"parallel": 2, "tsv": 1, "jsonl": 1, "tfds": 1}
     files["language_model"] = 1
     n = files.get(self.task, 0)

@@ -53,6 +53,7 @@ class Decode:
   rows idle, which costs more than padding does."""
 
   def __post_init__(self):
+    fields.typed(self)
     for name in ("beam_size", "valid_beam_size", "rows", "pool", "quantum"):
       fields.check(getattr(self, name) >= 1, name, "must be at least 1")
     fields.check(

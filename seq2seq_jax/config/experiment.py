@@ -26,6 +26,7 @@ class Config:
   """Search."""
 
   def __post_init__(self):
+    fields.typed(self)
     fields.check(
       self.model.tie != "all" or self.data.joint,
       "model.tie",

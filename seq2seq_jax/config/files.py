@@ -49,17 +49,18 @@ def returned_by(file: pathlib.Path, function: str, kind: type):
         f"{type(found).__name__}"
       )
     return found
-  except types.UserError:
-    raise
   except Exception as e:
     lines = [
       f.lineno
       for f in traceback.extract_tb(e.__traceback__)
       if pathlib.Path(f.filename) == file
     ]
+    if isinstance(e, types.UserError) and not lines:
+      raise  # of this function, which names the file
     line = e.lineno if isinstance(e, SyntaxError) else (lines or [None])[-1]
     where = f"{file}, line {line}" if line else f"{file}"
-    name = "" if isinstance(e, ValueError) else f"{type(e).__name__}: "
+    plain = isinstance(e, ValueError | types.UserError)
+    name = "" if plain else f"{type(e).__name__}: "
     text = e.msg if isinstance(e, SyntaxError) else e
     raise types.UserError(f"{where}: {name}{text}") from e
 

@@ -202,6 +202,7 @@ class Model:
   """Type of products; parameters, states and sums stay float32."""
 
   def __post_init__(self):
+    fields.typed(self)
     for name in (
       "transition_depth",
       "embed_dim",

@@ -93,6 +93,7 @@ class Optim:
   """`REGEX=FACTOR`: learning-rate factor of parameters whose path matches."""
 
   def __post_init__(self):
+    fields.typed(self)
     fields.check(self.learning_rate > 0, "learning_rate", "must be positive")
     fields.check(
       0 <= self.label_smoothing < 1, "label_smoothing", "not in [0, 1)"

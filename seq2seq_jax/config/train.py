@@ -71,6 +71,7 @@ class Train:
   by name, start this run."""
 
   def __post_init__(self):
+    fields.typed(self)
     for name in (
       "steps",
       "seeds",
