@@ -144,9 +144,10 @@ def counter(total: int | None = None, shown: bool | None = None):
   of, start = f"/{total:,}" if total else "", time.monotonic()
 
   def done(n: int):
-    text = f"{n:,}{of} sentences in {time.monotonic() - start:.0f} s"
+    text = f"{n:,}{of} sentences "
     # The first are answered when their programs are compiled.
-    text += "" if n else ", compiling and searching"
+    seconds = time.monotonic() - start
+    text += f"in {seconds:.1f} s" if n else "(compiling and searching)"
     print(f"\r{text:<50}", end="", file=sys.stderr, flush=True)
 
   try:

@@ -102,7 +102,8 @@ def main(argv=None) -> int:
         out.write(answer(lines, so_far))
         out.flush()
         count += len(lines)
-  say(f"{count} sentences in {time.monotonic() - start:.1f} s")
+  if not shown:
+    say(f"{count} sentences in {time.monotonic() - start:.1f} s")
   return 0
 
 

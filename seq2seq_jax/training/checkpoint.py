@@ -1,9 +1,13 @@
 """Checkpoints of a run: every call into Orbax stands here."""
 
+import errno
+import functools
 import json
 import logging
+import os
 import pathlib
 import shutil
+import sys
 import zlib
 
 import jax
@@ -22,6 +26,23 @@ def _options(read_only: bool):
   )
 
 
+@functools.cache
+def _quiet():
+  """Once: where a file is damaged or cannot be written, our own line says it.
+
+  Orbax logs pages about it, and its threads print what they meet afterwards.
+  """
+  for name in ("absl", "asyncio"):
+    logging.getLogger(name).setLevel(logging.CRITICAL)
+  shown = sys.unraisablehook
+
+  def hook(unraisable):
+    if str(unraisable.exc_value) != "Event loop is closed":
+      shown(unraisable)
+
+  sys.unraisablehook = hook
+
+
 class Checkpoints:
   """The folder `checkpoints` of a workdir: written asynchronously, atomic.
 
@@ -35,8 +56,7 @@ class Checkpoints:
     self._kept: set[int] | None = None
     if not read_only:
       self.folder.mkdir(parents=True, exist_ok=True)
-    # Orbax logs pages about a damaged file; our own line says it.
-    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    _quiet()
     self.manager = None
     if self.folder.is_dir():
       self.manager = ocp.CheckpointManager(
@@ -89,10 +109,14 @@ class Checkpoints:
 
   def _failed(self, e) -> types.UserError:
     free = shutil.disk_usage(self.folder).free // 2**20
+    reason = str(e).splitlines()[0] if str(e) else type(e).__name__
+    full = os.strerror(errno.ENOSPC)
+    if full in reason:  # with every path that it was met at
+      reason = full
     return types.UserError(
       f"{self.folder}: could not write a checkpoint ({free} MiB free): "
-      f"{str(e).splitlines()[0] if str(e) else type(e).__name__}; the older "
-      "ones are intact: make room and give the same command again"
+      f"{reason}; the older ones are intact: make room and give the same "
+      "command again"
     )
 
   def restore_latest(self, target) -> tuple | None:
