@@ -267,10 +267,6 @@ class Decoder(stepping.Stepping):
   def masks(self):
     return masks(self.shape, self.dropout, self.memory_dim > 0)
 
-  @nn.nowrap
-  def feeds_back(self) -> bool:
-    return False
-
   def prepare(self, memory: types.Memory) -> types.Memory:
     """Adds the source's keys and values of every layer."""
     keys = ()

@@ -55,8 +55,8 @@ CASES = CONFIGS | {
 SLOW = {
   *("none_start", "none_every_step", "none_all_start", "none_feeding_gru"),
   *("luong_without_feeding", "luong_dot", "luong_linear", "deep_dot"),
-  *("general_before", "additive_after", "bahdanau"),
-  *("tie_decoder", "tie_all"),
+  *("general_before", "additive_after", "bahdanau", "bahdanau_feeding"),
+  *("tie_decoder", "tie_all", "tie_decoder_projected", "none_all_both"),
 }
 
 
