@@ -3,7 +3,7 @@
 Attention with the decoder's state of the step before, over a bidirectional GRU;
 a maxout readout of previous state, embedding and context (appendix A).
 
-    pip install 'seq2seq_jax[prepare]'
+    pip install -c constraints.txt -e '.[prepare]'
     python -m seq2seq_jax.data.prepare wmt14_translate/fr-en --data-dir DIR
     python -m seq2seq_jax.train configs/bahdanau2015.py \\
       --workdir runs/bahdanau2015 --data.root DIR

@@ -5,7 +5,7 @@ English to German. A GRU encoder of one layer in each direction (what they call
 512, the decoder starting at 0. The context is fed to the next step, and a tanh
 layer stands before the softmax, as in their code; the paper's formula has none.
 
-    pip install 'seq2seq_jax[prepare]'
+    pip install -c constraints.txt -e '.[prepare]'
     python -m seq2seq_jax.data.prepare wmt14_translate/de-en --data-dir DIR
     python -m seq2seq_jax.train configs/britz2017.py \\
       --workdir runs/britz2017 --data.root DIR

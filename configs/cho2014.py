@@ -3,7 +3,7 @@
 The first gated recurrent unit. The encoder's last state starts the decoder and
 is an input of its every step and of its maxout readout.
 
-    pip install 'seq2seq_jax[prepare]'
+    pip install -c constraints.txt -e '.[prepare]'
     python -m seq2seq_jax.data.prepare wmt14_translate/fr-en --data-dir DIR
     python -m seq2seq_jax.train configs/cho2014.py --workdir runs/cho2014 \\
       --data.root DIR

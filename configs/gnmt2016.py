@@ -7,7 +7,7 @@ recalled, unconfirmed.
 
 Two parts, first Adam and then SGD, as in the paper:
 
-    pip install 'seq2seq_jax[prepare]'
+    pip install -c constraints.txt -e '.[prepare]'
     python -m seq2seq_jax.data.prepare wmt14_translate/fr-en --data-dir DIR
     python -m seq2seq_jax.train configs/gnmt2016.py \\
       --workdir runs/gnmt2016_adam --data.root DIR

@@ -5,7 +5,7 @@ reversed source, dropout 0.2, local attention with predicted centres (local-p)
 and general score, input feeding. Twelve epochs of SGD, the rate halved every
 epoch after the eighth.
 
-    pip install 'seq2seq_jax[prepare]'
+    pip install -c constraints.txt -e '.[prepare]'
     python -m seq2seq_jax.data.prepare wmt14_translate/de-en --data-dir DIR
     python -m seq2seq_jax.train configs/luong2015.py \\
       --workdir runs/luong2015 --data.root DIR

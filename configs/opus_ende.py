@@ -6,7 +6,7 @@ set has one split, from whose end validation and test are cut. EMEA repeats
 many sentences, so that part of the test stands in training too: a score on it
 is no measure of translation in general.
 
-    pip install 'seq2seq_jax[data]'
+    pip install -c constraints.txt -e '.[data]'
     python -m seq2seq_jax.data.prepare opus/medical --data-dir DIR
     python -m seq2seq_jax.train configs/opus_ende.py \\
       --workdir runs/opus_ende --data.root DIR

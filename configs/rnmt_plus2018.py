@@ -5,7 +5,7 @@ LSTMs, residual from the third on; additive attention of four heads by the
 lowest decoder layer, whose context goes to all layers and the softmax; label
 smoothing.
 
-    pip install 'seq2seq_jax[prepare]'
+    pip install -c constraints.txt -e '.[prepare]'
     python -m seq2seq_jax.data.prepare wmt14_translate/de-en --data-dir DIR
     python -m seq2seq_jax.train configs/rnmt_plus2018.py \\
       --workdir runs/rnmt_plus2018 --data.root DIR

@@ -6,7 +6,7 @@ vocabulary and words of the article.
 
 Coverage comes in a short last part; this config is that part:
 
-    pip install 'seq2seq_jax[prepare]'
+    pip install -c constraints.txt -e '.[prepare]'
     python -m seq2seq_jax.data.prepare cnn_dailymail --data-dir DIR
     python -m seq2seq_jax.train configs/see2017.py \\
       --workdir runs/see2017_pointer --data.root DIR \\

@@ -4,7 +4,7 @@ A deep LSTM reads the reversed source; its last states start the decoder. No
 attention. Four layers of 1,000 units, uniform initial weights, plain SGD whose
 rate is halved every half epoch after the fifth, 7.5 epochs.
 
-    pip install 'seq2seq_jax[prepare]'
+    pip install -c constraints.txt -e '.[prepare]'
     python -m seq2seq_jax.data.prepare wmt14_translate/fr-en --data-dir DIR
     python -m seq2seq_jax.train configs/sutskever2014.py \\
       --workdir runs/sutskever2014 --data.root DIR

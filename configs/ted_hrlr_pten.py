@@ -4,7 +4,7 @@ The set of Qi et al. 2018 (arXiv 1804.06323). Low-resource settings after
 Sennrich & Zhang 2019 (arXiv 1905.11901): small joint BPE, strong dropout, tied
 embeddings, label smoothing.
 
-    pip install 'seq2seq_jax[data]'
+    pip install -c constraints.txt -e '.[data]'
     python -m seq2seq_jax.data.prepare ted_hrlr_translate/pt_to_en \\
       --data-dir DIR
     python -m seq2seq_jax.train configs/ted_hrlr_pten.py \\

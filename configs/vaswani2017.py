@@ -1,6 +1,6 @@
 """Vaswani et al. 2017 (arXiv 1706.03762), the base Transformer, WMT14 En-De.
 
-    pip install 'seq2seq_jax[prepare]'
+    pip install -c constraints.txt -e '.[prepare]'
     python -m seq2seq_jax.data.prepare wmt14_translate/de-en --data-dir DIR
     python -m seq2seq_jax.train configs/vaswani2017.py \\
       --workdir runs/vaswani2017 --data.root DIR

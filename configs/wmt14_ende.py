@@ -5,7 +5,7 @@ Luong, Pham & Manning 2015 (arXiv 1508.04025), section 4: stacked LSTMs of
 Here a joint BPE of 32k takes the place of their 50k words, and a
 bidirectional encoder that of the reversed source.
 
-    pip install 'seq2seq_jax[prepare]'
+    pip install -c constraints.txt -e '.[prepare]'
     python -m seq2seq_jax.data.prepare wmt14_translate/de-en --data-dir DIR
     python -m seq2seq_jax.train configs/wmt14_ende.py \\
       --workdir runs/wmt14_ende --data.root DIR

@@ -4,7 +4,7 @@ Four layers after tf/nmt's WMT models (Luong, Brevdo & Zhao 2017): 1,024
 units, the readout fed back, a joint BPE of 32k. All encoder layers read in both
 directions here, where tf/nmt's first one alone does.
 
-    pip install 'seq2seq_jax[prepare]'
+    pip install -c constraints.txt -e '.[prepare]'
     python -m seq2seq_jax.data.prepare wmt16_translate/de-en --data-dir DIR
     python -m seq2seq_jax.train configs/wmt16_deen.py \\
       --workdir runs/wmt16_deen --data.root DIR

@@ -104,7 +104,8 @@ def _figures(table, figures: dict) -> str:
     missing = (
       "<p>There are no figures: they need Matplotlib. Install the extra "
       "<code>plots</code>, then give the command of the table again; finished "
-      "cells are kept.</p>\n<pre>pip install -e '.[plots]'</pre>"
+      "cells are kept.</p>\n"
+      "<pre>pip install -c constraints.txt -e '.[plots]'</pre>"
     )
     return parts.section("figures", "Figures", missing)
   names = [*FIGURES, *(n for n in figures if n not in FIGURES)]

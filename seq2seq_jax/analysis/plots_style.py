@@ -93,7 +93,8 @@ def settings(more=None):
     from matplotlib import font_manager
   except ImportError as e:
     raise types.UserError(
-      "figures need Matplotlib; install the extra: pip install -e '.[plots]'"
+      "figures need Matplotlib; install the extra: "
+      "pip install -c constraints.txt -e '.[plots]'"
     ) from e
   known = {font.name for font in font_manager.fontManager.ttflist}
   settings = {

@@ -31,7 +31,7 @@ def prepare(name: str, data_dir: str | None = None) -> str:
   except ImportError as e:
     raise types.UserError(
       f"preparing a set needs the module {e.name}: "
-      "pip install 'seq2seq_jax[data]'"
+      "pip install -c constraints.txt -e '.[data]'"
     ) from e
   builder = _builder(tfds, name, data_dir)
   try:
@@ -67,7 +67,7 @@ def _builder(tfds, name: str, data_dir):
     raise types.UserError(
       f"TFDS has no set {stem!r}; nearest: {', '.join(near) or 'none'}; a set "
       "whose builder imports TensorFlow is known only with "
-      "pip install 'seq2seq_jax[prepare]'"
+      "pip install -c constraints.txt -e '.[prepare]'"
     ) from e
   except ImportError as e:
     raise _missing(name, e) from e
@@ -98,7 +98,7 @@ def _missing(name: str, error: ImportError) -> types.UserError:
   if error.name is None or error.name.partition(".")[0] == "tensorflow":
     return types.UserError(
       f"TFDS {name}: its builder imports TensorFlow, for this one command: "
-      "pip install 'seq2seq_jax[prepare]'"
+      "pip install -c constraints.txt -e '.[prepare]'"
     )
   return types.UserError(
     f"TFDS {name}: its builder needs the module {error.name}: "

@@ -202,7 +202,7 @@ def _data_source(name: str, split: str, data_dir):
   except ImportError as e:
     raise types.UserError(
       f"data.task tfds needs the module {e.name}: "
-      "pip install 'seq2seq_jax[data]'"
+      "pip install -c constraints.txt -e '.[data]'"
     ) from e
   where = f"TFDS {name}, split {split!r}"
   prepare = f"python -m seq2seq_jax.data.prepare {name}"

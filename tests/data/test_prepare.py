@@ -106,7 +106,7 @@ def test_names_that_tfds_does_not_know(tfds, tmp_path, capsys, name, said):
 @pytest.mark.skipif(HAS_TF, reason="TensorFlow is installed")
 def test_sets_with_audio_need_tensorflow(tfds, tmp_path, capfd):
   assert prepare.main(["ljspeech", "--data-dir", str(tmp_path)]) == 1
-  assert "seq2seq_jax[prepare]" in capfd.readouterr().err
+  assert "-e '.[prepare]'" in capfd.readouterr().err
 
 
 def test_a_set_that_only_tensorflow_registers(tfds, tmp_path, monkeypatch):
@@ -137,7 +137,7 @@ def _from(module, base=OSError):
 @pytest.mark.parametrize(
   "error,said",
   [
-    (_wrapped("tensorflow"), "seq2seq_jax[prepare]"),
+    (_wrapped("tensorflow"), "-e '.[prepare]'"),
     (ModuleNotFoundError("No module", name="tensorflow"), "[prepare]"),
     (_wrapped("bs4.element"), "needs the module bs4.element: pip install bs4"),
     (_from("requests.exceptions"), "download failed"),
@@ -173,7 +173,7 @@ def test_a_missing_extra_is_named(monkeypatch, module, capsys):
   monkeypatch.setitem(sys.modules, module, None)
   assert prepare.main(["opus/medical"]) == 1
   err = capsys.readouterr().err
-  assert "seq2seq_jax[data]" in err and module in err
+  assert "-e '.[data]'" in err and module in err
 
 
 @pytest.mark.quick

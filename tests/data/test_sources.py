@@ -365,7 +365,7 @@ def test_a_missing_extra_is_named(monkeypatch, module):
   monkeypatch.setitem(sys.modules, module, None)
   with pytest.raises(types.UserError) as e:
     sources.Tfds("x", "train", "a", "b")
-  assert "seq2seq_jax[data]" in str(e.value) and module in str(e.value)
+  assert "-e '.[data]'" in str(e.value) and module in str(e.value)
 
 
 READ = """
