@@ -61,8 +61,8 @@ def add_model_flags(p: argparse.ArgumentParser) -> None:
     "--batch-size",
     type=positive,
     metavar="N",
-    help="sentences read and answered together (default: as many as a search "
-    "draws from); changes no output",
+    help="sentences read and answered together (default: decode as many as a "
+    "search draws from, evaluate all); changes no output",
   )
   add_device_flags(p)
   p.epilog = (
@@ -142,8 +142,11 @@ def counter(total: int | None = None, shown: bool | None = None):
     yield None
     return
   of, start = f"/{total:,}" if total else "", time.monotonic()
+  begun = False
 
   def done(n: int):
+    nonlocal begun
+    begun = True
     text = f"{n:,}{of} sentences "
     # The first are answered when their programs are compiled.
     seconds = time.monotonic() - start
@@ -153,7 +156,8 @@ def counter(total: int | None = None, shown: bool | None = None):
   try:
     yield done
   finally:
-    print(file=sys.stderr, flush=True)
+    if begun:
+      print(file=sys.stderr, flush=True)
 
 
 def setup_jax(cpu_devices: int | None) -> None:

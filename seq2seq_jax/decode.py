@@ -102,6 +102,8 @@ def main(argv=None) -> int:
         out.write(answer(lines, so_far))
         out.flush()
         count += len(lines)
+        if done:
+          done(count)
   if not shown:
     say(f"{count} sentences in {time.monotonic() - start:.1f} s")
   return 0
@@ -132,7 +134,9 @@ def _converse(answer, out) -> None:
   print("Type a sentence; Ctrl-D ends.", file=sys.stderr)
   while True:
     try:
-      line = input("> ")
+      # `input` would write the prompt where the answers go.
+      print("> ", end="", file=sys.stderr, flush=True)
+      line = input()
     except (EOFError, KeyboardInterrupt):
       print(file=sys.stderr)
       return

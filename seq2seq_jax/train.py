@@ -36,7 +36,7 @@ def loop(
   process = (jax.process_index(), jax.process_count())
   data = run.train_data
   batches = data.batches(run.first, t.steps, *process, t.steps_per_call)
-  alone = process[1] == 1  # several processes leave at one step, later
+  alone = process[1] == 1  # several agree with each other on a step
   if not run.compile(out, lambda: alone and stop.signal is not None):
     return run.first
   out.phase("training")
@@ -55,7 +55,8 @@ def loop(
       and (time.monotonic() - saved_at > 60 * t.checkpoint_minutes)
     )
     due = due or (t.checkpoint_every and at % t.checkpoint_every == 0)
-    asked = stop.signal is not None or run.checkpoints.reached_preemption(at)
+    asked = alone and stop.signal is not None
+    asked = asked or run.checkpoints.reached_preemption(at)
     if not (boundary or due or asked):
       continue
     meter.drain()
@@ -142,7 +143,7 @@ def _train(conf, workdir, live, say) -> train_run.Run:
       primary=run.primary,
       live=live,
     ) as out,
-    stopping.Stop(out.say) as stop,
+    stopping.Stop(out.say, jax.process_count() > 1) as stop,
   ):
     run.say = run.checkpoints.say = out.say
     _introduce(run, out)
@@ -159,6 +160,8 @@ def _train(conf, workdir, live, say) -> train_run.Run:
     )
     raise SystemExit(128 + (stop.signal or signal.SIGTERM))
   _summary(run)
+  if stop.signal is not None:  # at the very end; but what follows was not begun
+    raise SystemExit(128 + stop.signal)
   return run
 
 

@@ -158,15 +158,28 @@ WRITTEN = {
 
 @pytest.mark.quick
 @pytest.mark.parametrize("text", WRITTEN)
-def test_what_a_file_says_wrongly_is_told_with_its_line(text, tmp_path):
+def test_what_a_file_says_wrongly_is_told_with_its_line(
+  text, tmp_path, monkeypatch
+):
   path = tmp_path / "x.py"
   path.write_text(
     "from seq2seq_jax import config\n\ndef get_config():\n"
     f"  return config.Config({text})\n"
   )
-  with pytest.raises(types.UserError) as e:
-    config.load(str(path))
-  assert re.fullmatch(rf"{path}, line 4: {WRITTEN[text]}.*", str(e.value))
+  monkeypatch.chdir(tmp_path)
+  for name in (str(path), "x.py", "./x.py"):
+    with pytest.raises(types.UserError) as e:
+      config.load(name)
+    shown = pathlib.Path(name)
+    assert re.fullmatch(rf"{shown}, line 4: {WRITTEN[text]}.*", str(e.value))
+
+
+@pytest.mark.quick
+def test_a_stored_config_s_errors_name_it():
+  text = config.to_json(config.Config())
+  for old, new in (('"steps": ', '"steps": "x", "was": '), ("{", "")):
+    with pytest.raises(types.UserError, match=r"^here: not a config of this"):
+      config.from_json(text.replace(old, new, 1), "here")
 
 
 @pytest.mark.quick

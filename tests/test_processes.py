@@ -3,11 +3,14 @@
 import json
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import sys
+import time
 
 import numpy as np
+import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
 TINY = ROOT / "tests" / "configs" / "tiny.py"
@@ -42,22 +45,25 @@ def _free_port():
     return s.getsockname()[1]
 
 
-def _two(workdir, steps, flags=()):
+def _pair(workdir, steps, flags=()):
+  """Two processes of one device each, which train together."""
   where = f"localhost:{_free_port()}"
-  _run(
-    *(
-      _start(
-        workdir,
-        steps,
-        1,
-        [
-          *("--coordinator", where, "--processes", "2"),
-          *("--process-id", str(i), *flags),
-        ],
-      )
-      for i in range(2)
+  return [
+    _start(
+      workdir,
+      steps,
+      1,
+      [
+        *("--coordinator", where, "--processes", "2"),
+        *("--process-id", str(i), *flags),
+      ],
     )
-  )
+    for i in range(2)
+  ]
+
+
+def _two(workdir, steps, flags=()):
+  _run(*_pair(workdir, steps, flags))
 
 
 def _lines(workdir, split):
@@ -92,3 +98,26 @@ def test_fewer_devices_read_what_more_wrote(tmp_path):
   )
   assert done.returncode == 0, done.stderr
   assert "exact_match: " in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number, which", [("SIGTERM", 1), ("SIGINT", 0)])
+def test_a_signal_to_one_process_stops_both_at_one_step(
+  number, which, tmp_path
+):
+  pair = _pair(tmp_path, 20_000, ["--train.validate_every", "20000"])
+  metrics = tmp_path / "metrics.jsonl"
+  try:
+    while not metrics.is_file() or metrics.read_text().count("\n") < 3:
+      assert all(p.poll() is None for p in pair)
+      time.sleep(0.2)
+    pair[which].send_signal(getattr(signal, number))
+    said = [p.communicate(timeout=120)[1] for p in pair]
+  finally:
+    for process in pair:
+      process.kill()
+      process.communicate()
+  [step] = (p.name for p in (tmp_path / "checkpoints").iterdir())
+  for process, text in zip(pair, said):
+    assert process.returncode > 128
+    assert f"stopped at step {step} and saved" in text

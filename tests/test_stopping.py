@@ -35,9 +35,26 @@ def test_signals_are_answered_in_a_long_call():
     with pytest.raises(subprocess.TimeoutExpired):
       process.wait(1)
     process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 128 + signal.SIGINT
+    assert process.wait(20) == 128 + signal.SIGINT
     assert process.stdout.read() == ""
     assert process.stderr.read() == "ended; what was saved before is kept\n"
+  finally:
+    process.kill()
+    process.communicate()
+
+
+def test_whoever_should_be_told_may_be_gone():
+  code = BUSY.replace('say("ready")', "say = None; print('ready', flush=True)")
+  code = code.replace("print(text, flush=True)", "1 / 0")
+  process = subprocess.Popen(
+    [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
+  )
+  try:
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 128 + signal.SIGINT
   finally:
     process.kill()
     process.communicate()

@@ -24,6 +24,7 @@ STOPPED = (
   BUSY,
   -signal.SIGTERM,
   128 + signal.SIGTERM,
+  -signal.SIGINT,
   128 + signal.SIGINT,
 )
 LOOK = 2.0  # seconds between two looks at the disk
@@ -112,7 +113,7 @@ class Runner:
     for job in running:
       taken |= {m.lock for c in job.cells for m in c.members}
     for job in ready:
-      if len(running) >= self.slots:
+      if len(running) >= self.slots or self.stopped is not None:
         break
       needs = {m.lock for c in job.cells for m in c.members}
       if needs & taken:  # another row's cell is at its training
@@ -120,6 +121,8 @@ class Runner:
       taken |= needs
       job.cores = self._share(running, len(ready))
       job.process = self.launch(job)
+      if self.stopped is not None:  # while it was being started
+        job.process.send_signal(signal.SIGTERM)
       running.append(job)
     waits = [j for j in left if not j.tried or j.taken()]
     return not running and not waits

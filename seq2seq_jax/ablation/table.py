@@ -278,6 +278,7 @@ FIELDS = (
   "n",
   "published",
   "published_sd",
+  "published_hedge",
   "tag",
   "p",
   "p_raw",
@@ -303,7 +304,7 @@ def csv_text(table: dict) -> str:
     delta = row["delta"] or {}
     writer.writerow(
       [
-        *(row[f] for f in FIELDS),
+        *(row.get(f) for f in FIELDS),
         *(delta.get(d) for d in deltas),
         *row["values"],
       ]

@@ -64,14 +64,19 @@ def parallel_links(text: str) -> set[tuple[int, int]]:
   return {(int(t), int(s)) for s, t in pairs}
 
 
-def read(path: str) -> list[np.ndarray]:
-  """Attention of the best hypotheses of decode's JSONL. List of [T, S]."""
+def read(path: str) -> list[np.ndarray | None]:
+  """Attention of the best hypotheses of decode's JSONL. List of [T, S].
+
+  None stands for the answer to a blank line.
+  """
   out = []
   with open(path, encoding="utf-8") as f:
     for n, line in enumerate(f, 1):
       try:
-        best = json.loads(line)["hypotheses"][0]
-        out.append(np.array(best["attention"]))
+        found = json.loads(line)
+        blank = not found["hypotheses"] and not found["source"].strip()
+        best = None if blank else found["hypotheses"][0]["attention"]
+        out.append(None if blank else np.array(best))
       except (ValueError, KeyError, IndexError, TypeError) as e:
         raise types.UserError(
           f"{path}, line {n}: no hypothesis with attention; decode with "
@@ -93,6 +98,7 @@ def main(args=None) -> int:
   try:
     weights = read(given.file)
     if given.order:
+      weights = [w for w in weights if w is not None]
       links = [links_of(given.order, w.shape[1]) for w in weights]
     else:
       with open(given.links, encoding="utf-8") as f:
@@ -102,6 +108,8 @@ def main(args=None) -> int:
           f"{given.file} has {len(weights)} lines and {given.links} "
           f"{len(links)}"
         )
+      real = [i for i, w in enumerate(weights) if w is not None]
+      weights, links = [[x[i] for i in real] for x in (weights, links)]
   except (types.UserError, OSError) as e:
     print(f"error: {e}", file=sys.stderr)
     return 2

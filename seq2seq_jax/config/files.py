@@ -40,29 +40,28 @@ def returned_by(file: pathlib.Path, function: str, kind: type):
   module = importlib.util.module_from_spec(spec)
   try:
     spec.loader.exec_module(module)
-    if not hasattr(module, function):
-      raise types.UserError(f"{file}: must define {function}()")
-    found = getattr(module, function)()
-    if not isinstance(found, kind):
-      raise types.UserError(
-        f"{file}: {function}() must return a {kind.__name__}, not "
-        f"{type(found).__name__}"
-      )
-    return found
+    make = getattr(module, function, None)
+    found = make and make()
   except Exception as e:
     lines = [
       f.lineno
       for f in traceback.extract_tb(e.__traceback__)
-      if pathlib.Path(f.filename) == file
+      if pathlib.Path(f.filename) == file.absolute()
     ]
-    if isinstance(e, types.UserError) and not lines:
-      raise  # of this function, which names the file
     line = e.lineno if isinstance(e, SyntaxError) else (lines or [None])[-1]
     where = f"{file}, line {line}" if line else f"{file}"
     plain = isinstance(e, ValueError | types.UserError)
     name = "" if plain else f"{type(e).__name__}: "
     text = e.msg if isinstance(e, SyntaxError) else e
     raise types.UserError(f"{where}: {name}{text}") from e
+  if make is None:
+    raise types.UserError(f"{file}: must define {function}()")
+  if not isinstance(found, kind):
+    raise types.UserError(
+      f"{file}: {function}() must return a {kind.__name__}, not "
+      f"{type(found).__name__}"
+    )
+  return found
 
 
 def to_json(config: experiment.Config) -> str:
@@ -72,16 +71,20 @@ def to_json(config: experiment.Config) -> str:
 
 def from_json(text: str, where: str) -> experiment.Config:
   """The config of a workdir; errors name `where`."""
+  wrong = f"{where}: not a config of this program"
   try:
     tree = json.loads(text)
     version = tree.pop("format_version", None)
-    if version != FORMAT_VERSION:
-      raise types.UserError(
-        f"{where}: format_version {version}, this is {FORMAT_VERSION}"
-      )
-    return _build(experiment.Config, tree)
   except (ValueError, TypeError, AttributeError) as e:
-    raise types.UserError(f"{where}: not a config of this program: {e}") from e
+    raise types.UserError(f"{wrong}: {e}") from e
+  if version != FORMAT_VERSION:
+    raise types.UserError(
+      f"{where}: format_version {version}, this is {FORMAT_VERSION}"
+    )
+  try:
+    return _build(experiment.Config, tree)
+  except (ValueError, TypeError, AttributeError, types.UserError) as e:
+    raise types.UserError(f"{wrong}: {e}") from e
 
 
 def _build(cls, tree: Any):

@@ -45,7 +45,7 @@ class Inputs(NamedTuple):
 
 
 class Decoder(stepping.Stepping):
-  """Recurrent layers, an attention at one of five places, a readout, a head.
+  """Recurrent layers, an attention at one of six places, a readout, a head.
 
   placement: where attention stands.
     after: its query is the new top state (Luong et al. 2015).
@@ -58,8 +58,8 @@ class Decoder(stepping.Stepping):
       unless the readout is fed to it (tf/nmt's gnmt_v2).
     bottom_previous: the query is the lowest layer's previous state, the context
       an input of all layers (Wu et al. 2016; tf/nmt's gnmt).
-    bottom_unfed: like bottom, but nothing of a step is fed to the next one: the
-      lowest layer sees words alone (NVIDIA's GNMT).
+    bottom_unfed: like bottom, but the lowest layer never sees a context
+      (NVIDIA's GNMT).
   feed: none; readout, or context: that of a step is an input of the next one's
     first layer (input feeding: Luong et al. 2015, section 3.3). The readout is
     fed as it was before its own dropout.

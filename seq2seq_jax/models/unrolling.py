@@ -7,7 +7,6 @@ of them is fed back.
 """
 
 import jax
-import jax.numpy as jnp
 
 from seq2seq_jax import types
 from seq2seq_jax.models import noise as noises
@@ -91,10 +90,8 @@ def stacked(decoder, memory, carry, inputs, noise, together: int):
   )
   if attended is None:
     _, attended = decoder.attend(memory, carry, x.swapaxes(0, 1))
-  top = decoder.layers - 1
-  first = carry.cells[top][-1].swapaxes(0, 1)
-  previous = jnp.concatenate([first, states[top][-1][:-1]])
-  hidden = decoder.hidden(x, previous, states[top])
+  # The state before is read under placement `before` alone, which loops.
+  hidden = decoder.hidden(x, None, states[decoder.layers - 1])
   return by_rows(hidden), attended
 
 
