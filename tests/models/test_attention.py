@@ -97,7 +97,7 @@ def slow(name, module, params, inputs):
         int(PLACE[0, q]),
         module.window_size,
         pw,
-        2 if name.startswith("multi") else 1,
+        2 if name.startswith("multi_head") else 1,
       )
       context[b, q], weights[b, q, :n] = c, w
       if module.remembers():

@@ -47,7 +47,8 @@ CASES = CONFIGS | {
     "residual": "add",
     "residual_start": 3,
   },
-  "normalised": {"cell": "ln_lstm", "transition_depth": 2},
+  "normalised": {"cell": "ln_lstm"},
+  "deep_transition": {"cell": "ln_gru", "transition_depth": 2},
 }
 
 
@@ -56,6 +57,7 @@ SLOW = {
   *("none_start", "none_every_step", "none_all_start", "none_feeding_gru"),
   *("luong_without_feeding", "luong_dot", "luong_linear", "deep_dot"),
   *("general_before", "additive_after", "bahdanau", "bahdanau_feeding"),
+  *("location_aware", "conditional", "deep_transition"),
   *("tie_decoder", "tie_all", "tie_decoder_projected", "none_all_both"),
 }
 
