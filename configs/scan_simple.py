@@ -2,7 +2,7 @@
 
     python -m seq2seq_jax.train configs/scan_simple.py --workdir runs/scan
 
-Generated data, no download; under two minutes on two CPU cores. Published on
+Generated data, no download; two to six minutes on two CPU cores. Published on
 this split: 99.8 % exact match (LSTM 2 x 200, no attention, 100,000 updates of
 one example each).
 """
