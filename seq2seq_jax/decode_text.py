@@ -61,6 +61,7 @@ class Reader:
 def describe(source: str, hypothesis, reader: Reader, attention: bool) -> dict:
   """A line of JSONL output."""
   entries, toks = [], reader.toks
+  ids_of_source = toks.encode_source(source) if attention else ()
   for n in range(len(hypothesis.score)):
     length = int(hypothesis.length[n])
     if not length:
@@ -77,14 +78,12 @@ def describe(source: str, hypothesis, reader: Reader, attention: bool) -> dict:
       "finished": bool(hypothesis.finished[n]),
     }
     if attention and hypothesis.attention is not None:
-      size = len(toks.encode_source(source))
-      weights = hypothesis.attention[n, :length, :size]
+      weights = hypothesis.attention[n, :length, : len(ids_of_source)]
       entry["attention"] = [[float(w) for w in row] for row in weights]
     entries.append(entry)
   line = {"source": source, "hypotheses": entries}
   if attention:
-    ids = toks.encode_source(source)
-    line["source_tokens"] = toks.source.tokens(ids)
+    line["source_tokens"] = toks.source.tokens(ids_of_source)
   if hypothesis.proven is not None:
     line["proven"] = bool(hypothesis.proven)
   return line

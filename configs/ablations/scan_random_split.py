@@ -20,6 +20,7 @@ ATTENTION = (
   "--model.readout_inputs state_context"
 )
 SRN = "--model.cell elman"
+PLAIN = ("--model.dropout_embed", "0.0", "--model.dropout_rnn", "0.0")
 
 
 def get_ablation() -> grid.Ablation:
@@ -60,9 +61,9 @@ def get_ablation() -> grid.Ablation:
         *("--train.steps", "500", "--train.validate_every", "500"),
         *("--data.limit", "500", "--decode.max_extra", "20"),
         *("--data.buckets", "1"),
-        *("--model.dropout_embed", "0.0", "--model.dropout_rnn", "0.0"),
+        *PLAIN,
       ),
-      "cpu": ("--model.dropout_embed", "0.0", "--model.dropout_rnn", "0.0"),
+      "cpu": PLAIN,
     },
     rows_of={"smoke": ("2 %", "SRN", "SRN with attention")},
     checkpoint="last",
