@@ -1,6 +1,7 @@
 """Memory that is freed stays in the process."""
 
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -46,3 +47,22 @@ def test_large_blocks_are_reused_without_page_faults():
   plain, many = run(MALLOC_CHECK_="0")  # somebody chose: we keep out of it
   assert not plain
   assert faults < 100 < many
+
+
+HUGE = """
+from seq2seq_jax import allocator
+assert allocator.keep()
+kept = b"x" * 2**26  # NumPy would ask for huge pages itself
+lines = open("/proc/self/smaps").read().splitlines()
+print(sum(int(n.split()[1]) for n in lines if n.startswith("AnonHuge")))
+"""
+
+
+def test_large_arrays_lie_in_huge_pages():
+  setting = pathlib.Path("/sys/kernel/mm/transparent_hugepage/enabled")
+  if not setting.is_file() or "[never]" in setting.read_text():
+    pytest.skip("this system has no huge pages")
+  done = subprocess.run(
+    [sys.executable, "-c", HUGE], capture_output=True, text=True, check=True
+  )
+  assert int(done.stdout) > 2**15  # KiB, of 2^16

@@ -64,7 +64,7 @@ def get_ablation() -> grid.Ablation:
         *("--decode.beam_size", "1", "--data.buckets", "1"),
       ),
       "cpu": (
-        *("--model.embed_dim", "128", "--model.encoder_dim", "128"),
+        *("--model.embed_dim", "128", "--model.encoder_dim", "256"),
         *("--model.decoder_dim", "256", "--model.attention_dim", "128"),
         *("--model.readout_dim", "128", "--train.steps", "1800"),
         *("--train.validate_every", "600"),
@@ -85,7 +85,8 @@ def get_ablation() -> grid.Ablation:
     note=(
       "The published rows are of WMT14 English to French, trained on sentences "
       "of up to 50 or 30 words; the curves are Luong et al.'s, English to "
-      "German. Here the readout sees the new state, and words seen once are "
-      "unknown."
+      "German. RNNenc's readout sees the new state, as in Cho et al. 2014, and "
+      "on Multi30k words seen once are unknown. At the scale pod both rows make "
+      "288,000 updates, where the published RNNenc made 600,000."
     ),
   )
