@@ -22,11 +22,11 @@ other tables start from multiplicative attention, 21.78 +- 0.05
 (`--model.attention multiplicative`).
 
 What differs: the gradient of the embeddings is not clipped on its own (theirs
-to 0.1); dropout falls on the top layer's output too, where theirs falls on
-inputs of cells alone; one synchronous batch takes the place of eight
-asynchronous workers; WMT 2014's training text that of 2016. 37,000 pieces are
-what their parameter counts imply for 32,000 BPE merges. 2.5 M steps are
-recalled, unconfirmed, and an upper bound: the best checkpoint counts.
+to 0.1); one synchronous batch takes the place of eight asynchronous workers;
+WMT 2014's training text that of 2016; residual connections begin at the second
+layer (theirs: the first). 37,000 pieces are what their parameter counts imply
+for 32,000 BPE merges. 2.5 M steps are recalled, unconfirmed, and an upper
+bound: the best checkpoint counts.
 """
 
 from seq2seq_jax import config
@@ -68,6 +68,7 @@ def get_config() -> config.Config:
       readout_dim=512,
       dropout_embed=0.2,
       dropout_rnn=0.2,
+      dropout_last=False,
       init="uniform",
       init_scale=0.04,
     ),

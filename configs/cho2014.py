@@ -22,7 +22,8 @@ What differs: sentences of at most 30 pieces of WMT 2014 stand for the phrase
 table; 15,000 BPE pieces a side for 15,000 words; the fixed vector is the last
 state itself, without the tanh layer between; the softmax is one full matrix,
 where theirs has rank 100. 1,000 units and Adadelta's constants are recalled,
-unconfirmed. The number of updates is ours; the paper gives none.
+unconfirmed. The number of updates, the clipped norm and the search are ours;
+the paper gives none.
 """
 
 from seq2seq_jax import config

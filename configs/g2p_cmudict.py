@@ -6,10 +6,10 @@
 
 The split of PRONALSYL 2007: 106,837 words for training, 12,000 for the test;
 2,000 pronunciations are set aside for validation. A bidirectional LSTM and
-general attention (arXiv 1610.06540), 256 units. `wer` counts phones here, so
-that it is the field's phone error rate, and 100 less `exact_match` is its word
-error rate. Published on this split, in word errors: 32.03 (LSTM of 2 x 64) and
-24.23 (2 x 512), by g2p-seq2seq.
+general attention, 256 units in one layer (arXiv 1610.06540 has three of 512, as
+recalled). `wer` counts phones here, so that it is the field's phone error rate,
+and 100 less `exact_match` is its word error rate. Published on this split, in
+word errors: 32.03 (LSTM of 2 x 64) and 24.23 (2 x 512), by g2p-seq2seq.
 
 What differs: a word with several pronunciations has several lines, each scored
 by itself, where the field takes the closest one; so errors are more here.

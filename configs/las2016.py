@@ -22,8 +22,9 @@ on test-clean (lingvo, read in its source); no number is expected of this one.
 What differs: LibriSpeech's 960 hours; 80 log-mel features a frame (theirs: 40);
 the additive score (theirs: the dot of two perceptrons); plain SGD in one
 process (theirs: asynchronous); no language model. The rate falls by 0.98 every
-1/20 epoch as in the paper; twenty epochs of 281,241 utterances are our choice,
-and so is the batch size.
+epoch: theirs does so after as many utterances as there were before a twentyfold
+augmentation (recalled, unconfirmed). Twenty epochs of 281,241 utterances are
+our choice, and so is the batch size.
 """
 
 from seq2seq_jax import config
@@ -76,8 +77,8 @@ def get_config() -> config.Config:
       clip_norm=5.0,
       normalize="sentences",
       schedule="halving",
-      decay_start=EPOCH // 20,
-      decay_every=EPOCH // 20,
+      decay_start=EPOCH,
+      decay_every=EPOCH,
       decay_factor=0.98,
       sampling="constant",
       sampling_rate=0.9,

@@ -55,6 +55,7 @@ def get_config() -> config.Config:
       readout_dim=256,
       dropout_embed=0.2,
       dropout_rnn=0.2,
+      dropout_last=False,
       init="uniform",
       init_scale=0.0566,
     ),

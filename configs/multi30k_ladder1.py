@@ -18,9 +18,8 @@ Ten epochs; at every step of a batch a coin decides whether the reference's
 words or the model's own go in. What differs: the official tokenised text takes
 the place of spaCy's tokens, in training and in scoring, so that 7,859 and 5,921
 words are known (theirs: 7,853 and 5,893); the two biases that PyTorch's LSTM
-adds up are one; dropout falls on the top layer's output too; biases start at 0;
-the best checkpoint is chosen by a loss with the reference's words fed (theirs:
-the model's own); batches are made by length.
+adds up are one; biases start at 0; the best checkpoint is chosen by a loss with
+the reference's words fed (theirs: the model's own); batches are made by length.
 """
 
 from seq2seq_jax import config
@@ -59,6 +58,7 @@ def get_config() -> config.Config:
       readout_inputs="state",
       dropout_embed=0.5,
       dropout_rnn=0.5,
+      dropout_last=False,
       init="uniform",
       init_scale=0.08,
     ),

@@ -9,8 +9,9 @@ the readout fed to the next step. Two layers of 512 units, words seen at least
 twice on the official lower-cased tokenised text. Used by the tables
 `configs/ablations/luong_*.py`.
 
-What differs: Adam with a falling rate takes the place of SGD, since there are
-4,000 updates; the set is Multi30k, whose sentences have 13 words.
+What differs: Adam with a falling rate takes the place of SGD and forget gates
+start open (biases of 1), since there are 4,000 updates; the set is Multi30k,
+whose sentences have 13 words.
 """
 
 from seq2seq_jax import config
@@ -46,6 +47,7 @@ def get_config() -> config.Config:
       decoder_layers=2,
       bridge="last",
       attention="general",
+      attention_dim=512,
       attention_window="predictive",
       attention_window_size=10,
       placement="after",

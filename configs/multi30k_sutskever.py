@@ -9,7 +9,8 @@ last states start the decoder, there is no attention. Two layers of 512 units,
 words seen at least twice on the official lower-cased tokenised text. Used by
 `configs/ablations/reversal_depth_ensemble.py`.
 
-What differs: Adam with a falling rate and dropout, since Multi30k is small.
+What differs: Adam with a falling rate, dropout, and forget gates that start
+open (biases of 1), since Multi30k is small.
 """
 
 from seq2seq_jax import config

@@ -25,7 +25,7 @@ projected, so contexts have 2,048 units and the model 444 M parameters (theirs
 one that follows its past. The rate's course is theirs for 16 replicas of 4,096
 tokens, which is our choice: a rise to 1.6e-3, constant to update 25,000, and a
 fall to 1/32 of it at update 75,000, here in five halvings around their
-exponential. The number of updates is ours.
+exponential. The number of updates is ours, and so is the length penalty.
 """
 
 from seq2seq_jax import config

@@ -32,7 +32,8 @@ comparable before it is tokenised; each side has embeddings of its own over the
 one vocabulary; there is a tanh in the layer before the softmax and in that of
 the decoder's first state (theirs: none, and ReLU); the context enters the LSTM
 directly, and the query is its h alone; all weights start uniform in +-0.02
-(theirs: LSTMs alone); Adagrad's sums start afresh in the last part. The
+(theirs: LSTMs alone); Adagrad's sums start afresh in the last part; the loss is
+a mean over words (theirs: over each summary's words, then summaries). The
 shortest summary is 1/20 of the article (theirs: 35 words). Validation uses
 1,000 articles.
 """

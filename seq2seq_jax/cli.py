@@ -3,8 +3,8 @@
 import argparse
 import contextlib
 import dataclasses
+import gzip
 import hashlib
-import io
 import os
 import pathlib
 import platform
@@ -113,22 +113,47 @@ def override(conf: config.Config, args, rest: list[str], prog: str):
 
 @contextlib.contextmanager
 def output(path: str | None):
-  """Text to a file, put in place when it is whole, or to standard output."""
+  """Text to a file, put in place when it is whole, or to standard output.
+
+  Where NAME.gz is asked for, it is compressed. A link stays one, and a pipe or
+  a device is written to as it is.
+  """
+  form = {"mode": "wt", "encoding": "utf-8", "newline": "\n"}
   if path is None:
-    yield io.TextIOWrapper(
-      os.fdopen(os.dup(1), "wb"), encoding="utf-8", newline="\n"
-    )
+    yield os.fdopen(os.dup(1), **form)
     return
   target = pathlib.Path(path)
+  started = target.exists() and not target.is_file()
+  try:
+    if started or target.absolute().is_relative_to("/dev"):
+      with target.open(**form) as f:
+        yield f
+      return
+  except OSError as e:
+    raise types.UserError(f"{path}: cannot write: {e.strerror}") from e
+  target = target.resolve()
   part = target.with_name(target.name + ".part")
   try:
-    with part.open("w", encoding="utf-8", newline="\n") as f:
+    opened = gzip.open if target.suffix == ".gz" else open
+    with opened(part, **form) as f:
       yield f
     part.replace(target)
   except OSError as e:
     raise types.UserError(f"{path}: cannot write: {e.strerror}") from e
   finally:
     part.unlink(missing_ok=True)
+
+
+def check_writable(flag: str, path: str) -> None:
+  """Refuses a path, before the work, to which its result cannot go."""
+  target = pathlib.Path(path)
+  folder = target.absolute().parent
+  if target.is_dir():
+    raise types.UserError(f"{flag} {path}: is a folder")
+  if not folder.is_dir():
+    raise types.UserError(f"{flag} {path}: its folder does not exist")
+  if not os.access(target if target.exists() else folder, os.W_OK):
+    raise types.UserError(f"{flag} {path}: may not be written")
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ out in the same order. At a terminal, sentences can be typed.
 """
 
 import argparse
+import codecs
 import json
 import sys
 import time
@@ -74,7 +75,7 @@ def main(argv=None) -> int:
       told = decode_text.describe(line, hypothesis, reader, args.attention)
       return json.dumps(told, ensure_ascii=False) + "\n"
     return "".join(
-      reader.text(line, hypothesis, n) + "\n"
+      decode_text.one_line(reader.text(line, hypothesis, n)) + "\n"
       for n in range(n_best)
       if n == 0 or hypothesis.length[n]
     )
@@ -88,6 +89,8 @@ def main(argv=None) -> int:
       next(found) if line.strip() else blank(line) for line in lines
     )
 
+  if args.output:
+    cli.check_writable("--output", args.output)
   with cli.output(args.output) as out:
     if args.input is None and sys.stdin.isatty():
       _converse(answer, out)
@@ -124,6 +127,7 @@ def _chunks(path: str | None, size: int):
 
 def _stdin():
   for n, line in enumerate(sys.stdin.buffer, 1):
+    line = line.removeprefix(codecs.BOM_UTF8) if n == 1 else line
     try:
       yield line.decode("utf-8").rstrip("\n").removesuffix("\r")
     except UnicodeDecodeError as e:

@@ -41,12 +41,22 @@ def load(workdir: pathlib.Path, which: str, mapper, say, lane=None) -> Loaded:
 
 
 def load_all(workdirs, which: str, mapper, say, lane=None) -> list[Loaded]:
-  """Reads the members of an ensemble, which must share vocabularies."""
+  """Reads the members of an ensemble, which must read and write alike."""
   members = [load(pathlib.Path(w), which, mapper, say, lane) for w in workdirs]
   for w, m in zip(workdirs, members):
     if m.toks.checksum() != members[0].toks.checksum():
       raise types.UserError(
         f"{w}: other vocabularies than {workdirs[0]}; an ensemble needs the "
         "same ones"
+      )
+    if m.toks.reverse_source != members[0].toks.reverse_source:
+      raise types.UserError(
+        f"{w}: data.reverse_source is not that of {workdirs[0]}; an ensemble "
+        "reads its source in one order"
+      )
+    if m.config.model.copies() != members[0].config.model.copies():
+      raise types.UserError(
+        f"{w}: one of this model and that of {workdirs[0]} copies words and "
+        "the other does not; an ensemble needs outputs alike"
       )
   return members

@@ -31,6 +31,7 @@ class Reader:
     self.translator, self.toks = translator, toks
     self.copies = conf.model.copies()
     self.replace = conf.decode.replace_unknown
+    self.group = 2**conf.model.reductions
 
   def search(
     self,
@@ -54,6 +55,15 @@ class Reader:
       params, ids, options, done, extended, lambda i, h: made(texts[i], h)
     )
 
+  def positions(self, source: str) -> list[str]:
+    """What stands at each position that is attended to.
+
+    A token, or those that a pyramidal encoder makes one position of.
+    """
+    tokens = self.toks.source.tokens(self.toks.encode_source(source))
+    size = self.group
+    return [" ".join(tokens[i : i + size]) for i in range(0, len(tokens), size)]
+
   def text(self, source: str, hypothesis, n: int = 0) -> str:
     return text_of(hypothesis, self.toks, n, source, self.replace)
 
@@ -61,7 +71,7 @@ class Reader:
 def describe(source: str, hypothesis, reader: Reader, attention: bool) -> dict:
   """A line of JSONL output."""
   entries, toks = [], reader.toks
-  ids_of_source = toks.encode_source(source) if attention else ()
+  positions = reader.positions(source) if attention else ()
   for n in range(len(hypothesis.score)):
     length = int(hypothesis.length[n])
     if not length:
@@ -78,15 +88,20 @@ def describe(source: str, hypothesis, reader: Reader, attention: bool) -> dict:
       "finished": bool(hypothesis.finished[n]),
     }
     if attention and hypothesis.attention is not None:
-      weights = hypothesis.attention[n, :length, : len(ids_of_source)]
+      weights = hypothesis.attention[n, :length, : len(positions)]
       entry["attention"] = [[float(w) for w in row] for row in weights]
     entries.append(entry)
   line = {"source": source, "hypotheses": entries}
   if attention:
-    line["source_tokens"] = toks.source.tokens(ids_of_source)
+    line["source_tokens"] = positions
   if hypothesis.proven is not None:
     line["proven"] = bool(hypothesis.proven)
   return line
+
+
+def one_line(text: str) -> str:
+  """A text without line feeds: an output is a line, as its source was."""
+  return text.replace("\r", " ").replace("\n", " ")
 
 
 def blank(source: str, form: str) -> str:

@@ -26,7 +26,7 @@ from seq2seq_jax import (
   types,
 )
 from seq2seq_jax.data import pipeline, sources
-from seq2seq_jax.training import checkpoint, parallel
+from seq2seq_jax.training import parallel, pretrained
 
 MODEL_METRICS = ("loss", "perplexity", "token_accuracy")
 
@@ -34,16 +34,16 @@ MODEL_METRICS = ("loss", "perplexity", "token_accuracy")
 def make_scoring(models):
   """Builds `score(params, batch) -> [B, T] nll, [B, T] correct`.
 
-  Several models are an ensemble: the mean of their probabilities.
+  Several models are an ensemble: the mean of their probabilities. What it ranks
+  first is not known from each member's own, so there `correct` is left out.
   """
 
   def score(params, batch: types.Batch):
     terms = [m.apply(p, batch, method="losses") for m, p in zip(models, params)]
-    nll = terms[0]["nll"]
-    if len(terms) > 1:
-      every = jnp.stack([-t["nll"] for t in terms])
-      nll = math.log(len(terms)) - jax.nn.logsumexp(every, axis=0)
-    return nll, terms[0]["correct"]
+    if len(terms) == 1:
+      return terms[0]["nll"], terms[0]["correct"]
+    every = jnp.stack([-t["nll"] for t in terms])
+    return (math.log(len(terms)) - jax.nn.logsumexp(every, axis=0),)
 
   return score
 
@@ -63,29 +63,28 @@ class Scorer:
       pairs: (source ids or None, target ids), each with EOS.
 
     Returns:
-      A [2, T] array for each pair.
+      A [2, T] array for each pair; [1, T] of an ensemble.
     """
     out = [None] * len(pairs)
     batches = pipeline.eval_batches(pairs, self.rows)
     for turn, (part, batch) in enumerate(batches):
-      nll, correct = jax.device_get(self.program(params, batch, turn))
+      nll, *correct = jax.device_get(self.program(params, batch, turn))
       for row, i in enumerate(part):
         n = len(pairs[i][1])
-        out[i] = np.stack([-nll[row, :n], correct[row, :n]])
+        out[i] = np.stack([x[row, :n] for x in (-nll, *correct)])
     return out
 
 
 def model_metrics(scored) -> dict[str, float]:
-  """Loss (nats a token), perplexity, token accuracy in percent."""
+  """Loss (nats a token), perplexity, and of one model token accuracy in %."""
   tokens = sum(s.shape[1] for s in scored)
   nll = -math.fsum(float(np.sum(s[0], dtype=np.float64)) for s in scored)
-  correct = sum(float(np.sum(s[1])) for s in scored)
   loss = nll / tokens
-  return {
-    "loss": loss,
-    "perplexity": math.exp(min(loss, 700.0)),
-    "token_accuracy": 100.0 * correct / tokens,
-  }
+  found = {"loss": loss, "perplexity": math.exp(min(loss, 700.0))}
+  if all(len(s) == 2 for s in scored):
+    correct = sum(float(np.sum(s[1])) for s in scored)
+    found["token_accuracy"] = 100.0 * correct / tokens
+  return found
 
 
 class Evaluator:
@@ -98,28 +97,34 @@ class Evaluator:
     self.encoded = [
       pipeline.encode_pair(toks, p, copies=copies) for p in self.pairs
     ]
+    if not any(_full(p) for p in self.encoded):
+      raise types.UserError("what is to be scored has no reference with text")
     translator = decode_search.Translator(models, conf.decode, mapper)
     self.reader = decode_text.Reader(translator, toks, conf)
     self.scorer = Scorer(models, conf.decode.rows, mapper)
 
   def losses(self, params) -> dict[str, float]:
     """What the model makes of the references."""
-    full = [p for p in self.encoded if len(p[1]) > 1]
+    full = [p for p in self.encoded if _full(p)]
     return model_metrics(self.scorer.score(params, full))
 
   def translate(self, params, options, done=None, together=None):
-    """Hypotheses, and the text of the best of each.
+    """Hypotheses of the sources with text, and an output for every source.
 
     Of `together` sentences at a time, by default of all.
     """
-    sources_, both = [p[0] for p in self.pairs], []
+    real = [i for i, p in enumerate(self.pairs) if p[0].strip()]
+    sources_, both = [self.pairs[i][0] for i in real], []
     size = together or max(1, len(sources_))
     made = lambda text, h: (h, self.reader.text(text, h))
     for first in range(0, len(sources_), size):
       so_far = done and (lambda n, first=first: done(first + n))
       some = sources_[first : first + size]
       both += self.reader.search(params, some, options, so_far, made)
-    return [h for h, _ in both], [text for _, text in both]
+    texts = [""] * len(self.pairs)
+    for i, (_, text) in zip(real, both, strict=True):
+      texts[i] = text
+    return [h for h, _ in both], texts
 
   def score_texts(self, texts: list[str], names) -> dict:
     """Decoded metrics of outputs against the references."""
@@ -135,6 +140,11 @@ class Evaluator:
       "lowercase": target.lowercase,
       "tokenize": self.conf.train.bleu_tokenize,
     }
+
+
+def _full(encoded) -> bool:
+  """Whether a reference has more than its end."""
+  return len(encoded[1]) > 1
 
 
 class Detail(NamedTuple):
@@ -172,7 +182,7 @@ def detail(
   )
   params = tuple(m.params for m in members)
   scored = evaluator.scorer.score(params, evaluator.encoded)
-  full = [s for s, p in zip(scored, evaluator.encoded) if len(p[1]) > 1]
+  full = [s for s, p in zip(scored, evaluator.encoded) if _full(p)]
   scores, outputs, attention = model_metrics(full), [], []
   decoded = [n for n in names if n not in MODEL_METRICS]
   if members[0].toks.source is not None:
@@ -214,6 +224,8 @@ def search_errors(found) -> dict[str, float]:
 def _token_sums(scored, metric) -> np.ndarray:
   """[N, 2]: what is summed over a sentence's tokens, and their number."""
   part = 1 if metric == "token_accuracy" else 0
+  if part and any(len(s) == 1 for s in scored):
+    raise types.UserError("token_accuracy is of one model, not of an ensemble")
   sign = 1.0 if part else -1.0
   return np.array([[sign * np.sum(s[part]), s.shape[1]] for s in scored])
 
@@ -248,12 +260,10 @@ def _attended(evaluator, params, options, count: int) -> list[dict]:
       return []
     entry = decode_text.describe(text, hypothesis, evaluator.reader, True)
     best = entry["hypotheses"][0] if entry["hypotheses"] else None
-    ids = evaluator.toks.encode_source(text)
     if best and "attention" in best:
-      source = evaluator.toks.source.tokens(ids)
       out.append(
         {
-          "source": source,
+          "source": entry["source_tokens"],
           "target": best["tokens"],
           "weights": [[round(w, 4) for w in row] for row in best["attention"]],
         }
@@ -293,15 +303,14 @@ def _pairs(args, conf):
     if lm:
       return sources.lines(args.reference)
     return sources.parallel(args.source, args.reference)
-  folder = pipeline.root(conf.data)
-  if args.split == "valid" or conf.data.task == "scan":
-    split = getattr(pipeline.Corpus(conf.data), args.split)
-  else:
-    given = args.split == "train" or getattr(conf.data, args.split)
-    generated = conf.data.task in sources.GENERATED
-    split = None
-    if given or generated:
-      split = sources.open_split(conf.data, args.split, folder)
+  split, tested = None, conf.data.test or conf.data.task in sources.GENERATED
+  if args.split == "test" and tested:
+    split = sources.open_split(conf.data, "test", pipeline.root(conf.data))
+  elif args.split != "test" or conf.data.task == "scan":
+    corpus = pipeline.Corpus(conf.data)
+    split = getattr(corpus, args.split)
+    if args.split == "train":  # without what is held out or left out
+      split = sources.Pairs(split[int(i)] for i in corpus.indices)
   if split is None:
     raise types.UserError(
       f"the run's config names no {args.split} split; give --source and "
@@ -322,14 +331,21 @@ def run(workdirs, args, rest=()) -> dict:
     lanes = config.from_json(path.read_text(), str(path)).train.seeds
   if lanes == 1 or args.score:  # scores are of one model, line by line
     return _run_lane(workdirs, args, rest, args.lane)
-  found = [_run_lane(workdirs, args, rest, lane) for lane in range(lanes)]
+  lost = pretrained.diverged(pathlib.Path(workdirs[0]))
+  kept = [lane for lane in range(lanes) if lane not in lost]
+  for lane in sorted(lost):
+    print(f"lane {lane} diverged and is left out", file=sys.stderr)
+  if not kept:
+    raise types.UserError(f"{workdirs[0]}: all lanes diverged")
+  found = [{"lane": n} | _run_lane(workdirs, args, rest, n) for n in kept]
   result = {}
   for name, value in found[0].items():
     if isinstance(value, float):
       values = [r[name] for r in found]
       result[name] = float(np.mean(values))
-      result[f"{name}_sd"] = float(np.std(values, ddof=1))
-    elif name != "checkpoint_step":
+      if len(values) > 1:
+        result[f"{name}_sd"] = float(np.std(values, ddof=1))
+    elif name not in ("checkpoint_step", "lane"):
       result[name] = value
   return result | {"lanes": found}
 
@@ -354,7 +370,14 @@ def _run_lane(workdirs, args, rest, lane) -> dict:
     raise types.UserError(
       f"--metric {unknown[0]}: there are {', '.join(config.METRICS)}"
     )
-  if first.toks.source is not None:
+  if first.toks.source is None:
+    decoded = [n for n in args.metric or [] if n not in MODEL_METRICS]
+    if decoded:
+      raise types.UserError(
+        f"--metric {decoded[0]}: of a language model there are "
+        f"{', '.join(MODEL_METRICS)}"
+      )
+  else:
     options = decode_search.options_of(conf.decode)
     with cli.counter(len(evaluator.pairs)) as done:
       found, texts = evaluator.translate(params, options, done, args.batch_size)
@@ -371,21 +394,22 @@ def _score(evaluator, params) -> dict:
   scored = evaluator.scorer.score(params, evaluator.encoded)
   for s in scored:
     print(f"{float(np.sum(s[0])):.6f}")
-  return model_metrics(scored) | {"sentences": len(scored)}
+  full = [s for s, p in zip(scored, evaluator.encoded) if _full(p)]
+  return model_metrics(full) | {"sentences": len(scored)}
 
 
 def main(argv=None) -> int:
   args, rest = parser().parse_known_args(argv)
-  if args.json and not pathlib.Path(args.json).absolute().parent.is_dir():
-    raise types.UserError(f"--json {args.json}: its folder does not exist")
+  if args.json:
+    cli.check_writable("--json", args.json)
   result = run(args.workdir, args, rest)
   if not args.score:
     for name, value in result.items():
       if name == "lanes":
-        for lane, found in enumerate(value):
+        for found in value:
           numbers = {k: v for k, v in found.items() if isinstance(v, float)}
           told = ", ".join(f"{k} {v:.4f}" for k, v in numbers.items())
-          print(f"lane {lane}: {told}")
+          print(f"lane {found['lane']}: {told}")
       elif isinstance(value, dict):
         for key, text in value.items():
           print(f"{name} {key}: {text}")
@@ -394,7 +418,8 @@ def main(argv=None) -> int:
       else:
         print(f"{name}: {value}")
   if args.json:
-    checkpoint.write_json(pathlib.Path(args.json), json.dumps(result, indent=2))
+    with cli.output(args.json) as out:
+      out.write(json.dumps(result, indent=2) + "\n")
   return 0
 
 

@@ -64,7 +64,7 @@ def loop(
       run.validate(at, out)
     elif boundary:
       for told in run.histories:
-        told["validated"] = [*told["validated"], [at, 0.0]]
+        told.passed(at)
     run.save(at, out)
     saved_at = time.monotonic()
     if not run.running():
@@ -178,6 +178,12 @@ def _introduce(run: train_run.Run, out: writer.Writer):
     f"batches {shapes}; {100 * data.efficiency():.1f} % of their tokens are "
     f"real; {jax.device_count()} {jax.devices()[0].device_kind} device(s)"
   )
+  t = run.conf.train
+  if jax.process_count() > 1 and t.checkpoint_minutes:
+    out.say(
+      "several processes save at steps alone: train.checkpoint_every, not "
+      "train.checkpoint_minutes"
+    )
   if run.first:
     out.say(f"resumed at step {run.first}")
 

@@ -80,6 +80,7 @@ class Run:
         "model can be built, not trained"
       )
     self.corpus = pipeline.Corpus(conf.data)
+    self._check_validation()
     self.checksums = self.corpus.checksums()
     resumed = self._accept()
     parallel.meet("the workdir is known")
@@ -111,6 +112,21 @@ class Run:
     self._record(resumed)
     self.checkpoints = checkpoint.Checkpoints(workdir, say=say)
     self._restore()
+
+  def _check_validation(self):
+    """Refuses decisions by scores where there is nothing to score."""
+    if self.corpus.valid is not None:
+      return
+    t, o = self.conf.train, self.conf.optim
+    for name, asked in (
+      ("train.patience", t.patience),
+      ("train.average_of best", t.average and t.average_of == "best"),
+      ("optim.schedule plateau", o.schedule == "plateau"),
+    ):
+      if asked:
+        raise types.UserError(
+          f"{name}: needs a validation set (data.valid, or data.holdout)"
+        )
 
   def _train_data(self):
     cache = self.workdir / "lengths.npz" if self.primary else None
@@ -152,7 +168,7 @@ class Run:
       )
     record = self.workdir / "run.json"
     if record.is_file():
-      sums = json.loads(record.read_text()).get("data", {})
+      sums = _json(record).get("data", {})
       for split, value in self.checksums.items():
         if sums.get(split, value) != value:
           raise types.UserError(
@@ -204,7 +220,7 @@ class Run:
     }
     path = self.workdir / "run.json"
     if resumed and path.is_file():
-      old = json.loads(path.read_text()).get("machine", {})
+      old = _json(path).get("machine", {})
       changed = [k for k in machine if old.get(k, machine[k]) != machine[k]]
       for k in changed:
         self.say(
@@ -263,9 +279,39 @@ class Run:
       self.histories = history.unpack(rules, host)
     elif conf.train.init_from:
       other = pretrained.load_any(conf.train.init_from, self.say)
-      merged = pretrained.merge(jax.device_get(params), other, self.say)
+      merged = pretrained.merge(
+        jax.device_get(params), other, self.say, self._foreign(example)
+      )
       fresh = self._fresh(params, example, merged)
       self.state = self.mapper.replicate(fresh)
+
+  def _foreign(self, example) -> frozenset[str]:
+    """Names of parameters that another vocabulary of `init_from` lies behind.
+
+    They are those whose shapes would change with the vocabulary's size.
+    """
+    place, _ = pretrained.place_of(self.conf.train.init_from)
+    path = place / "config.json"
+    if not path.is_file():
+      return frozenset()
+    data = config.from_json(path.read_text(), str(path)).data
+    theirs = pipeline.load_tokenizers(data, place / "tokenizers")
+    sizes, other = [], []
+    for side in ("source", "target"):
+      own, old = getattr(self.toks, side), getattr(theirs, side)
+      same = not own or (old and own.checksum() == old.checksum())
+      sizes.append(own.vocab_size if own else None)
+      other.append(sizes[-1] if same else sizes[-1] + 1)
+
+    def shapes(source, target):
+      ctc = self.conf.optim.ctc_weight > 0
+      model = build.build(self.conf.model, source, target, ctc=ctc)
+      init = lambda rng: model.init(rng, example, method="initialize")
+      tree = jax.eval_shape(init, jax.random.key(0))
+      return flax.traverse_util.flatten_dict(tree, sep="/")
+
+    here, there = shapes(*sizes), shapes(*other)
+    return frozenset(n for n in here if here[n].shape != there[n].shape)
 
   def _fresh(self, params, example, merged=None) -> step.TrainState:
     """The state before the first update, lanes on a leading axis."""
@@ -398,6 +444,14 @@ class Run:
     state = parallel.to_global(self.state)._asdict()
     host = history.pack(self.histories)
     self.checkpoints.save(at, state, host, self.needed())
+
+
+def _json(path: pathlib.Path) -> dict:
+  """A run's record, or nothing where it was only half written."""
+  try:
+    return json.loads(path.read_text())
+  except ValueError:
+    return {}
 
 
 def _git_commit() -> str | None:

@@ -131,6 +131,14 @@ REFUSED = {
   "--optim.accumulate 3": r"must divide data.row_multiple \(8\)",
   "--optim.schedule inverse_sqrt --optim.warmup_steps 0": "needs a warm-up",
   "--train.metrics blue": "nearest: bleu",
+  "--train.seed -1": "seed: must lie between",
+  "--train.seed 4294967295 --train.seeds 2": "seed: must lie between",
+  "--data.seed -1": "seed: must not be negative",
+  "--data.reverse_source True --model.attention_window monotonic": (
+    "let the encoder read backwards"
+  ),
+  "--decode.replace_unknown True --model.encoder_layers 2 "
+  "--model.reductions 1": "a position for every word",
   "--train.steps 10 --train.steps_per_call 4": "multiple of",
 }
 

@@ -101,6 +101,19 @@ def test_fewer_devices_read_what_more_wrote(tmp_path):
 
 
 @pytest.mark.slow
+def test_two_processes_go_back_behind_a_damaged_checkpoint(tmp_path):
+  flags = ["--train.keep_last", "2"]
+  _two(tmp_path, 40, flags)
+  for path in (tmp_path / "checkpoints" / "40" / "state").glob("**/d/*"):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+  _two(tmp_path, 60, flags)
+  assert (tmp_path / "checkpoints-damaged" / "40").is_dir()
+  assert [r["step"] for r in _lines(tmp_path, "valid")] == [20, 40, 60]
+  names = {p.name for p in (tmp_path / "checkpoints").iterdir()}
+  assert {"40", "60"} <= names
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("number, which", [("SIGTERM", 1), ("SIGINT", 0)])
 def test_a_signal_to_one_process_stops_both_at_one_step(
   number, which, tmp_path

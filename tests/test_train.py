@@ -19,6 +19,7 @@ from seq2seq_jax import (
   decode,
   decode_load,
   decode_search,
+  decode_text,
   evaluate,
   train,
   train_meter,
@@ -26,6 +27,7 @@ from seq2seq_jax import (
   types,
 )
 from seq2seq_jax.ablation import locks
+from seq2seq_jax.data import tokenizers
 from seq2seq_jax.models import build
 from seq2seq_jax.training import checkpoint, parallel, pretrained
 
@@ -150,6 +152,18 @@ def test_no_process_writes_before_all_have_read(tmp_path, monkeypatch):
   monkeypatch.setattr(parallel, "meet", meet)
   with pytest.raises(Met):
     train_run.Run(tiny(), tmp_path)
+  assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("section", ["train", "optim"])
+def test_decisions_by_scores_need_a_validation_set(section, tmp_path):
+  conf = tiny(
+    data={"task": "scan", "name": "simple"},
+    train={"patience": 2 * (section == "train"), "average": 0},
+    optim={"schedule": "plateau" if section == "optim" else "constant"},
+  )
+  with pytest.raises(types.UserError, match=rf"{section}\..*data\.holdout"):
+    train_run.Run(conf, tmp_path)
   assert not list(tmp_path.iterdir())
 
 
@@ -332,6 +346,56 @@ def test_blank_lines_stay_blank_and_others_answer_as_without(whole, tmp_path):
   assert all(len(row) == 4 for row in weights)
 
 
+def test_evaluate_answers_a_blank_source_with_a_blank(whole, tmp_path):
+  (tmp_path / "in").write_text("1 2 3\n\n2 2\n")
+  (tmp_path / "ref").write_text("1 2 3\nx\n2 2\n")
+  files = ["--source", str(tmp_path / "in"), "--reference"]
+  command = ["--workdir", str(whole), *files, str(tmp_path / "ref")]
+  args, _ = evaluate.parser().parse_known_args(command)
+  found = evaluate.run([str(whole)], args)
+  assert found["sentences"] == 3
+  assert found["exact_match"] in (100 * n / 3 for n in range(3))
+  (tmp_path / "ref").write_text("\n\n\n")
+  with pytest.raises(types.UserError, match="no reference with text"):
+    evaluate.run([str(whole)], args)
+
+
+def test_evaluate_knows_the_training_part(whole, tmp_path):
+  args, _ = evaluate.parser().parse_known_args(
+    ["--workdir", "x", "--split", "train"]
+  )
+  conf = tiny(data={"limit": 7})
+  assert len(evaluate._pairs(args, conf)) == 7
+
+
+def test_an_ensemble_has_no_token_accuracy(translator):
+  translator, loaded = translator
+  pair = tuple(loaded.toks.encode_source(t) for t in ("1 2 3", "1 2 3"))
+  one, two = (
+    evaluate.Scorer([loaded.model] * n, 16, translator.mapper).score(
+      (loaded.params,) * n, [pair]
+    )
+    for n in (1, 2)
+  )
+  alone, both = evaluate.model_metrics(one), evaluate.model_metrics(two)
+  assert "token_accuracy" in alone and "token_accuracy" not in both
+  np.testing.assert_allclose(both["loss"], alone["loss"], rtol=1e-5)
+  with pytest.raises(types.UserError, match="not of an ensemble"):
+    evaluate._token_sums(two, "token_accuracy")
+
+
+def test_outputs_are_lines_and_positions_are_what_is_attended_to(translator):
+  assert decode_text.one_line("a\nb\r\nc") == "a b  c"
+  _, loaded = translator
+  conf = tiny(model={"encoder_layers": 2, "reductions": 1})
+  reader = decode_text.Reader(None, loaded.toks, conf)
+  assert [p.split() for p in reader.positions("1 2 3 4")] == [
+    ["1", "2"],
+    ["3", "4"],
+    loaded.toks.source.tokens([types.EOS]),
+  ]
+
+
 def test_evaluate_scores_the_same_however_many_at_a_time(whole, tmp_path):
   found = []
   for flags in ((), ("--batch-size", "3")):
@@ -384,6 +448,27 @@ def test_init_from_takes_parameters_by_name(whole, tmp_path):
     jax.tree.leaves(pretrained.load(whole, "best", print)[0]),
   )
   assert any("took" in s for s in said)
+
+
+def test_init_from_a_run_with_other_words(whole, tmp_path):
+  """Tables of as many rows, which stand for other words."""
+  conf = tiny(train={"init_from": str(tmp_path / "old")})
+  shutil.copytree(whole, tmp_path / "old")
+  path = tmp_path / "old" / "tokenizers" / "target.json"
+  words = tokenizers.train(["v w x y z"], kind="word", vocab_size=9)
+  assert words.vocab_size == tokenizers.load(path).vocab_size
+  words.save(path)
+  run = train_run.Run(conf, tmp_path / "new", print)
+  run.checkpoints.close()
+  here = flax.traverse_util.flatten_dict(
+    jax.device_get(run.state.params), sep="/"
+  )
+  there = flax.traverse_util.flatten_dict(
+    pretrained.load(whole, "best", print)[0], sep="/"
+  )
+  left = {n for n in here if not np.array_equal(here[n], there[n])}
+  of_words = {"embed_table/table", "head/bias", "head/kernel"}
+  assert left == {f"params/decoder/{n}" for n in of_words}
 
 
 def test_init_from_a_file(whole, tmp_path):

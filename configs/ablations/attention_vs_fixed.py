@@ -86,7 +86,7 @@ def get_ablation() -> grid.Ablation:
       "The published rows are of WMT14 English to French, trained on sentences "
       "of up to 50 or 30 words; the curves are Luong et al.'s, English to "
       "German. RNNenc's readout sees the new state, as in Cho et al. 2014, and "
-      "on Multi30k words seen once are unknown. At the scale pod both rows make "
-      "288,000 updates, where the published RNNenc made 600,000."
+      "on Multi30k words seen once are unknown. At the scale pod both rows "
+      "make 288,000 updates, where the published RNNenc made 600,000."
     ),
   )

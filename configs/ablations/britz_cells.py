@@ -42,7 +42,7 @@ def get_ablation() -> grid.Ablation:
       "smoke": grid.SMOKE,
       "cpu": (),
       "gpu": (),
-      "pod": (),
+      "pod": grid.NEWSTEST2013,
     },
     note=(
       "Published: WMT15 English to German, newstest2013, multiplicative "

@@ -6,7 +6,8 @@
 
 Multi30k, English to German, their baseline at half its width. Enc-4 has two
 layers in each direction, as they count. Res adds a layer's input to its output,
-ResD the inputs of all layers below.
+ResD the inputs of all layers below, from the second layer on; theirs begin at
+the first, whose input is projected where it is wider.
 
 To be seen: eight decoder layers without residuals fail, with them they do not,
 and dense residuals are the better ones; the encoder's depth matters little.
@@ -47,6 +48,8 @@ def get_ablation() -> grid.Ablation:
       grid.above("Dec-8-ResD", "Dec-8-Res"),
       grid.above("Dec-4-ResD", "Dec-4-Res"),
       grid.above("Dec-4", "Dec-4-Res"),
+      grid.alike("Enc-4", "Enc-2", 0.5),
+      grid.alike("Enc-8", "Enc-2", 0.7),
     ),
     base="multi30k_britz.py",
     bases={"smoke": SMALL, "cpu": SMALL, "pod": "britz2017.py"},
@@ -54,13 +57,15 @@ def get_ablation() -> grid.Ablation:
       "smoke": grid.SMOKE,
       "cpu": (),
       "gpu": (),
-      "pod": (),
+      "pod": grid.NEWSTEST2013,
     },
     rows_of={
       "smoke": ("Dec-2", "Enc-4", "Dec-4", "Dec-4-Res", "Dec-4-ResD"),
     },
     note=(
-      "Published: WMT15 English to German, newstest2013. Enc-2 and Dec-2 are "
+      "Published: WMT15 English to German, newstest2013, multiplicative "
+      "attention of 512. Here additive attention, as in the authors' released "
+      "baseline, and no residual at the lowest layer. Enc-2 and Dec-2 are "
       "one model, trained once. Here one switch sets the residuals of both "
       "sides: with Enc-8-Res and -ResD the second decoder layer has one too."
     ),

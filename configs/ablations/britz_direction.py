@@ -47,7 +47,7 @@ def get_ablation() -> grid.Ablation:
       "smoke": grid.SMOKE,
       "cpu": (),
       "gpu": (),
-      "pod": (),
+      "pod": grid.NEWSTEST2013,
     },
     rows_of={"smoke": ("Bidi-2", "Uni-1", "Uni-1R", "Uni-2", "Uni-2R")},
     note=(

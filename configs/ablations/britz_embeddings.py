@@ -35,7 +35,7 @@ def get_ablation() -> grid.Ablation:
       "smoke": grid.SMOKE,
       "cpu": (),
       "gpu": (),
-      "pod": (),
+      "pod": grid.NEWSTEST2013,
     },
     rows_of={"smoke": names[:3], "cpu": names[:4]},
     note=(

@@ -9,8 +9,8 @@ have models of their own for each seed, shared among beam sizes.
 
 To be seen: a reversed source is worth at least 1 BLEU, its perplexity is at
 most 0.92 of the other's; more models are better, and five of them with greedy
-search beat one with beam 12. That depth helps was read off figures and is not
-judged.
+search beat one with beam 12. Of depth the paper says that every layer takes
+nearly a tenth off the perplexity; BLEU's order is not judged.
 """
 
 from seq2seq_jax.ablation import grid

@@ -1,12 +1,13 @@
-"""Lake & Baroni 2018 (arXiv 1711.00350), SCAN: four splits, two models each.
+"""Lake & Baroni 2018 (arXiv 1711.00350), SCAN: four splits and their models.
 
     python -m seq2seq_jax.ablate configs/ablations/scan.py --workdir runs/table
 
 The paper's own protocol and sizes: 100,000 updates of one example each, Adam,
 half of the sentences fed with the decoder's own tokens. "Overall-best" is the
 LSTM of 2 x 200 with dropout 0.5 and no attention, "top" the best model of a
-split. Dropout falls on embeddings and between layers, so that of a model of one
-layer on embeddings alone. Generated data.
+split; of the random split that is the same one without dropout, here alone.
+Dropout falls on embeddings and between layers, so that of a model of one layer
+on embeddings alone. Generated data.
 
 To be seen: nearly everything right on the random split, turn left mostly, long
 sequences seldom, jump hardly ever, and that attention helps with length. The

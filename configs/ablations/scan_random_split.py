@@ -5,8 +5,8 @@
 
 How much of the commands must be seen, and what the simple recurrent network
 (Elman's) can do: the rest is the best model of the split, and the protocol that
-of `scan.py`. The paper's coverage is read off a figure; its simple networks are
-of all sizes, those here of 2 x 200.
+of `scan.py`. The paper's simple networks are of all sizes, those here of 2 x
+200.
 
 To be seen: half of the unseen commands right from 2 % of them, nearly all from
 4 %; the simple network hardly any without attention, and many with it.

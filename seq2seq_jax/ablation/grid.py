@@ -17,6 +17,9 @@ SMOKE = (
   *("--train.steps", "60", "--train.validate_every", "60"),
 )
 
+# Of WMT's German sets, the part that Britz et al. report on.
+NEWSTEST2013 = ("--data.test", "validation")
+
 
 @dataclasses.dataclass(frozen=True)
 class Row:

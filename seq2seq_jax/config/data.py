@@ -161,7 +161,7 @@ class Data:
       fields.check(getattr(self, name) >= 1, name, "must be at least 1")
     for name in ("max_source_length", "max_target_length"):
       fields.check(getattr(self, name) >= 2, name, "must be at least 2")
-    for name in ("holdout", "limit", "workers"):
+    for name in ("holdout", "limit", "workers", "seed"):
       fields.check(getattr(self, name) >= 0, name, "must not be negative")
     fields.check(
       self.batch_unit == "tokens" or self.batch_size % self.row_multiple == 0,

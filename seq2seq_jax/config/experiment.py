@@ -59,6 +59,15 @@ class Config:
       "model.attention",
       "a language model has no source to attend to; use none",
     )
+    fields.check(
+      not self.data.reverse_source
+      or self.model.attention_window != "monotonic",
+      "model.attention_window",
+      "monotonic moves on from the source's first word, and with "
+      "data.reverse_source that is the last one; let the encoder read "
+      "backwards instead (--data.reverse_source False --model.direction "
+      "backward)",
+    )
     attended = self.model.attention != "none"
     fields.check(
       not self.optim.coverage_weight
@@ -97,6 +106,11 @@ class Config:
       "needs tokenizer word on both sides, and an attention",
     )
     fields.check(
+      not self.decode.replace_unknown or not self.model.reductions,
+      "decode.replace_unknown",
+      "needs a position for every word: model.reductions 0",
+    )
+    fields.check(
       not self.decode.coverage
       or attended
       or not self.model.recurrent_decoder(),
@@ -108,9 +122,11 @@ class Config:
       "optim.ctc_weight",
       "a language model has no encoder",
     )
-    fields.check(
-      self.data.task != "language_model"
-      or self.train.metric in ("loss", "perplexity", "token_accuracy"),
-      "train.metric",
-      "a language model is scored by loss, perplexity or token_accuracy",
-    )
+    for name in ("metric", "metrics"):
+      given = getattr(self.train, name)
+      given = (given,) if name == "metric" else given
+      fields.check(
+        not lm or set(given) <= {"loss", "perplexity", "token_accuracy"},
+        f"train.{name}",
+        "a language model is scored by loss, perplexity or token_accuracy",
+      )

@@ -81,6 +81,11 @@ class Train:
       "keep_last",
     ):
       fields.check(getattr(self, name) >= 1, name, "must be at least 1")
+    fields.check(
+      0 <= self.seed <= 2**32 - self.seeds,
+      "seed",
+      "must lie between 0 and 4294967295, and so must those of all lanes",
+    )
     for name in ("keep_best", "average", "patience", "checkpoint_every"):
       fields.check(getattr(self, name) >= 0, name, "must not be negative")
     for name in ("steps", "validate_every", "checkpoint_every"):

@@ -13,6 +13,7 @@ from seq2seq_jax import config, types
 from seq2seq_jax.data import buckets, sources, tokenizers
 
 PREFETCH = 8  # batches that the loader's thread keeps ready
+MEMO = 2**28  # bytes of encoded examples that are kept, about
 
 
 def root(data: config.Data) -> str:
@@ -238,7 +239,8 @@ class TrainData:
     self.seed, self.workers = seed, data.workers
     texts = [toks.target] + ([toks.source] if toks.source else [])
     self.sampled = any(t.sampling for t in texts)
-    self._memo: dict[int, tuple] = {}
+    self._memo: dict[int, types.Encoded] = {}
+    self._room = MEMO
 
   def efficiency(self) -> float:
     """Real over padded tokens of the first epoch."""
@@ -277,9 +279,11 @@ class TrainData:
     if not self.sampled:
       pair = self._memo.get(i)
       if pair is None:
-        pair = self._memo[i] = encode_pair(
-          self.toks, self.source[index], copies=self.copies
-        )
+        pair = encode_pair(self.toks, self.source[index], copies=self.copies)
+        if self._room > 0:
+          self._memo[i] = pair
+          # Beside the ids an example takes some 400 bytes.
+          self._room -= 400 + sum(x.nbytes for x in pair if x is not None)
       return pair
     epoch = step // len(self.plan)
     rng = np.random.default_rng((self.seed, 3, epoch, index))

@@ -4,6 +4,7 @@ Of a language model the source text is None. Lines end at line feeds alone, so
 other separators in the text never change a file's line count.
 """
 
+import codecs
 import gzip
 import hashlib
 import json
@@ -51,7 +52,7 @@ def text_lines(path) -> list[str]:
     raise types.UserError(f"{path}: not a whole gzip file: {e}") from e
   except OSError as e:
     raise types.UserError(f"{path}: cannot read: {e.strerror}") from e
-  lines = data.split(b"\n")
+  lines = data.removeprefix(codecs.BOM_UTF8).split(b"\n")
   if lines[-1] == b"":
     lines.pop()
   out = []

@@ -15,6 +15,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from seq2seq_jax import types
+from seq2seq_jax.training import parallel
 
 
 def _options(read_only: bool):
@@ -129,11 +130,15 @@ class Checkpoints:
     """
     steps = self.steps()
     for step in reversed(steps):
+      found, told = None, f"checkpoint {step} is damaged for another process"
       try:
-        return step, *self.restore(step, target)
+        found = self.restore(step, target)
       except types.UserError as e:
-        self.say(f"{e}; going back to the one before")
-        self._move_aside(step)
+        told = e
+      if parallel.agreed(found is not None):
+        return step, *found
+      self.say(f"{told}; going back to the one before")
+      self._move_aside(step)
     if steps:
       raise types.UserError(
         f"{self.folder}: no checkpoint can be read; they lie in "
@@ -143,13 +148,13 @@ class Checkpoints:
     return None
 
   def _move_aside(self, step: int) -> None:
-    if jax.process_index():
-      return
-    aside = self.folder.parent / "checkpoints-damaged"
-    aside.mkdir(exist_ok=True)
-    if (aside / str(step)).exists():
-      shutil.rmtree(aside / str(step))
-    shutil.move(self.folder / str(step), aside / str(step))
+    if jax.process_index() == 0:
+      aside = self.folder.parent / "checkpoints-damaged"
+      aside.mkdir(exist_ok=True)
+      if (aside / str(step)).exists():
+        shutil.rmtree(aside / str(step))
+      shutil.move(self.folder / str(step), aside / str(step))
+    parallel.meet(f"checkpoint {step} is aside")
     self.manager.reload()
 
   def restore(self, step: int, target, *, whole: bool = True) -> tuple:

@@ -9,7 +9,7 @@ NEW = {
   "last_score": None,
   "bad": 0,  # validations since the best
   "plateau": 0,  # validations since the best or the last decay
-  "validated": [],  # [step, score]
+  "validated": [],  # [step, score], or None for the score
   "averaged": [],
   "tokens": 0,
   "stopped": False,
@@ -68,6 +68,13 @@ class History:
       host["averaged"] = sorted(s for s, _ in chosen)
     return falls
 
+  def passed(self, at: int) -> None:
+    """A checkpoint where there is nothing to validate on."""
+    host = self.host
+    host["validated"] = [*host["validated"], [at, None]]
+    last = host["validated"][-self.rules.average :]
+    host["averaged"] = [s for s, _ in last] if self.rules.average else []
+
   def better(self, score: float, than: float) -> bool:
     """Whether a score is better; NaN never is, and anything is than NaN."""
     if math.isnan(score) or math.isnan(than):
@@ -82,7 +89,8 @@ class History:
     """Validated [step, score], best first; the earlier one wins a tie."""
     sign = 1 if self.rules.falling else -1
     key = lambda v: (math.isnan(v[1]), sign * v[1])
-    return sorted(self.host["validated"], key=key)
+    scored = [v for v in self.host["validated"] if v[1] is not None]
+    return sorted(scored, key=key)
 
   def needed(self) -> set[int]:
     """Steps whose checkpoints are kept."""

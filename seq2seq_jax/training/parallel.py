@@ -53,6 +53,13 @@ def meet(where: str) -> None:
     multihost_utils.sync_global_devices(where)
 
 
+def agreed(here: bool) -> bool:
+  """Whether it holds in every process."""
+  if jax.process_count() == 1:
+    return here
+  return bool(np.all(multihost_utils.process_allgather(np.array(here))))
+
+
 class Mapper:
   """Maps functions over devices, by one of three ways.
 

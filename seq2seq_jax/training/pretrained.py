@@ -48,11 +48,22 @@ def load(workdir: pathlib.Path, which: str, say, lane: int | None = None):
   return jax.tree.map(mean, *trees), chosen[-1]
 
 
+def diverged(workdir: pathlib.Path) -> set[int]:
+  """Lanes of a run whose loss was not finite."""
+  store = checkpoint.Checkpoints(workdir, read_only=True, say=lambda _: None)
+  try:
+    steps = store.steps()
+    lanes = store.read(steps[-1])[1].get("lanes", []) if steps else []
+  finally:
+    store.close()
+  return {n for n, host in enumerate(lanes) if host["diverged"] is not None}
+
+
 def _lane_of(workdir, lanes: list[dict], lane: int | None) -> dict:
   if lane is None or not 0 <= lane < len(lanes):
     raise types.UserError(
       f"{workdir}: holds {len(lanes)} runs; choose one with --lane 0 to "
-      f"{len(lanes) - 1}"
+      f"{len(lanes) - 1} (train.init_from: {workdir}#0 and so on)"
     )
   return lanes[lane]
 
@@ -60,11 +71,12 @@ def _lane_of(workdir, lanes: list[dict], lane: int | None) -> dict:
 def load_any(place: str, say):
   """Parameters of a workdir's best checkpoint, or of an `.npz` file.
 
-  A file's arrays are named by path, `params/decoder/layer_0/kernel`.
+  A file's arrays are named by path, `params/decoder/layer_0/kernel`. Of a
+  workdir with several seeds, `DIR#LANE` is one.
   """
-  path = pathlib.Path(place)
+  path, lane = place_of(place)
   if path.is_dir():
-    return load(path, "best", say)[0]
+    return load(path, "best", say, lane)[0]
   try:
     with path.open("rb") as f, np.load(f) as stored:
       flat = {name: stored[name] for name in stored.files}
@@ -80,13 +92,29 @@ def load_any(place: str, say):
   return flax.traverse_util.unflatten_dict(flat, sep="/")
 
 
+def place_of(place: str) -> tuple[pathlib.Path, int | None]:
+  """Path and lane of `DIR#LANE`, or a path alone."""
+  name, mark, lane = place.rpartition("#")
+  if mark and lane.isdigit() and not pathlib.Path(place).exists():
+    return pathlib.Path(name), int(lane)
+  return pathlib.Path(place), None
+
+
 def choose(workdir, which: str, steps: list[int], host: dict) -> list[int]:
   """The steps that `last`, `best`, `average` or a number means."""
   if which == "last":
     return [steps[-1]]
   if which == "best":
     best = host.get("best_step")
-    return [best if best in steps else steps[-1]]
+    if best is None:  # there was nothing to validate on
+      return [steps[-1]]
+    if best not in steps:
+      raise types.UserError(
+        f"{workdir}: the best checkpoint, of step {best}, is not there (see "
+        "train.keep_best); give --checkpoint last, or one of the steps "
+        f"{', '.join(map(str, steps))}"
+      )
+    return [best]
   if which == "average":
     chosen = [s for s in host.get("averaged", []) if s in steps]
     if not chosen:
@@ -102,20 +130,23 @@ def choose(workdir, which: str, steps: list[int], host: dict) -> list[int]:
   )
 
 
-def merge(params, other, say):
+def merge(params, other, say, foreign=frozenset()):
   """Starts from `other` where names and shapes agree, and reports all.
 
   Args:
     params: freshly initialised parameters.
     other: parameters of another run.
     say: told of what was taken, left as it was, or not used.
+    foreign: names whose rows stand for other words there.
   """
   own = flax.traverse_util.flatten_dict(params, sep="/")
   theirs = flax.traverse_util.flatten_dict(other, sep="/")
-  taken, shapes, missing = [], [], []
+  taken, shapes, missing, words = [], [], [], []
   for name, value in own.items():
     if name not in theirs:
       missing.append(name)
+    elif name in foreign:
+      words.append(name)
     elif theirs[name].shape == value.shape:
       taken.append(name)
     else:
@@ -128,6 +159,7 @@ def merge(params, other, say):
     )
   say(f"init_from: took {len(taken)} of {len(own)}: {', '.join(taken)}")
   for what, names in (
+    ("of another vocabulary, left as initialised", words),
     ("other shape, left as initialised", shapes),
     ("not there, left as initialised", missing),
     ("there but not used", unused),

@@ -132,7 +132,8 @@ def test_the_largest_scale_is_the_paper_s(path):
     assert "pod" not in suite.scales
     return
   assert suite.at("pod").base == paper
-  assert suite.scales["pod"] == ()
+  # Other data may be scored, but nothing else is trained.
+  assert suite.scales["pod"] in ((), grid.NEWSTEST2013)
 
 
 def test_scan_is_the_paper_s_own_protocol():

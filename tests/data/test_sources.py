@@ -60,6 +60,12 @@ def test_lines_end_at_line_feeds_alone(tmp_path, zipped):
 
 
 @pytest.mark.quick
+def test_a_byte_order_mark_is_no_text(tmp_path):
+  (tmp_path / "x").write_bytes(b"\xef\xbb\xbfa\n\xef\xbb\xbfb\n")
+  assert sources.text_lines(tmp_path / "x") == ["a", "\ufeffb"]
+
+
+@pytest.mark.quick
 def test_parallel_keeps_empty_lines_in_place(tmp_path):
   a = _write(tmp_path / "a", f"x y\n\n{STRAY}\n")
   b = _write(tmp_path / "b.gz", "X\nY\n\n", zipped=True)

@@ -51,6 +51,18 @@ def test_decisions_of_a_run():
   assert not history.History(RULES)["validated"]  # nothing is shared
 
 
+def test_without_validation_the_latest_are_kept_and_averaged():
+  told = history.History(RULES._replace(average_best=False))
+  for at in (1, 2, 3):
+    told.passed(at)
+  assert told["best_step"] is None
+  assert told["averaged"] == [2, 3] and told.needed() == {2, 3}
+  told = history.History(RULES._replace(average=0))
+  told.passed(1)
+  told.passed(2)
+  assert told["averaged"] == [] and told.needed() == {2}
+
+
 def test_what_a_checkpoint_holds():
   one, two = history.History(RULES), history.History(RULES)
   one.fold(1, 2.0)
