@@ -90,7 +90,9 @@ def get_ablation() -> grid.Ablation:
       "Published: WMT14 English to German, four layers of 1,000; its last row "
       "is an ensemble of eight, and its first two rows were trained for ten "
       "epochs where the others were for twelve; here all are. At the scale cpu "
-      "one layer of 128 on 10,000 sentences."
+      "one layer of 128 on 10,000 sentences. An unknown word is replaced by "
+      "what is attended to at its own step; the author's thesis takes the step "
+      "after it for content-based scores."
     ),
   )
 

@@ -45,7 +45,7 @@ class Optim:
   warmup_steps: int = 0
   """Linear rise from 0."""
   decay_start: int = 0
-  """First step of `halving`."""
+  """Updates before `halving` begins; at 0 the first one is halved already."""
   decay_every: int = 1000
   """Steps between two halvings."""
   decay_factor: float = 0.5

@@ -44,7 +44,8 @@ class Train:
   checkpoint_every: int = fields.free(0)
   """Extra checkpoints every so many steps, for resuming alone; 0 is none."""
   checkpoint_minutes: float = fields.free(10.0)
-  """Extra checkpoints after so many minutes; 0 is none."""
+  """Extra checkpoints after so many minutes, of a run in one process; 0 is
+  none."""
   log_every: int = fields.free(50)
   """Steps between lines of metrics.jsonl."""
   metric: Literal[METRICS] = "loss"
@@ -67,8 +68,9 @@ class Train:
   mapper: Literal["pmap", "shard_map", "vmap"] = fields.free("pmap")
   """How steps are mapped over devices; vmap is the oracle on one device."""
   init_from: str = ""
-  """Workdir, or `.npz` file of arrays named by path, whose parameters, merged
-  by name, start this run."""
+  """Workdir (`DIR#LANE` of several seeds), or `.npz` file of arrays named by
+  path, whose parameters, merged by name, start this run. Of another vocabulary
+  no row is taken."""
 
   def __post_init__(self):
     fields.typed(self)
