@@ -123,25 +123,23 @@ def output(path: str | None):
     yield os.fdopen(os.dup(1), **form)
     return
   target = pathlib.Path(path)
-  started = target.exists() and not target.is_file()
+  device = target.absolute().is_relative_to("/dev")
+  replaced = not device and (target.is_file() or not target.exists())
+  part = target
+  if replaced:
+    target = target.resolve()
+    part = target.with_name(target.name + ".part")
+  opened = gzip.open if replaced and target.suffix == ".gz" else open
   try:
-    if started or target.absolute().is_relative_to("/dev"):
-      with target.open(**form) as f:
-        yield f
-      return
-  except OSError as e:
-    raise types.UserError(f"{path}: cannot write: {e.strerror}") from e
-  target = target.resolve()
-  part = target.with_name(target.name + ".part")
-  try:
-    opened = gzip.open if target.suffix == ".gz" else open
     with opened(part, **form) as f:
       yield f
-    part.replace(target)
+    if replaced:
+      part.replace(target)
   except OSError as e:
     raise types.UserError(f"{path}: cannot write: {e.strerror}") from e
   finally:
-    part.unlink(missing_ok=True)
+    if replaced:
+      part.unlink(missing_ok=True)
 
 
 def check_writable(flag: str, path: str) -> None:

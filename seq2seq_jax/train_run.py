@@ -96,13 +96,7 @@ class Run:
       self.mapper.check_rows(
         bucket.rows, "data.row_multiple", conf.optim.accumulate
       )
-    source_size = self.toks.source.vocab_size if self.toks.source else None
-    self.model = build.build(
-      conf.model,
-      source_size,
-      self.toks.target.vocab_size,
-      ctc=conf.optim.ctc_weight > 0,
-    )
+    self.model = self._model(*self._sizes())
     self.evaluator = None
     if self.corpus.valid is not None:
       self.evaluator = evaluate.Evaluator(
@@ -112,6 +106,16 @@ class Run:
     self._record(resumed)
     self.checkpoints = checkpoint.Checkpoints(workdir, say=say)
     self._restore()
+
+  def _sizes(self) -> tuple[int | None, int]:
+    """Sizes of the source's and the target's vocabulary."""
+    source, target = self.toks.source, self.toks.target
+    return source.vocab_size if source else None, target.vocab_size
+
+  def _model(self, source: int | None, target: int):
+    """The config's model over vocabularies of these sizes."""
+    ctc = self.conf.optim.ctc_weight > 0
+    return build.build(self.conf.model, source, target, ctc=ctc)
 
   def _check_validation(self):
     """Refuses decisions by scores where there is nothing to score."""
@@ -286,9 +290,10 @@ class Run:
       self.state = self.mapper.replicate(fresh)
 
   def _foreign(self, example) -> frozenset[str]:
-    """Names of parameters that another vocabulary of `init_from` lies behind.
+    """Names of parameters whose rows stand for other words in `init_from`.
 
-    They are those whose shapes would change with the vocabulary's size.
+    Where its vocabulary is another one, they are those whose shapes would
+    change with the vocabulary's size.
     """
     place, _ = pretrained.place_of(self.conf.train.init_from)
     path = place / "config.json"
@@ -296,21 +301,17 @@ class Run:
       return frozenset()
     data = config.from_json(path.read_text(), str(path)).data
     theirs = pipeline.load_tokenizers(data, place / "tokenizers")
-    sizes, other = [], []
-    for side in ("source", "target"):
+    other = list(self._sizes())
+    for n, side in enumerate(("source", "target")):
       own, old = getattr(self.toks, side), getattr(theirs, side)
-      same = not own or (old and own.checksum() == old.checksum())
-      sizes.append(own.vocab_size if own else None)
-      other.append(sizes[-1] if same else sizes[-1] + 1)
+      if own and not (old and own.checksum() == old.checksum()):
+        other[n] += 1
 
-    def shapes(source, target):
-      ctc = self.conf.optim.ctc_weight > 0
-      model = build.build(self.conf.model, source, target, ctc=ctc)
-      init = lambda rng: model.init(rng, example, method="initialize")
-      tree = jax.eval_shape(init, jax.random.key(0))
+    def shapes(model):
+      tree = jax.eval_shape(lambda: initial_params(model, 0, example))
       return flax.traverse_util.flatten_dict(tree, sep="/")
 
-    here, there = shapes(*sizes), shapes(*other)
+    here, there = shapes(self.model), shapes(self._model(*other))
     return frozenset(n for n in here if here[n].shape != there[n].shape)
 
   def _fresh(self, params, example, merged=None) -> step.TrainState:

@@ -122,11 +122,10 @@ class Config:
       "optim.ctc_weight",
       "a language model has no encoder",
     )
-    for name in ("metric", "metrics"):
-      given = getattr(self.train, name)
-      given = (given,) if name == "metric" else given
-      fields.check(
-        not lm or set(given) <= {"loss", "perplexity", "token_accuracy"},
-        f"train.{name}",
-        "a language model is scored by loss, perplexity or token_accuracy",
-      )
+    fields.check(
+      not lm
+      or {self.train.metric, *self.train.metrics}
+      <= {"loss", "perplexity", "token_accuracy"},
+      "train.metric, train.metrics",
+      "a language model is scored by loss, perplexity or token_accuracy",
+    )

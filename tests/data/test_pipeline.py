@@ -10,7 +10,7 @@ from seq2seq_jax.data import pipeline
 pytestmark = pytest.mark.quick
 
 
-def batches(data, steps):
+def batches(steps):
   conf = config.Data(
     task="copy",
     synthetic=config.Synthetic(train=60, valid=5, test=5, symbols=5),
@@ -24,8 +24,8 @@ def batches(data, steps):
 
 
 def test_examples_beyond_the_room_are_encoded_anew(monkeypatch):
-  kept, wanted = batches(None, 12)
+  kept, wanted = batches(12)
   monkeypatch.setattr(pipeline, "MEMO", 3000)
-  few, found = batches(None, 12)
+  few, found = batches(12)
   assert len(kept._memo) == 60 and 0 < len(few._memo) < 10
   jax.tree.map(np.testing.assert_array_equal, wanted, found)
