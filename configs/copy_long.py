@@ -4,13 +4,13 @@
     python -m seq2seq_jax.evaluate --workdir runs/copy
 
     ... --data.task reverse
-    ... --model.attention none                       the fixed vector
+    ... --model.attention none --model.input_feeding False    a fixed vector
     ... --model.attention location_aware             monotone alignments, see
     ... --model.attention_window monotonic           analysis/alignment.py
 
 Generated data, no download; 7 minutes on one CPU core. No paper's table: that
 a fixed vector fails with the length and attention does not is Bahdanau et al.
-2015 (arXiv 1409.0473), figure 2. Measured figures: models/README.md.
+2015 (arXiv 1409.0473), figure 2. Measured figures: the README.
 """
 
 from seq2seq_jax import config

@@ -45,6 +45,7 @@ def get_config() -> config.Config:
       joint=True,
       batch_size=16 * 4096,
       batch_unit="tokens",
+      row_multiple=64,  # eight parts on eight devices
       buckets=8,
     ),
     model=config.Model(

@@ -32,12 +32,18 @@ fi
 
 venv=${SEQ2SEQ_JAX_VENV:-.venv}
 [ -x "$venv/bin/python" ] || "$(find_python)" -m venv "$venv"
-key="$extras $(cat pyproject.toml constraints.txt | cksum)"
+versions=$(cat pyproject.toml constraints.txt | cksum)
+key="$extras $versions"
 if ! grep -qxF "$key" "$venv/installed" 2>/dev/null; then
   echo "setting up $venv (${extras:-no extras})" >&2
   "$venv/bin/python" -m pip install -q --disable-pip-version-check \
     -c constraints.txt -e ".${extras:+[$extras]}"
-  echo "$key" >>"$venv/installed"
+  # Extras add up; what was installed of other versions is no longer there.
+  {
+    grep -F " $versions" "$venv/installed" 2>/dev/null || true
+    echo "$key"
+  } >"$venv/installed.new"
+  mv "$venv/installed.new" "$venv/installed"
 fi
 
 if [ "$command" = test ]; then

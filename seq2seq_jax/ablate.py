@@ -113,7 +113,7 @@ def run(args, rest) -> int:
 
 def _write(data: dict, workdir: pathlib.Path) -> list[pathlib.Path]:
   """Tables, figures and the page; figures need matplotlib."""
-  paths, figures = table.write(data, workdir), {}
+  paths, figures, kept = table.write(data, workdir), {}, set()
   try:
     drawn = plots.of_table(data)
   except types.UserError as e:
@@ -127,7 +127,12 @@ def _write(data: dict, workdir: pathlib.Path) -> list[pathlib.Path]:
         workdir / "figures" / (name if one is figure else f"{name}_{i + 1}")
       )
       stem.parent.mkdir(exist_ok=True)
-      plots.save(one, stem)
+      kept |= set(plots.save(one, stem))
+  # Of what the table was before, which it may no longer be.
+  names = plots.NAMES if drawn else ()
+  old = (p for name in names for p in workdir.glob(f"figures/{name}*"))
+  for path in set(old) - kept:
+    path.unlink()
   page = workdir / "report.html"
   table.put(page, report.html(data, figures))
   return [*paths, page]

@@ -87,7 +87,8 @@ def _train(training: cells.Training, seed: int) -> int:
     if not changed and record.is_file():
       sums = json.loads(record.read_text()).get("data", {})
       now = ablate_plan.checksums(training.config.data)
-      changed = [k for k in now if sums.get(k, now[k]) != now[k]]
+      decide = [k for k in now if k != "test"]
+      changed = [k for k in decide if sums.get(k, now[k]) != now[k]]
     if changed:
       aside = cells.retire(folder)
       print(f"{folder} was another run's; it is {aside} now", flush=True)

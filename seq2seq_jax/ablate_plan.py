@@ -34,17 +34,23 @@ def load(path: str) -> grid.Ablation:
       f"{path}: no such file; there are {', '.join(there) or 'none'}"
     )
   ablation = config.returned_by(file, "get_ablation", grid.Ablation)
-  for name in (ablation.metric, *ablation.metrics):
-    if name not in config.METRICS:
-      near = difflib.get_close_matches(name, config.METRICS, 3, 0.3)
+  beside = (*config.METRICS, *config.OF_TEXTS, *config.OF_SEARCH)
+  asked = [(ablation.metric, config.METRICS)]
+  asked += [(name, beside) for name in ablation.metrics]
+  for name, known in asked:
+    if name not in known:
+      near = difflib.get_close_matches(name, known, 3, 0.3)
       raise types.UserError(
-        f"{path}: unknown metric {name!r}; nearest: "
-        f"{', '.join(near or config.METRICS)}"
+        f"{path}: unknown metric {name!r}; nearest: {', '.join(near or known)}"
       )
   return dataclasses.replace(
     ablation,
     base=_below(file, ablation.base),
     bases={k: _below(file, v) for k, v in ablation.bases.items()},
+    rows=tuple(
+      dataclasses.replace(r, base=_below(file, r.base) if r.base else "")
+      for r in ablation.rows
+    ),
   )
 
 
@@ -60,12 +66,12 @@ class Plan:
   def __init__(self, ablation, workdir, seeds: int, extra=(), together=False):
     self.ablation, self.workdir = ablation, pathlib.Path(workdir)
     self.seeds, self.together = seeds, together
-    base = config.load(ablation.base)
     scale = ablation.scales.get(ablation.scale, ())
     self.configs, self._trainings = {}, {}
     self.cells = []
     for row in ablation.rows:
       words = [*scale, *row.overrides, *extra]
+      base = config.load(row.base or ablation.base)
       conf = cli.overrides(base, words, f"row {row.name!r}")
       names = [ablation.metric, *ablation.metrics, *conf.train.metrics]
       self.configs[row.name] = conf
@@ -155,8 +161,16 @@ def deciding(conf: config.Config) -> dict:
 
 
 def training(conf: config.Config) -> dict:
-  """Of what is `deciding` all but search: rows alike in it share runs."""
-  return {k: v for k, v in deciding(conf).items() if k[:7] != "decode."}
+  """Of what is `deciding` all but search and test: rows alike in it share runs.
+
+  The beam of validation chooses the best checkpoint.
+  """
+  kept = lambda k: (
+    k != "data.test" and (k[:7] != "decode." or k == "decode.valid_beam_size")
+  )
+  out = {k: v for k, v in deciding(conf).items() if kept(k)}
+  sums = {k: v for k, v in out["data checksums"].items() if k != "test"}
+  return out | {"data checksums": sums}
 
 
 @functools.lru_cache(maxsize=64)

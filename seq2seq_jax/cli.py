@@ -42,7 +42,7 @@ def add_model_flags(p: argparse.ArgumentParser) -> None:
     "--workdir",
     action="append",
     required=True,
-    help="folder of a run; given several times, an ensemble",
+    help="folder of a run, or FOLDER#LANE; given several times, an ensemble",
   )
   p.add_argument(
     "--checkpoint",

@@ -29,7 +29,13 @@ def parser() -> argparse.ArgumentParser:
   p.add_argument("--input", help="text file, may be gzipped; else stdin")
   p.add_argument("--output", help="file to write; else stdout")
   p.add_argument("--format", choices=("text", "jsonl"), default="text")
-  p.add_argument("--n-best", type=cli.positive, default=1, metavar="N")
+  p.add_argument(
+    "--n-best",
+    type=cli.positive,
+    default=1,
+    metavar="N",
+    help="outputs a sentence; N lines of text, blank where there are fewer",
+  )
   p.add_argument(
     "--attention", action="store_true", help="attention weights in the JSONL"
   )
@@ -52,6 +58,8 @@ def main(argv=None) -> int:
     )
   if args.attention and args.format != "jsonl":
     raise types.UserError("--attention needs --format jsonl")
+  if args.attention and not first.config.model.attends():
+    raise types.UserError(f"--attention: {args.workdir[0]} has no attention")
   n_best = args.n_best
   if n_best > conf.decode.beam_size:
     raise types.UserError(
@@ -74,17 +82,15 @@ def main(argv=None) -> int:
     if args.format == "jsonl":
       told = decode_text.describe(line, hypothesis, reader, args.attention)
       return json.dumps(told, ensure_ascii=False) + "\n"
-    return "".join(
-      decode_text.one_line(reader.text(line, hypothesis, n)) + "\n"
-      for n in range(n_best)
-      if n == 0 or hypothesis.length[n]
-    )
+    found = [n for n in range(n_best) if hypothesis.length[n]]
+    texts = [reader.text(line, hypothesis, n) for n in found]
+    return decode_text.lines(texts, n_best)
 
   def answer(lines: list[str], done=None) -> str:
     """Of a blank line there is nothing to translate, and a blank answer."""
     real = [line for line in lines if line.strip()]
     found = iter(reader.search(params, real, options, done, written))
-    blank = lambda line: decode_text.blank(line, args.format)
+    blank = lambda line: decode_text.blank(line, args.format, n_best)
     return "".join(
       next(found) if line.strip() else blank(line) for line in lines
     )

@@ -41,8 +41,15 @@ def load(workdir: pathlib.Path, which: str, mapper, say, lane=None) -> Loaded:
 
 
 def load_all(workdirs, which: str, mapper, say, lane=None) -> list[Loaded]:
-  """Reads the members of an ensemble, which must read and write alike."""
-  members = [load(pathlib.Path(w), which, mapper, say, lane) for w in workdirs]
+  """Reads the members of an ensemble, which must read and write alike.
+
+  `DIR#LANE` names one of several seeds; `lane` holds for the other workdirs.
+  """
+  members = []
+  for w in workdirs:
+    place, own = pretrained.place_of(str(w))
+    own = lane if own is None else own
+    members.append(load(place, which, mapper, say, own))
   for w, m in zip(workdirs, members):
     if m.toks.checksum() != members[0].toks.checksum():
       raise types.UserError(

@@ -161,6 +161,12 @@ def _words(model, params, used: int):
   return model.apply(params, method="gates_of_words")
 
 
+def longest(decode: config.Decode, length):
+  """Longest outputs of sources of `length` tokens, EOS counted in both."""
+  most = np.floor(decode.max_ratio * np.asarray(length)) + decode.max_extra
+  return np.maximum(1, most).astype(np.int64)
+
+
 class Translator:
   """Searches with given parameters; programs are compiled once a bucket.
 
@@ -185,9 +191,8 @@ class Translator:
 
   def limits(self, length: int) -> tuple[int, int]:
     """Shortest and longest output of a source of `length` tokens with EOS."""
-    d = self.decode
-    longest = max(1, math.floor(d.max_ratio * length) + d.max_extra)
-    return min(longest, math.ceil(d.min_ratio * length)), longest
+    most = int(longest(self.decode, length))
+    return min(most, math.ceil(self.decode.min_ratio * length)), most
 
   def search(
     self,

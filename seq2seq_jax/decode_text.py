@@ -99,13 +99,17 @@ def describe(source: str, hypothesis, reader: Reader, attention: bool) -> dict:
   return line
 
 
-def one_line(text: str) -> str:
-  """A text without line feeds: an output is a line, as its source was."""
-  return text.replace("\r", " ").replace("\n", " ")
+def lines(texts: list[str], n: int) -> str:
+  """Answers to one source as `n` lines, blank where there are fewer.
+
+  An output is a line, as its source was: line feeds become blanks.
+  """
+  clean = [t.replace("\r", " ").replace("\n", " ") for t in texts]
+  return "".join(f"{t}\n" for t in clean + [""] * (n - len(clean)))
 
 
-def blank(source: str, form: str) -> str:
-  """The answer to a source without words: a line of `text` or `jsonl`."""
+def blank(source: str, form: str, n: int) -> str:
+  """The answer to a source without words, as `text` or `jsonl`."""
   if form == "text":
-    return "\n"
+    return lines([], n)
   return json.dumps({"source": source, "hypotheses": []}) + "\n"

@@ -23,6 +23,7 @@ from seq2seq_jax import (
   decode_search,
   decode_text,
   metrics,
+  train_record,
   types,
 )
 from seq2seq_jax.data import pipeline, sources
@@ -92,11 +93,10 @@ class Evaluator:
 
   def __init__(self, conf: config.Config, toks, models, split, mapper):
     self.conf, self.toks = conf, toks
-    self.pairs = [split[i] for i in range(len(split))]
+    pairs = [split[i] for i in range(len(split))]
     copies = conf.model.copies()
-    self.encoded = [
-      pipeline.encode_pair(toks, p, copies=copies) for p in self.pairs
-    ]
+    self.encoded = [pipeline.encode_pair(toks, p, copies=copies) for p in pairs]
+    self.sources, self.references = _grouped(pairs, conf.data.alternatives)
     if not any(_full(p) for p in self.encoded):
       raise types.UserError("what is to be scored has no reference with text")
     translator = decode_search.Translator(models, conf.decode, mapper)
@@ -113,15 +113,14 @@ class Evaluator:
 
     Of `together` sentences at a time, by default of all.
     """
-    real = [i for i, p in enumerate(self.pairs) if p[0].strip()]
-    sources_, both = [self.pairs[i][0] for i in real], []
-    size = together or max(1, len(sources_))
+    real = [i for i, text in enumerate(self.sources) if text.strip()]
+    both, size = [], together or max(1, len(real))
     made = lambda text, h: (h, self.reader.text(text, h))
-    for first in range(0, len(sources_), size):
+    for first in range(0, len(real), size):
       so_far = done and (lambda n, first=first: done(first + n))
-      some = sources_[first : first + size]
+      some = [self.sources[i] for i in real[first : first + size]]
       both += self.reader.search(params, some, options, so_far, made)
-    texts = [""] * len(self.pairs)
+    texts = [""] * len(self.sources)
     for i, (_, text) in zip(real, both, strict=True):
       texts[i] = text
     return [h for h, _ in both], texts
@@ -129,8 +128,13 @@ class Evaluator:
   def score_texts(self, texts: list[str], names) -> dict:
     """Decoded metrics of outputs against the references."""
     names = [n for n in names if n not in MODEL_METRICS]
-    references = [p[1] for p in self.pairs]
+    references = self.compared(texts)
     return metrics.score(names, texts, references, **self.comparison())
+
+  def compared(self, texts: list[str]) -> list[str]:
+    """Each output's reference; of alternatives the closest one."""
+    lowercase = self.comparison()["lowercase"]
+    return metrics.closest(texts, self.references, lowercase=lowercase)
 
   def comparison(self) -> dict:
     """How outputs are compared with references, for `metrics`."""
@@ -140,6 +144,16 @@ class Evaluator:
       "lowercase": target.lowercase,
       "tokenize": self.conf.train.bleu_tokenize,
     }
+
+
+def _grouped(pairs, alternatives: bool):
+  """Sources, and the references of each."""
+  if not alternatives:
+    return [p[0] for p in pairs], [(p[1],) for p in pairs]
+  groups: dict = {}
+  for source, reference in pairs:
+    groups.setdefault(source, []).append(reference)
+  return list(groups), [tuple(g) for g in groups.values()]
 
 
 def _full(encoded) -> bool:
@@ -152,9 +166,9 @@ class Detail(NamedTuple):
 
   scores: dict  # metric -> value, `signature`
   sentences: metrics.Sentences  # of one metric
-  outputs: list[dict]  # source, reference, hypothesis
+  outputs: list[dict]  # source, reference, hypothesis, length of the source
   attention: list[dict]  # source and target tokens, weights, of a few
-  parameters: int
+  parameters: int  # of all members
 
 
 def detail(
@@ -184,14 +198,15 @@ def detail(
   scored = evaluator.scorer.score(params, evaluator.encoded)
   full = [s for s, p in zip(scored, evaluator.encoded) if _full(p)]
   scores, outputs, attention = model_metrics(full), [], []
-  decoded = [n for n in names if n not in MODEL_METRICS]
+  decoded = [n for n in names if n not in config.OF_SEARCH]
   if members[0].toks.source is not None:
     options = decode_search.options_of(conf.decode)
     found, texts = evaluator.translate(params, options)
-    scores |= evaluator.score_texts(texts, decoded) | search_errors(found)
+    scores |= evaluator.score_texts(texts, decoded) | of_search(found)
+    length = len if conf.data.source.tokenizer == "char" else _words
     outputs = [
-      {"source": s, "reference": r, "hypothesis": h}
-      for (s, r), h in zip(evaluator.pairs, texts)
+      {"source": s, "reference": r, "hypothesis": h, "length": length(s)}
+      for s, r, h in zip(evaluator.sources, evaluator.compared(texts), texts)
     ]
     attention = _attended(evaluator, params, options, shown)
   if metric in MODEL_METRICS:
@@ -203,22 +218,29 @@ def detail(
       [o["reference"] for o in outputs],
       **evaluator.comparison(),
     )
-  size = sum(x.size for x in jax.tree.leaves(members[0].params))
+  size = sum(x.size for m in members for x in jax.tree.leaves(m.params))
   return Detail(scores, sentences, outputs, attention, size)
 
 
-def search_errors(found) -> dict[str, float]:
-  """Percent of outputs that the beam had missed, and that are proven best.
+def _words(text: str) -> int:
+  return len(text.split())
 
-  What is not proven may be missed by both, so the first is a lower bound.
+
+def of_search(found) -> dict[str, float]:
+  """What is told of outputs, in percent: config.OF_SEARCH.
+
+  cut: at the longest length, without an end. Of exact search, search_errors:
+  the beam had missed it; proven: it is the best. What is not proven may be
+  missed by both, so the errors are a lower bound.
   """
-  if not found or found[0].proven is None:
+  if not found:
     return {}
   share = lambda flags: 100.0 * float(np.mean(flags))
-  return {
-    "search_errors": share([h.improved for h in found]),
-    "proven": share([h.proven for h in found]),
-  }
+  told = {"cut": share([not h.finished[0] for h in found])}
+  if found[0].proven is not None:
+    told["search_errors"] = share([h.improved for h in found])
+    told["proven"] = share([h.proven for h in found])
+  return told
 
 
 def _token_sums(scored, metric) -> np.ndarray:
@@ -244,13 +266,13 @@ def _attended(evaluator, params, options, count: int) -> list[dict]:
   """Attention over a few sentences of middling length; none of exact search."""
   if options.exact:
     return []
-  words = [len(s.split()) for s, _ in evaluator.pairs]
+  words = [_words(s) for s in evaluator.sources]
   order = sorted(range(len(words)), key=lambda i: (words[i], i))
   fitting = [i for i in order if words[i] <= 20] or order[:count]
   chosen = [
     fitting[len(fitting) * (2 * k + 1) // (2 * count)] for k in range(count)
   ]
-  texts = [evaluator.pairs[i][0] for i in dict.fromkeys(chosen)]
+  texts = [evaluator.sources[i] for i in dict.fromkeys(chosen)]
   found = evaluator.reader.search(
     params, texts, options._replace(attention=True)
   )
@@ -292,6 +314,7 @@ def parser() -> argparse.ArgumentParser:
   )
   p.add_argument("--metric", action="append", help="another metric")
   p.add_argument("--json", help="file for the result")
+  p.add_argument("--output", help="file for the outputs, line by line")
   return p
 
 
@@ -306,6 +329,8 @@ def _pairs(args, conf):
   split, tested = None, conf.data.test or conf.data.task in sources.GENERATED
   if args.split == "test" and tested:
     split = sources.open_split(conf.data, "test", pipeline.root(conf.data))
+  elif args.split == "valid" and conf.data.valid:
+    split = sources.open_split(conf.data, "valid", pipeline.root(conf.data))
   elif args.split != "test" or conf.data.task == "scan":
     corpus = pipeline.Corpus(conf.data)
     split = getattr(corpus, args.split)
@@ -356,38 +381,59 @@ def _run_lane(workdirs, args, rest, lane) -> dict:
   members = decode_load.load_all(workdirs, args.checkpoint, mapper, say, lane)
   first = members[0]
   conf = cli.override(first.config, args, list(rest), "evaluate")
+  names = _names(args, conf, first.toks)
+  split = _pairs(args, conf)
+  if not args.reference and args.split != "train":
+    _compare(workdirs[0], args.split, split, say)
   params = tuple(m.params for m in members)
   evaluator = Evaluator(
-    conf, first.toks, [m.model for m in members], _pairs(args, conf), mapper
+    conf, first.toks, [m.model for m in members], split, mapper
   )
   if args.score:
     return _score(evaluator, params)
   start = time.monotonic()
   result = evaluator.losses(params)
-  names = list(dict.fromkeys([*wanted(conf), *(args.metric or [])]))
-  unknown = [n for n in names if n not in config.METRICS]
-  if unknown:
-    raise types.UserError(
-      f"--metric {unknown[0]}: there are {', '.join(config.METRICS)}"
-    )
-  if first.toks.source is None:
-    decoded = [n for n in args.metric or [] if n not in MODEL_METRICS]
-    if decoded:
-      raise types.UserError(
-        f"--metric {decoded[0]}: of a language model there are "
-        f"{', '.join(MODEL_METRICS)}"
-      )
-  else:
+  if first.toks.source is not None:
     options = decode_search.options_of(conf.decode)
-    with cli.counter(len(evaluator.pairs)) as done:
+    with cli.counter(len(evaluator.sources)) as done:
       found, texts = evaluator.translate(params, options, done, args.batch_size)
-    result |= evaluator.score_texts(texts, names) | search_errors(found)
+    result |= evaluator.score_texts(texts, names) | of_search(found)
+    if args.output:
+      with cli.output(args.output) as out:
+        out.writelines(decode_text.lines([t], 1) for t in texts)
   result |= {
-    "sentences": len(evaluator.pairs),
+    "sentences": len(evaluator.sources),
     "checkpoint_step": [m.step for m in members],
     "seconds": time.monotonic() - start,
   }
   return result
+
+
+def _names(args, conf, toks) -> list[str]:
+  """The metrics asked for, of those that there are."""
+  known = (*config.METRICS, *config.OF_TEXTS)
+  if toks.source is None:
+    known = MODEL_METRICS
+  for name in args.metric or []:
+    if name not in known:
+      model = "of a language model " if toks.source is None else ""
+      raise types.UserError(
+        f"--metric {name}: {model}there are {', '.join(known)}"
+      )
+  if args.output and toks.source is None:
+    raise types.UserError("--output: a language model translates nothing")
+  return list(dict.fromkeys([*wanted(conf), *(args.metric or [])]))
+
+
+def _compare(workdir, split: str, data, say) -> None:
+  """Tells where a split is not what it was when the run was begun."""
+  place, _ = pretrained.place_of(workdir)
+  then = train_record.read(place).get("data", {}).get(split)
+  if then and then != data.checksum():
+    say(
+      f"the {split} data is not what this run began with: scores are of other "
+      "sentences"
+    )
 
 
 def _score(evaluator, params) -> dict:
@@ -402,6 +448,8 @@ def main(argv=None) -> int:
   args, rest = parser().parse_known_args(argv)
   if args.json:
     cli.check_writable("--json", args.json)
+  if args.output:
+    cli.check_writable("--output", args.output)
   result = run(args.workdir, args, rest)
   if not args.score:
     for name, value in result.items():

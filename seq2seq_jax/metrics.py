@@ -25,7 +25,9 @@ def score(
 ) -> dict:
   """Corpus scores in percent by name, with `signature` and `sentences`.
 
-  names: of exact_match, bleu, chrf, ter, rouge1, rouge2, rougeL, wer, cer.
+  names: of exact_match, bleu, chrf, ter, rouge1, rouge2, rougeL, wer, cer,
+    length_ratio (of the hypotheses' tokens to the references', as BLEU counts
+    them) and empty (hypotheses without text).
   lowercase: compare lower-cased text. TER and ROUGE, by their packages'
     defaults, do so always.
   tokenize: SacreBLEU's tokenizer for BLEU; `none` for tokenised text.
@@ -62,6 +64,27 @@ def score(
       signature |= {k: how for k in found if k in names}
   ordered = {name: values[name] for name in names}
   return ordered | {"signature": signature, "sentences": len(hypotheses)}
+
+
+def closest(
+  hypotheses: Sequence[str],
+  alternatives: Sequence[Sequence[str]],
+  *,
+  lowercase: bool = False,
+) -> list[str]:
+  """Of each hypothesis' references the one with the fewest edits of words.
+
+  The first of several. The rule for words with several pronunciations: WER is
+  then the share of outputs that equal none of them, and edits are divided by
+  the length of those chosen.
+  """
+  out = []
+  for hypothesis, references in zip(hypotheses, alternatives, strict=True):
+    if len(references) > 1:
+      edits = lambda r, h=hypothesis: _edits("wer", [h], [r], lowercase)[0]
+      references = [min(references, key=edits)]
+    out += references
+  return out
 
 
 class Sentences(NamedTuple):
@@ -180,6 +203,20 @@ def _sacrebleu(name, hypotheses, references, lowercase, tokenize):
   return {name: value}, metric.get_signature().format()
 
 
+def _length_ratio(name, hypotheses, references, lowercase, tokenize):
+  """What BLEU's brevity penalty looks at."""
+  metric = _metric("bleu", lowercase, tokenize)
+  found = metric.corpus_score(hypotheses, [references])
+  value = found.sys_len / found.ref_len if found.ref_len else 0.0
+  return {name: 100 * value}, metric.get_signature().format()
+
+
+def _empty(name, hypotheses, references, lowercase, tokenize):
+  del references, lowercase, tokenize
+  share = sum(not h.strip() for h in hypotheses) / len(hypotheses)
+  return {name: 100 * share}, "no text"
+
+
 def _rouge(name, hypotheses, references, lowercase, tokenize):
   """All three at once: their cost is mostly shared."""
   del name, lowercase, tokenize
@@ -230,4 +267,6 @@ _METRICS: dict[str, Callable] = {
   **dict.fromkeys(_ROUGE, _rouge),
   "wer": _error_rate,
   "cer": _error_rate,
+  "length_ratio": _length_ratio,
+  "empty": _empty,
 }

@@ -16,6 +16,7 @@ import jax
 from seq2seq_jax import (
   cli,
   config,
+  decode_search,
   stopping,
   train_meter,
   train_run,
@@ -178,6 +179,11 @@ def _introduce(run: train_run.Run, out: writer.Writer):
     f"batches {shapes}; {100 * data.efficiency():.1f} % of their tokens are "
     f"real; {jax.device_count()} {jax.devices()[0].device_kind} device(s)"
   )
+  if run.toks.source is not None and (many := _unreachable(run)):
+    out.say(
+      f"{many:,} of them have longer targets than search may write "
+      "(decode.max_ratio, decode.max_extra)"
+    )
   t = run.conf.train
   if jax.process_count() > 1 and t.checkpoint_minutes:
     out.say(
@@ -186,6 +192,13 @@ def _introduce(run: train_run.Run, out: writer.Writer):
     )
   if run.first:
     out.say(f"resumed at step {run.first}")
+
+
+def _unreachable(run: train_run.Run) -> int:
+  """Training examples whose target is longer than any output."""
+  source, target = run.train_data.lengths.T
+  limit = decode_search.longest(run.conf.decode, source)
+  return int((target > limit).sum())
 
 
 def _summary(run: train_run.Run):

@@ -106,7 +106,10 @@ class Meter:
         "checkpoint is from before. A lower optim.learning_rate or "
         "optim.clip_norm, in a new workdir, may help"
       )
-      if run.lanes == 1 or run.running() == [lane]:
+      finished = any(
+        h["stopped"] and h["diverged"] is None for h in run.histories
+      )
+      if run.running() == [lane] and not finished:
         raise types.Diverged(told)
       run.say(f"lane {lane} has diverged and stops: {told}")
       run.diverge(lane, at)

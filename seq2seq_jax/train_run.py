@@ -1,18 +1,18 @@
 """One training run: its data, model, state, and the decisions made so far."""
 
-import json
 import pathlib
-import platform
-import subprocess
-import sys
 
 import flax
 import jax
-import jaxlib
 import numpy as np
-import optax
 
-from seq2seq_jax import cli, config, decode_search, evaluate, types
+from seq2seq_jax import (
+  config,
+  decode_search,
+  evaluate,
+  train_record,
+  types,
+)
 from seq2seq_jax.data import pipeline
 from seq2seq_jax.models import build, noise
 from seq2seq_jax.training import (
@@ -82,7 +82,7 @@ class Run:
     self.corpus = pipeline.Corpus(conf.data)
     self._check_validation()
     self.checksums = self.corpus.checksums()
-    resumed = self._accept()
+    resumed = train_record.accept(workdir, conf, self.checksums)
     parallel.meet("the workdir is known")
     self.mapper = parallel.Mapper(conf.train.mapper)
     self.local = parallel.Mapper(
@@ -103,7 +103,11 @@ class Run:
         conf, self.toks, [self.model], self.corpus.valid, self.local
       )
     self._build_step()
-    self._record(resumed)
+    machine = train_record.machine()
+    if resumed:
+      train_record.compare(workdir, machine, say)
+    if self.primary:
+      train_record.write(workdir, conf, machine, self.checksums)
     self.checkpoints = checkpoint.Checkpoints(workdir, say=say)
     self._restore()
 
@@ -147,45 +151,11 @@ class Run:
       return one(seed)
     return pipeline.Lanes([one(seed + i) for i in range(self.lanes)])
 
-  def _accept(self) -> bool:
-    """Whether the workdir holds this run; another one is refused."""
-    path = self.workdir / "config.json"
-    if not path.is_file():
-      if (self.workdir / "checkpoints").exists():
-        raise types.UserError(
-          f"{self.workdir}: holds checkpoints but no config.json; choose "
-          "another workdir"
-        )
-      return False
-    old = config.from_json(path.read_text(), str(path))
-    fields = config.differences(old, self.conf)
-    if fields:
-      raise types.UserError(
-        f"{self.workdir} holds a run of another config; choose another "
-        "workdir, or the same values:\n  " + "\n  ".join(fields)
-      )
-    at = checkpoint.last_step(self.workdir)
-    if at > self.conf.train.steps:
-      raise types.UserError(
-        f"{self.workdir} is at step {at}, beyond train.steps "
-        f"{self.conf.train.steps}; choose another workdir"
-      )
-    record = self.workdir / "run.json"
-    if record.is_file():
-      sums = _json(record).get("data", {})
-      for split, value in self.checksums.items():
-        if sums.get(split, value) != value:
-          raise types.UserError(
-            f"{self.workdir}: the {split} data is not what this run began "
-            "with; restore it or choose another workdir"
-          )
-    return True
-
   def _tokenizers(self, resumed: bool) -> pipeline.Tokenizers:
     folder = self.workdir / "tokenizers"
     if resumed:
       return pipeline.load_tokenizers(self.conf.data, folder)
-    toks = pipeline.train_tokenizers(self.conf.data, self.corpus)
+    toks = pipeline.first_tokenizers(self.conf.data, self.corpus)
     if self.primary:
       try:
         toks.save(folder)
@@ -211,49 +181,6 @@ class Run:
       sizes = [(b.source, b.target) for b in self.train_data.buckets]
       train_step = step.over_steps(train_step, sizes)
     self.train_step = self.mapper.reduce(train_step, donate=True)
-
-  def _record(self, resumed: bool):
-    """Writes config.json and run.json, and tells what differs from before."""
-    machine = {
-      "jax": jax.__version__,
-      "jaxlib": jaxlib.__version__,
-      "device": jax.devices()[0].device_kind,
-      "devices": jax.device_count(),
-      "processes": jax.process_count(),
-      "cpu_cores": len(cli.cores()),
-    }
-    path = self.workdir / "run.json"
-    if resumed and path.is_file():
-      old = _json(path).get("machine", {})
-      changed = [k for k in machine if old.get(k, machine[k]) != machine[k]]
-      for k in changed:
-        self.say(
-          f"{k} was {old[k]}, is {machine[k]}: the same examples follow, but "
-          "bits may differ"
-        )
-    if not self.primary:
-      return
-    record = {
-      "machine": machine,
-      "versions": {
-        "python": platform.python_version(),
-        "flax": flax.__version__,
-        "optax": optax.__version__,
-        "numpy": np.__version__,
-      },
-      "command": sys.argv,
-      "git_commit": _git_commit(),
-      "data": self.checksums,
-    }
-    try:
-      checkpoint.write_json(path, record)
-      checkpoint.write_json(
-        self.workdir / "config.json", config.to_json(self.conf)
-      )
-    except OSError as e:
-      raise types.UserError(
-        f"{self.workdir}: cannot write: {e.strerror}"
-      ) from e
 
   def _restore(self):
     """State of the last good checkpoint, or a fresh one."""
@@ -403,7 +330,7 @@ class Run:
     """Scores of the validation set."""
     names = evaluate.wanted(self.conf)
     params = (self.params(lane),)
-    total = len(self.evaluator.pairs)
+    total = len(self.evaluator.sources)
     out.phase("validating: loss")
     values = self.evaluator.losses(params)
     if any(n not in evaluate.MODEL_METRICS for n in names):
@@ -445,25 +372,3 @@ class Run:
     state = parallel.to_global(self.state)._asdict()
     host = history.pack(self.histories)
     self.checkpoints.save(at, state, host, self.needed())
-
-
-def _json(path: pathlib.Path) -> dict:
-  """A run's record, or nothing where it was only half written."""
-  try:
-    return json.loads(path.read_text())
-  except ValueError:
-    return {}
-
-
-def _git_commit() -> str | None:
-  try:
-    done = subprocess.run(
-      ["git", "describe", "--always", "--dirty", "--abbrev=40"],
-      cwd=pathlib.Path(__file__).parent,
-      capture_output=True,
-      text=True,
-      check=True,
-    )
-  except (OSError, subprocess.CalledProcessError):
-    return None
-  return done.stdout.strip()

@@ -86,3 +86,29 @@ def shared_data():
     return folder / name
 
   return need
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory):
+  """A finished run on eight devices."""
+  import tiny_runs
+
+  from seq2seq_jax import train
+
+  workdir = tmp_path_factory.mktemp("whole")
+  train.train(tiny_runs.tiny(), workdir, live=False)
+  return workdir
+
+
+@pytest.fixture(scope="session")
+def translator(whole):
+  """A model ready for search, and its parameters."""
+  from seq2seq_jax import decode_load, decode_search
+  from seq2seq_jax.training import parallel
+
+  mapper = parallel.Mapper("pmap", local=True)
+  loaded = decode_load.load(whole, "best", mapper, print)
+  translator = decode_search.Translator(
+    [loaded.model], loaded.config.decode, mapper
+  )
+  return translator, loaded

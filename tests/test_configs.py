@@ -122,6 +122,18 @@ REFUSED = {
   "--decode.coverage 0.2 --model.attention none --model.input_feeding False": (
     "coverage: needs an attention"
   ),
+  "--optim.clip_norm -1": "clip_norm: must not be negative",
+  "--optim.decay_factor 1.5": r"decay_factor: not in \(0, 1\]",
+  "--optim.b2 1": r"b2: must lie in \[0, 1\)",
+  "--optim.min_learning_rate 1": "between 0 and learning_rate",
+  "--train.checkpoint_minutes -1": "checkpoint_minutes: must not be negative",
+  "--model.cell sru --model.dropout_state 0.1": "dropout_state: sru has no",
+  "--data.task language_model --data.train x --data.alternatives True": (
+    "alternatives: a language model"
+  ),
+  "--data.source.lowercase True --model.head pointer": (
+    "copying compares words of both sides"
+  ),
   "--decode.max_ratio 0 --decode.max_extra 0": "output would be empty",
   "--data.batch_size 12": r"multiple of row_multiple \(8\)",
   "--data.order replacement --data.buckets 0": "buckets: must be at least 1",

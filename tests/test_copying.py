@@ -76,12 +76,12 @@ def test_model_that_copies_learns_words_it_does_not_know(head, tmp_path):
   found, texts = run.evaluator.translate((run.params(),), options)
   known = set(run.toks.target.pieces)
   copied = [w for t in texts for w in t.split() if w not in known]
-  wanted = [w for p in run.evaluator.pairs for w in p[1].split()]
+  wanted = [w for r in run.evaluator.references for w in r[0].split()]
   assert len(copied) > 0.5 * sum(w not in known for w in wanted)
   score = run.evaluator.score_texts(texts, ["exact_match"])["exact_match"]
   assert score > 30  # a model without copying stands below 1
   line = decode_text.describe(
-    run.evaluator.pairs[0][0], found[0], run.evaluator.reader, False
+    run.evaluator.sources[0], found[0], run.evaluator.reader, False
   )
   assert line["hypotheses"][0]["text"] == texts[0]
   assert evaluate.wanted(conf) == ["exact_match"]

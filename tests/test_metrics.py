@@ -241,3 +241,26 @@ def test_smoothed_bleu_of_sums():
       "bleu", hypotheses[i : i + 1], references[i : i + 1], tokenize="none"
     )
     assert found.score(found.rows[i]) == pytest.approx(want)
+
+
+@pytest.mark.quick
+def test_the_closest_of_several_references():
+  outputs = ["a b", "c", "x y z"]
+  references = [("q r", "a b"), ("c",), ("x", "x y q", "x y w")]
+  chosen = metrics.closest(outputs, references)
+  assert chosen == ["a b", "c", "x y q"]
+  found = metrics.score(["exact_match", "wer"], outputs, chosen)
+  assert found["exact_match"] == pytest.approx(200 / 3)
+  assert found["wer"] == pytest.approx(100 / 6)  # of the lengths chosen
+  assert metrics.closest(["A"], [("b c", "a b")]) == ["b c"]
+  assert metrics.closest(["A"], [("b c", "a b")], lowercase=True) == ["a b"]
+
+
+@pytest.mark.quick
+def test_what_is_told_of_texts():
+  names = ["length_ratio", "empty", "bleu"]
+  outputs, references = ["a b", "", "c d e , f"], ["a b c", "d", "c d e f"]
+  found = metrics.score(names, outputs, references, tokenize="none")
+  assert found["length_ratio"] == pytest.approx(100 * 7 / 8)
+  assert found["empty"] == pytest.approx(100 / 3)
+  assert found["signature"]["length_ratio"] == found["signature"]["bleu"]

@@ -5,9 +5,9 @@ import json
 import jax
 import numpy as np
 import pytest
-from test_train import small, state_of, tiny
+from tiny_runs import small, state_of, tiny
 
-from seq2seq_jax import config, train, train_run, types
+from seq2seq_jax import config, train, train_meter, train_run, types
 from seq2seq_jax.data import pipeline
 from seq2seq_jax.training import pretrained, step
 
@@ -142,3 +142,31 @@ def test_steps_per_call_is_refused_where_shapes_change():
     tiny(data={"batch_unit": "tokens"}, train={"steps_per_call": 5})
   with pytest.raises(types.UserError, match="validate_every"):
     config.Train(steps=1000, steps_per_call=40, validate_every=50)
+
+
+@pytest.mark.quick
+def test_the_last_lane_to_diverge_leaves_what_others_have_reached():
+  """Where no lane has come to an end of its own, that is an error."""
+
+  class Lanes:
+    lanes = 2
+    say = staticmethod(str)
+
+    def __init__(self, **first):
+      fresh = {"stopped": False, "diverged": None}
+      self.histories = [fresh | first, dict(fresh)]
+
+    def running(self):
+      return [i for i, h in enumerate(self.histories) if not h["stopped"]]
+
+    def diverge(self, lane, at):
+      self.histories[lane] |= {"stopped": True, "diverged": at}
+
+  loss = np.array([[1.0, np.nan]])
+  meter = object.__new__(train_meter.Meter)
+  meter.run = Lanes(stopped=True)
+  meter._check(4, {"loss": loss, "grad_norm": np.ones((1, 2))})
+  assert meter.run.histories[1] == {"stopped": True, "diverged": 5}
+  meter.run = Lanes(stopped=True, diverged=3)
+  with pytest.raises(types.Diverged, match="step 5"):
+    meter._check(4, {"loss": loss, "grad_norm": np.ones((1, 2))})

@@ -3,76 +3,21 @@
 import dataclasses
 import json
 import os
-import pathlib
 import shutil
-import subprocess
-import sys
 import time
+import types as types_
 
 import flax
 import jax
 import numpy as np
 import pytest
+from tiny_runs import curve, same, small, state_of, tiny
 
-from seq2seq_jax import (
-  config,
-  decode,
-  decode_load,
-  decode_search,
-  decode_text,
-  evaluate,
-  train,
-  train_meter,
-  train_run,
-  types,
-)
+from seq2seq_jax import config, train, train_meter, train_run, types
 from seq2seq_jax.ablation import locks
 from seq2seq_jax.data import tokenizers
 from seq2seq_jax.models import build
 from seq2seq_jax.training import checkpoint, parallel, pretrained
-
-TINY = pathlib.Path(__file__).parent / "configs" / "tiny.py"
-
-
-def tiny(**changes) -> config.Config:
-  """The tiny config with fields changed: `train={"steps": 3}`."""
-  conf = config.load(str(TINY))
-  for section, fields in changes.items():
-    part = dataclasses.replace(getattr(conf, section), **fields)
-    conf = dataclasses.replace(conf, **{section: part})
-  return conf
-
-
-def small(train, **changes) -> config.Config:
-  """One shape of batches, and no search in validation: less to compile."""
-  return tiny(data={"buckets": 1}, train={"metric": "loss"} | train, **changes)
-
-
-def state_of(workdir, step=None):
-  """All arrays of a checkpoint."""
-  store = checkpoint.Checkpoints(workdir, read_only=True)
-  step = step or store.steps()[-1]
-  tree = store.read(step)[0]
-  store.close()
-  return jax.tree.leaves(tree)
-
-
-def curve(workdir, split="train"):
-  lines = (workdir / "metrics.jsonl").read_text().splitlines()
-  rows = [json.loads(line) for line in lines]
-  return {r["step"]: r["loss"] for r in rows if r["split"] == split}
-
-
-def same(a, b):
-  return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-  """A finished run on eight devices."""
-  workdir = tmp_path_factory.mktemp("whole")
-  train.train(tiny(), workdir, live=False)
-  return workdir
 
 
 def test_three_mappers_give_the_same_curve(tmp_path):
@@ -124,6 +69,11 @@ def test_damaged_checkpoint_falls_back_to_the_one_before(whole, tmp_path):
   # All of them: which of its files a checkpoint still reads is Orbax's choice.
   for path in folder.glob("**/d/*"):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+  # Those before it are still to be had, though it is the last one that tells
+  # which of them is the best.
+  assert pretrained.load(workdir, str(steps[-2]), print)[1] == steps[-2]
+  with pytest.raises(types.UserError, match=f"{steps[-1]} is damaged"):
+    pretrained.load(workdir, "last", print)
   said = []
   run = train_run.Run(tiny(), workdir, said.append)
   assert run.first == steps[-2]
@@ -220,216 +170,9 @@ def test_nothing_compiles_from_the_second_epoch_on(tmp_path, monkeypatch):
   assert saves and not any(saves)
 
 
-def test_same_bits_for_any_batch_size_order_and_devices(whole):
-  env = dict(os.environ)
-  del env["JAX_DISABLE_MOST_OPTIMIZATIONS"]
-  flags = env.get("XLA_FLAGS", "").split()
-  env["XLA_FLAGS"] = " ".join(f for f in flags if "xla_cpu" not in f)
-  done = subprocess.run(
-    [sys.executable, str(TINY.parent.parent / "same_bits.py"), str(whole)],
-    env=env,
-    capture_output=True,
-    text=True,
-    timeout=600,
-  )
-  assert "the same bits for 70 sentences" in done.stdout, done.stderr
-
-
-@pytest.fixture(scope="module")
-def translator(whole):
-  """A model ready for search, and its parameters."""
-  mapper = parallel.Mapper("pmap", local=True)
-  loaded = decode_load.load(whole, "best", mapper, print)
-  translator = decode_search.Translator(
-    [loaded.model], loaded.config.decode, mapper
-  )
-  return translator, loaded
-
-
-def test_pools_of_long_sources_take_no_more_room(translator):
-  translator, _ = translator
-  options = decode_search.Options(3, 2, "none", 0.0, False)
-  parts = {n: translator._parts(options, n) for n in (24, 64, 192, 10_000)}
-  pool = translator.decode.pool
-  assert parts == {24: pool, 64: pool, 192: pool // 3, 10_000: 1}
-  assert translator._parts(options._replace(attention=True), 24) == 1
-
-
-def test_scores_of_search_equal_scores_of_given_targets(translator):
-  translator, loaded = translator
-  ids = [loaded.toks.encode_source(t) for t in ("1 2 3", "4 0", "2 2 2 2")]
-  options = decode_search.Options(3, 2, "none", 0.0, False)
-  found = translator.search((loaded.params,), ids, options)
-  scorer = evaluate.Scorer([loaded.model], 16, translator.mapper)
-  for source, h in zip(ids, found):
-    for n in range(2):
-      length = int(h.length[n])
-      if not h.finished[n]:
-        continue
-      pair = (source, h.tokens[n, :length])
-      scored = scorer.score((loaded.params,), [pair])[0]
-      np.testing.assert_allclose(
-        scored[0], h.token_log_probs[n, :length], rtol=1e-4, atol=1e-5
-      )
-
-
-def test_coverage_penalty_of_a_model(translator):
-  """The score is log P plus the penalty of the attention that is returned."""
-  translator, loaded = translator
-  ids = [loaded.toks.encode_source(t) for t in ("1 2 3", "4 0", "2 2 2 2")]
-  options = decode_search.Options(3, 2, "none", 0.0, True, coverage=0.5)
-  penalties = []
-  for source, h in zip(ids, translator.search((loaded.params,), ids, options)):
-    for n in range(2):
-      given = h.attention[n, : h.length[n], : len(source)].sum(axis=0)
-      penalty = 0.5 * np.sum(np.log(np.clip(given, 1e-10, 1.0)))
-      penalties.append(penalty)
-      np.testing.assert_allclose(h.score[n], h.log_prob[n] + penalty, rtol=1e-5)
-  assert min(penalties) < -0.01
-
-
-def test_exact_search_of_a_model(translator):
-  translator, loaded = translator
-  ids = [loaded.toks.encode_source(t) for t in ("1 2 3", "4 0", "2 2 2 2")]
-  beam = decode_search.Options(3, 1, "none", 0.0, False)
-  search = lambda how: translator.search((loaded.params,), ids, how)
-  first, best = search(beam), search(beam._replace(exact=3000))
-  assert all(b.proven for b in best)
-  for a, b in zip(first, best):
-    assert b.score[0] >= a.score[0]
-    assert bool(b.improved) == (b.tokens.tolist() != a.tokens.tolist())
-  found = evaluate.search_errors(best)
-  assert found["proven"] == 100.0 and 0 <= found["search_errors"] <= 100
-  assert evaluate.search_errors(first) == {}
-
-
-def test_exact_search_refuses_what_it_cannot_give(whole):
-  command = ["--workdir", str(whole), "--decode.exact", "5"]
-  for flags in (["--n-best", "2"], ["--attention", "--format", "jsonl"]):
-    with pytest.raises(types.UserError, match="leave --n-best and --attention"):
-      decode.main([*command, *flags])
-  with pytest.raises(types.UserError, match="neither coverage nor"):
-    decode.main([*command, "--decode.coverage", "0.2"])
-
-
-def test_a_line_of_exact_search_says_whether_it_is_proven(whole, tmp_path):
-  (tmp_path / "in").write_text("1 2 3\n")
-  command = ["--workdir", str(whole), "--decode.exact", "3000"]
-  files = ["--input", str(tmp_path / "in"), "--output", str(tmp_path / "out")]
-  assert decode.main([*command, *files, "--format", "jsonl"]) == 0
-  [line] = (tmp_path / "out").read_text().splitlines()
-  assert json.loads(line)["proven"] is True
-
-
-def test_blank_lines_stay_blank_and_others_answer_as_without(whole, tmp_path):
-  texts = {"plain": "1 2 3\n2 2\n", "blank": "\n1 2 3\n  \n2 2\n\n"}
-  found = {}
-  for name, text in texts.items():
-    (tmp_path / name).write_text(text)
-    for form in ("text", "jsonl"):
-      out = tmp_path / f"{name}.{form}"
-      command = ["--workdir", str(whole), "--input", str(tmp_path / name)]
-      command += ["--output", str(out), "--format", form]
-      command += ["--attention"] if form == "jsonl" else []
-      assert decode.main(command) == 0
-      found[name, form] = out.read_text().split("\n")[:-1]
-  answers = found["plain", "text"]
-  assert found["blank", "text"] == ["", answers[0], "", answers[1], ""]
-  lines = [json.loads(line) for line in found["blank", "jsonl"]]
-  assert [line["source"] for line in lines] == ["", "1 2 3", "  ", "2 2", ""]
-  assert [bool(line["hypotheses"]) for line in lines] == [0, 1, 0, 1, 0]
-  same = [found["plain", "jsonl"][i] for i in (0, 1)]
-  assert [found["blank", "jsonl"][i] for i in (1, 3)] == same
-  tokens = lines[1]["source_tokens"]
-  assert tokens[:3] == ["1", "2", "3"] and len(tokens) == 4
-  weights = lines[1]["hypotheses"][0]["attention"]
-  assert all(len(row) == 4 for row in weights)
-
-
-def test_evaluate_answers_a_blank_source_with_a_blank(whole, tmp_path):
-  (tmp_path / "in").write_text("1 2 3\n\n2 2\n")
-  (tmp_path / "ref").write_text("1 2 3\nx\n2 2\n")
-  files = ["--source", str(tmp_path / "in"), "--reference"]
-  command = ["--workdir", str(whole), *files, str(tmp_path / "ref")]
-  args, _ = evaluate.parser().parse_known_args(command)
-  found = evaluate.run([str(whole)], args)
-  assert found["sentences"] == 3
-  assert found["exact_match"] in (100 * n / 3 for n in range(3))
-  (tmp_path / "ref").write_text("\n\n\n")
-  with pytest.raises(types.UserError, match="no reference with text"):
-    evaluate.run([str(whole)], args)
-
-
-def test_evaluate_knows_the_training_part(whole, tmp_path):
-  args, _ = evaluate.parser().parse_known_args(
-    ["--workdir", "x", "--split", "train"]
-  )
-  conf = tiny(data={"limit": 7})
-  assert len(evaluate._pairs(args, conf)) == 7
-
-
-def test_an_ensemble_has_no_token_accuracy(translator):
-  translator, loaded = translator
-  pair = tuple(loaded.toks.encode_source(t) for t in ("1 2 3", "1 2 3"))
-  one, two = (
-    evaluate.Scorer([loaded.model] * n, 16, translator.mapper).score(
-      (loaded.params,) * n, [pair]
-    )
-    for n in (1, 2)
-  )
-  alone, both = evaluate.model_metrics(one), evaluate.model_metrics(two)
-  assert "token_accuracy" in alone and "token_accuracy" not in both
-  np.testing.assert_allclose(both["loss"], alone["loss"], rtol=1e-5)
-  with pytest.raises(types.UserError, match="not of an ensemble"):
-    evaluate._token_sums(two, "token_accuracy")
-
-
-def test_outputs_are_lines_and_positions_are_what_is_attended_to(translator):
-  assert decode_text.one_line("a\nb\r\nc") == "a b  c"
-  _, loaded = translator
-  conf = tiny(model={"encoder_layers": 2, "reductions": 1})
-  reader = decode_text.Reader(None, loaded.toks, conf)
-  assert [p.split() for p in reader.positions("1 2 3 4")] == [
-    ["1", "2"],
-    ["3", "4"],
-    loaded.toks.source.tokens([types.EOS]),
-  ]
-
-
-def test_evaluate_scores_the_same_however_many_at_a_time(whole, tmp_path):
-  found = []
-  for flags in ((), ("--batch-size", "3")):
-    out = tmp_path / "scores.json"
-    command = ["--workdir", str(whole), "--split", "valid", "--json", str(out)]
-    assert evaluate.main([*command, *flags]) == 0
-    found.append(json.loads(out.read_text()))
-    del found[-1]["seconds"]
-  assert found[0] == found[1] and found[0]["sentences"] > 3
-
-
-def test_hypotheses_are_made_into_what_is_asked_for(translator):
-  """In the order of the sources, each once, and counted to the last."""
-  translator, loaded = translator
-  texts = ["1 2 3", "2", "3 3 3 3 3 3 3 3 3 3", "1"]
-  ids = [loaded.toks.encode_source(text) for text in texts]
-  options = decode_search.Options(2, 1, "none", 0.0, False)
-  counts, seen = [], []
-
-  def made(i, hypothesis):
-    seen.append(i)
-    return i, hypothesis.tokens.tolist()
-
-  params = (loaded.params,)
-  found = translator.search(params, ids, options, counts.append, made=made)
-  plain = translator.search(params, ids, options)
-  assert found == [(i, h.tokens.tolist()) for i, h in enumerate(plain)]
-  assert sorted(seen) == [0, 1, 2, 3]
-  assert counts[0] == 0 and counts[-1] == 4 and counts == sorted(counts)
-
-
 def test_average_is_the_mean_of_its_checkpoints(whole):
   store = checkpoint.Checkpoints(whole, read_only=True)
-  host = store.read(store.steps()[-1])[1]
+  host = store.host(store.steps()[-1])
   store.close()
   assert len(host["averaged"]) == 2
   mean = jax.tree.leaves(pretrained.load(whole, "average", print)[0])
@@ -559,3 +302,13 @@ def test_a_workdir_is_trained_by_one_process(tmp_path, monkeypatch):
   monkeypatch.setattr(time, "sleep", lambda _: os.utime(path, (long_ago,) * 2))
   with train._alone(tmp_path, said.append):
     assert locks.read(path)["process"] == os.getpid()
+
+
+@pytest.mark.quick
+def test_targets_that_search_cannot_write_are_counted():
+  lengths = np.array([[3, 16], [3, 17], [10, 30], [10, 31]])
+  run = types_.SimpleNamespace(
+    conf=config.Config(decode=config.Decode(max_ratio=2.0, max_extra=10)),
+    train_data=types_.SimpleNamespace(lengths=lengths),
+  )
+  assert train._unreachable(run) == 2

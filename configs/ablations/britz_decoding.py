@@ -34,7 +34,7 @@ def get_ablation() -> grid.Ablation:
     paper="Britz et al. 2017 (arXiv 1703.03906), table 6",
     rows=tuple(grid.published(rows, "britz2017/decoding")),
     metric="bleu",
-    metrics=("chrf",),
+    metrics=("chrf", "length_ratio"),
     reference="B10",
     orderings=(
       grid.above("B10", "B1", by=0.5),

@@ -25,17 +25,18 @@ def get_ablation() -> grid.Ablation:
     [("", "--decode.length_rule gnmt --decode.beam_size 10")],
   )
   none, little, much = (f"alpha {x}, beta {x}" for x in ("0.0", "0.2", "1.0"))
+  short = grid.Where("length_ratio", none, 100)
   return grid.Ablation(
     title="Length and coverage penalties",
     paper="Wu et al. 2016 (arXiv 1609.08144), table 2",
     rows=tuple(grid.published(rows, "gnmt2016/alpha_beta")),
     metric="bleu",
-    metrics=("chrf",),
+    metrics=("chrf", "length_ratio"),
     reference=none,
     orderings=(
-      grid.above(little, none, by=0.3),
-      grid.above("alpha 0.6, beta 0.0", none, by=0.3),
-      grid.above("alpha 0.0, beta 0.6", none, by=0.3),
+      grid.above(little, none, by=0.3, where=short),
+      grid.above("alpha 0.6, beta 0.0", none, by=0.3, where=short),
+      grid.above("alpha 0.0, beta 0.6", none, by=0.3, where=short),
       grid.above(little, much),
     ),
     base="multi30k_britz.py",

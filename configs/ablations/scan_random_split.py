@@ -70,6 +70,7 @@ def get_ablation() -> grid.Ablation:
     bins=(4, 6, 8),
     note=(
       "Rows of other coverage have other test parts: what was not trained on. "
+      "All are drawn anew, not the paper's. "
       "Initial weights, which the paper leaves open, are PyTorch's."
     ),
   )

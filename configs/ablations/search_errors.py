@@ -58,7 +58,7 @@ def get_ablation() -> grid.Ablation:
     paper="Wu et al. 2016 (arXiv 1609.08144), table 2, and others",
     rows=tuple(rows),
     metric="bleu",
-    metrics=("chrf",),
+    metrics=("chrf", "length_ratio", "empty", "cut"),
     reference="none, beam 10",
     orderings=(
       grid.above("none, beam 10", "none, beam 1"),

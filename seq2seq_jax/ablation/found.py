@@ -15,7 +15,7 @@ class Found:
     self.cells = {r.name: [] for r in ablation.rows}
     for cell in cells:
       self.cells[cell.row].append((cell, cell.status()))
-    self.systems, self.words = {}, {}
+    self.systems, self.lengths = {}, {}
     for row, own in self.cells.items():
       done = [(c, s) for c, s in own if s["status"] == "done"]
       runs = [np.load(c.folder / "sentences.npz")["rows"] for c, _ in done]
@@ -29,10 +29,11 @@ class Found:
           " ".join(trained),
           tuple(c.seed for c, _ in done),
         )
-        outputs = self.outputs(row)
-        words = [len(o["source"].split()) for o in outputs]
-        if len(words) == len(runs[0]):
-          self.words[row] = np.array(words)
+        # Older cells have words alone.
+        size = lambda o: o.get("length", len(o["source"].split()))
+        lengths = [size(o) for o in self.outputs(row)]
+        if len(lengths) == len(runs[0]):
+          self.lengths[row] = np.array(lengths)
 
   def done(self, row: str) -> list[dict]:
     return [s for _, s in self.cells[row] if s["status"] == "done"]
@@ -57,5 +58,5 @@ class Found:
     """Which sentences belong to a subset; None is all of them."""
     if subset == grid.Subset():
       return None
-    words = self.words[row]
-    return (words >= subset.shortest) & (words <= subset.longest)
+    lengths = self.lengths[row]
+    return (lengths >= subset.shortest) & (lengths <= subset.longest)

@@ -38,6 +38,13 @@ class Row:
   """Models whose probabilities are averaged; each seed has its own."""
   reference: str = ""
   """The row that this one is compared with; empty: the table's."""
+  overrides_of: Mapping[str, tuple[str, ...]] = dataclasses.field(
+    default_factory=dict
+  )
+  """More overrides by scale, put behind the others."""
+  base: str = ""
+  """A config file of its own, below the folder of `configs/`; empty: the
+  table's."""
 
   def __post_init__(self):
     words = self.overrides
@@ -49,9 +56,19 @@ class Row:
     if self.ensemble < 1:
       raise ValueError(f"row {self.name!r}: ensemble must be at least 1")
 
+  def at(self, scale: str) -> "Row":
+    """The row of a scale, with all its overrides."""
+    more = tuple(self.overrides_of.get(scale, ()))
+    return dataclasses.replace(
+      self, overrides=self.overrides + more, overrides_of={}
+    )
+
 
 class Subset(NamedTuple):
-  """Test sentences by the number of their source's words, ends included."""
+  """Test sentences by the length of their source, both ends included.
+
+  In words; of text that is read letter by letter, in letters.
+  """
 
   shortest: int = 0
   longest: int = 1_000_000
@@ -63,6 +80,14 @@ class Term(NamedTuple):
   weight: float
   row: str
   subset: Subset = Subset()
+
+
+class Where(NamedTuple):
+  """Asked only where a row's mean of another metric is below a limit."""
+
+  metric: str
+  row: str
+  below: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,9 +108,14 @@ class Ordering:
   judged: bool = True
   """False: printed with its interval, but not judged, because the published
   support is unconfirmed."""
+  where: Where | None = None
+  """What the paper's claim presupposes; where it does not hold, the sum is
+  printed, but not judged. One of the table's metrics."""
 
 
-def above(better: str, worse: str, by: float = 0.0, judged=True) -> Ordering:
+def above(
+  better: str, worse: str, by: float = 0.0, judged=True, where=None
+) -> Ordering:
   """`better` beats `worse` by at least `by` points.
 
   A negative `by` asks only that it is not worse by more than that.
@@ -93,9 +123,8 @@ def above(better: str, worse: str, by: float = 0.0, judged=True) -> Ordering:
   claim = f"{better} above {worse}" + (f" by {by:g}" if by else "")
   if by < 0:
     claim = f"{better} not below {worse} by more than {-by:g}"
-  return Ordering(
-    claim, (Term(1, better), Term(-1, worse)), low=by, judged=judged
-  )
+  terms = (Term(1, better), Term(-1, worse))
+  return Ordering(claim, terms, low=by, judged=judged, where=where)
 
 
 def alike(one: str, other: str, within: float, judged=True) -> Ordering:
@@ -184,7 +213,8 @@ class Ablation:
   checkpoint: str = "best"
   """Which parameters are scored: last, best, average."""
   bins: tuple[int, ...] = (10, 15, 20)
-  """Longest sources, in words, of the curve by length; a last bin is open."""
+  """Longest sources of the curve by length, counted as in `Subset`; a last bin
+  is open."""
   curves: tuple[str, ...] = ()
   """Published curves by length: `FILE/curves/NAME`."""
   note: str = ""
@@ -198,13 +228,23 @@ class Ablation:
         raise ValueError(f"row {name!r}: another row has the same folder")
     asked = [self.reference, *(r.reference for r in self.rows if r.reference)]
     asked += [t.row for o in self.orderings for t in o.terms]
+    asked += [o.where.row for o in self.orderings if o.where]
     asked += [name for part in self.rows_of.values() for name in part]
     for name in asked:
       if name not in names:
         raise ValueError(f"no row is called {name!r}; there are {names}")
+    for o in self.orderings:
+      if o.where and o.where.metric not in (self.metric, *self.metrics):
+        raise ValueError(
+          f"{o.claim}: {o.where.metric!r} is none of the table's metrics"
+        )
     for name in self.bases:
       if name not in self.scales:
         raise ValueError(f"bases: {name!r} is not a scale")
+    for row in self.rows:
+      for name in row.overrides_of:
+        if name not in self.scales:
+          raise ValueError(f"row {row.name!r}: {name!r} is not a scale")
     if self.scales and self.scale not in self.scales:
       raise ValueError(
         f"scale {self.scale!r}: there are {', '.join(self.scales)}"
@@ -217,10 +257,13 @@ class Ablation:
     if not self.scales and scale != self.scale:
       raise ValueError(f"scale {scale!r}: this table has no scales")
     kept = self.rows_of.get(scale, tuple(r.name for r in self.rows))
-    there = lambda o: all(t.row in kept for t in o.terms)
+    there = lambda o: (
+      all(t.row in kept for t in o.terms)
+      and (o.where is None or o.where.row in kept)
+    )
     return dataclasses.replace(
       self,
-      rows=tuple(r for r in self.rows if r.name in kept),
+      rows=tuple(r.at(scale) for r in self.rows if r.name in kept),
       orderings=tuple(o for o in self.orderings if there(o)),
       reference=self.reference if self.reference in kept else kept[0],
       rows_of={},

@@ -28,8 +28,13 @@ class Lock:
     self._thread.start()
 
   def _beat(self):
+    unread = 0
     while not self._stop.wait(BEAT):
-      if (read(self.path) or {}).get("token") != self.token:
+      holder = read(self.path)
+      # One look may fail, as on a slow file system; two are no accident.
+      unread = 0 if holder else unread + 1
+      taken = holder.get("token") != self.token if holder else unread > 1
+      if taken:
         if self._lost and not self._stop.is_set():
           self._lost(self.path)
         return

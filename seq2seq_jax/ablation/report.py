@@ -132,11 +132,16 @@ def _figures(table, figures: dict) -> str:
 def _caption(table, name: str) -> str:
   metric = parts.metric(table.get("metric"))
   if name == "differences":
+    compared = any(r.get("delta") for r in table["rows"])
     return (
-      f"Left, test {metric} of every row, mean and standard deviation over "
-      f"{_seeds(table['rows'])}; hollow marks are published values, pale ones "
-      "unconfirmed. Right, the difference to the reference with its 95 % "
-      "interval over seeds and sentences; dark figures passed the test."
+      f"{'Left, test' if compared else 'Test'} {metric} of every row, mean and "
+      f"standard deviation over {_seeds(table['rows'])}; hollow marks are "
+      "published values, pale ones unconfirmed."
+    ) + (
+      " Right, the difference to the reference with its 95 % interval over "
+      "seeds and sentences; dark figures passed the test."
+      if compared
+      else ""
     )
   if name == "learning":
     curves = table.get("learning_curves") or []
@@ -166,8 +171,8 @@ def _lengths_caption(table, metric: str) -> str:
     for c in table.get("published_curves") or ()
   )
   return (
-    f"Test {metric} by source length in words, mean and standard deviation "
-    f"over {_seeds(table['rows'])}."
+    f"Test {metric} by source length in {table.get('length_unit', 'words')}, "
+    f"mean and standard deviation over {_seeds(table['rows'])}."
     + (f" Test sentences: {bins}." if bins else "")
     + (f" Dashed, published: {curves}." if curves else "")
   )

@@ -55,7 +55,7 @@ def _row(table, row) -> str:
     _td("p after Holm", _p(row), "num"),
     _td("Published", _published(table, row, digits), "num two-thirds"),
     _td("Verdict", parts.tag(row.get("tag_significance")), "verdict"),
-    _td("Parameters", parts.large(row.get("parameters")), "num minor"),
+    _td("Parameters", _size(row), "num minor"),
     _td("Minutes", parts.number(row.get("minutes"), 1), "num minor"),
     _td("Tokens/s", _whole(row.get("tokens_per_second")), "num minor"),
     _td("Epochs", parts.number(row.get("epochs_to_best"), 1), "num minor"),
@@ -66,6 +66,13 @@ def _row(table, row) -> str:
 def _td(label: str, body: str, kind="") -> str:
   kind = f"{kind} none" if body == parts.NOTHING else kind
   return f'<td data-label="{label}"{parts.css_class(kind.strip())}>{body}</td>'
+
+
+def _size(row) -> str:
+  shown, known = parts.large(row.get("parameters")), "published_parameters"
+  if parts.there(row.get(known)):
+    shown += f'<span class="range">paper {parts.large(row[known])}</span>'
+  return shown
 
 
 def _whole(value) -> str:
@@ -89,6 +96,8 @@ def _score(row, digits: int) -> str:
     items.append((f"seed {parts.text(cell.get('seed', i))}", shown))
   for name, other in (row.get("others") or {}).items():
     shown = _plus_minus(other.get("mean"), other.get("sd"), digits)
+    if parts.there(other.get("published")):
+      shown += f" (paper {parts.number(other['published'], digits)})"
     items.append((parts.metric(name), shown))
   shown = _plus_minus(row.get("mean"), row.get("sd"), digits)
   return parts.cell(shown, parts.pairs(items))
@@ -220,8 +229,9 @@ def orderings(table) -> str:
     "Orderings the paper claims",
     "<p>A claim passes where the whole interval lies in the range asked, fails "
     "where it lies wholly outside, and is inconclusive in between, or where it "
-    "would pass without seeds that failed. Claims are judged one by one, "
-    "without correction; those with unconfirmed support are printed, not "
+    "would pass without seeds that failed. Claims are judged one by one, and "
+    "a note says where one is not decided at 5 % after Holm's correction over "
+    "all of them; those with unconfirmed support are printed, not "
     "judged.</p>",
     f'<div class="wide"><table class="short"><thead><tr>{head}</tr></thead>'
     f"\n<tbody>{''.join(rows)}</tbody></table></div>",

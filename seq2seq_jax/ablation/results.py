@@ -19,6 +19,8 @@ from seq2seq_jax.ablation import published as published_
 ALPHA = 0.05
 SHOWN = 3  # rows whose sentences stand beside the reference's
 LONGEST = 40  # words of a sentence that is shown
+# What published tables call a further metric; `wer` is then of phones.
+PUBLISHED = {"perplexity": "ppl", "wer": "per"}
 
 
 def build(
@@ -62,7 +64,8 @@ def build(
     "running": statuses.count("running"),
     "waiting": statuses.count("waiting") + statuses.count("stale"),
   }
-  some = next((s for r in ablation.rows for s in found.done(r.name)), {})
+  done = [s for r in ablation.rows for s in found.done(r.name)]
+  some = done[0] if done else {}
   return {
     "format_version": 1,
     "title": ablation.title,
@@ -74,23 +77,22 @@ def build(
     "signature": some.get("signature"),
     "reference": ablation.reference,
     "seeds": sorted({c.seed for c in cells}),
-    "test_sentences": _only(
-      {s["sentences"] for r in ablation.rows for s in found.done(r.name)}
-    ),
+    "test_sentences": _only({s["sentences"] for s in done}),
     "state": "complete"
     if counts["done"] + failed == len(statuses)
     else "partial",
     "rows": rows,
     "bins": bins,
+    "length_unit": _unit(configs),
     "published_curves": curves,
-    "orderings": [_judge(found, o, sign) for o in ablation.orderings],
+    "orderings": _judged(found, ablation.orderings, sign),
     "seed_share": _seed_share(found),
     "difference_seed_share": _median([r["seed_share"] for r in rows]),
     "counts": counts,
     "learning_curves": _learning(found, ablation),
     "sentences": _side_by_side(found, rows, sign) if sentences else [],
     "attention": _attention(found, ablation) if sentences else [],
-    "run": _record(found, ablation, configs, command, published, some),
+    "run": _record(found, ablation, configs, command, published, done),
   }
 
 
@@ -136,19 +138,21 @@ def _row(found: found_.Found, row: grid.Row, number: dict | None) -> dict:
     some = [s["metrics"][name] for s in done if name in s["metrics"]]
     if some:
       others[name] = dict(zip(("mean", "sd"), statistics.mean_sd(some)))
-  best = [e for s in done if (e := _epochs_to_best(s)) is not None]
+      others[name]["published"] = number.get(PUBLISHED.get(name, name))
+  best = [e for s in done if (e := _epochs_to_best(found, s)) is not None]
   return {
     "name": row.name,
     "mean": mean,
     "sd": sd,
     "n": len(values),
     "values": [s["value"] if s["status"] == "done" else None for _, s in own],
-    "cells": [_cell(c, s) for c, s in own],
+    "cells": [_cell(found, c, s) for c, s in own],
     "published": number.get("value"),
     "published_sd": number.get("sd"),
     "published_hedge": published_.hedge(number),
     "tag": number.get("tag"),
     "published_note": _note(number),
+    "published_parameters": number.get("parameters"),
     "unconfirmed": number.get("tag") == "M",
     "reference": None,
     "delta": None,
@@ -174,7 +178,7 @@ def _note(number: dict) -> str | None:
   return ", ".join(told) or None
 
 
-def _cell(cell: cells_.Cell, status: dict) -> dict:
+def _cell(found: found_.Found, cell: cells_.Cell, status: dict) -> dict:
   courses = status.get("courses", [])
   return {
     "seed": cell.seed,
@@ -185,12 +189,14 @@ def _cell(cell: cells_.Cell, status: dict) -> dict:
     "value": status.get("value"),
     "steps": courses[0]["steps"] if courses else None,
     "best_step": status.get("best_step"),
-    "epochs_to_best": _epochs_to_best(status) if courses else None,
+    "epochs_to_best": _epochs_to_best(found, status) if courses else None,
   }
 
 
-def _epochs_to_best(status: dict) -> float | None:
-  """Epochs up to the checkpoint that was scored."""
+def _epochs_to_best(found: found_.Found, status: dict) -> float | None:
+  """Epochs up to the checkpoint that was scored, where that is the best."""
+  if found.ablation.checkpoint != "best":
+    return None
   step, epoch = status.get("best_step"), status["courses"][0]["epoch"]
   return step / epoch if step and epoch else None
 
@@ -231,6 +237,19 @@ def _compare(found: found_.Found, rows: list[dict], sign: float):
       )
 
 
+def _judged(found: found_.Found, orderings, sign: float) -> list[dict]:
+  """The orderings, each by itself; decided ones with p over all of them."""
+  out = [_judge(found, o, sign) for o in orderings]
+  decided = ("PASS", "FAIL", "INCONCLUSIVE")
+  ps = [o["p_raw"] if o["verdict"] in decided else None for o in out]
+  for told, p in zip(out, statistics.holm(ps)):
+    told["p"] = p
+    if told["verdict"] in ("PASS", "FAIL") and p is not None and p >= ALPHA:
+      alone = f"by itself; over all claims p = {p:.2f}"
+      told["note"] = "; ".join(filter(None, (told["note"], alone)))
+  return out
+
+
 def _judge(found: found_.Found, ordering: grid.Ordering, sign: float) -> dict:
   """An ordering's verdict, estimate and interval."""
   told = {
@@ -241,6 +260,8 @@ def _judge(found: found_.Found, ordering: grid.Ordering, sign: float) -> dict:
     "low": _finite(ordering.low),
     "high": _finite(ordering.high),
     "note": "",
+    "p_raw": None,
+    "p": None,
   }
   missing = [t.row for t in ordering.terms if t.row not in found.systems]
   if missing:
@@ -248,7 +269,7 @@ def _judge(found: found_.Found, ordering: grid.Ordering, sign: float) -> dict:
   turn = sign if ordering.points else 1.0
   terms = []
   for term in ordering.terms:
-    if term.subset != grid.Subset() and term.row not in found.words:
+    if term.subset != grid.Subset() and term.row not in found.lengths:
       return told | {"note": "lengths of the sources are not known"}
     mask = found.mask(term.row, term.subset)
     if mask is not None and not mask.any():
@@ -263,12 +284,27 @@ def _judge(found: found_.Found, ordering: grid.Ordering, sign: float) -> dict:
       verdict = "INCONCLUSIVE"
   if not ordering.judged:
     verdict, note = "PRINTED", "published support unconfirmed: not judged"
+  elif told_off := _presupposed(found, ordering.where):
+    verdict, note = "PRINTED", told_off
   return told | {
     "verdict": verdict,
     "estimate": seen.value,
     "interval": [seen.low, seen.high],
     "note": note,
+    "p_raw": statistics.p_of_verdict(seen, ordering.low, ordering.high),
   }
+
+
+def _presupposed(found: found_.Found, where: grid.Where | None) -> str:
+  """Why a claim is not asked; empty where it is."""
+  if where is None:
+    return ""
+  done = found.done(where.row)
+  name = where.metric.replace("_", " ")
+  told = f"asked where the {name} of {where.row} is below {where.below:g}"
+  values = [s["metrics"][where.metric] for s in done]
+  mean = float(np.mean(values))
+  return "" if mean < where.below else f"{told}; it is {mean:.1f}"
 
 
 def _finite(x: float):
@@ -278,13 +314,13 @@ def _finite(x: float):
 def _bins(found: found_.Found, ablation: grid.Ablation) -> list[dict]:
   """Bins of source length, of a table whose rows have one test set."""
   tests = {s.test for s in found.systems.values()}
-  if len(tests) != 1 or not found.words or not ablation.bins:
+  if len(tests) != 1 or not found.lengths or not ablation.bins:
     return []
-  words = next(iter(found.words.values()))
+  lengths = next(iter(found.lengths.values()))
   edges, out = (0, *ablation.bins, None), []
   for low, high in itertools.pairwise(edges):
     first = low + 1 if out else 0
-    inside = (words >= first) & (words <= (high or words.max()))
+    inside = (lengths >= first) & (lengths <= (high or lengths.max()))
     label = f"up to {high}" if not out else f"{first} to {high}"
     if high is None:
       label = f"more than {low}"
@@ -293,15 +329,21 @@ def _bins(found: found_.Found, ablation: grid.Ablation) -> list[dict]:
         {
           "label": label,
           "low": first,
-          "high": high or int(words.max()),
+          "high": high or int(lengths.max()),
           "sentences": int(inside.sum()),
         }
       )
   return out
 
 
+def _unit(configs: dict) -> str:
+  """What a source's length counts, as `evaluate.detail` does."""
+  kinds = {c["data"]["source"]["tokenizer"] for c in configs.values()}
+  return "letters" if kinds == {"char"} else "words"
+
+
 def _by_length(found: found_.Found, row: str, bins: list[dict]) -> dict | None:
-  if row not in found.systems or row not in found.words or not bins:
+  if row not in found.systems or row not in found.lengths or not bins:
     return None
   means, sds = [], []
   for one in bins:
@@ -361,7 +403,13 @@ def _side_by_side(
     order = [i for i in np.argsort(difference, kind="stable") if fits[i]]
     lost = [i for i in order[:2] if difference[i] < 0]
     won = [i for i in order[:-3:-1] if difference[i] > 0]
-    for kind, chosen in (("this row best", won), ("reference row best", lost)):
+    both = sorted(order, key=lambda i: sign * (one[i] + other[i]))
+    hard = [i for i in both if i not in (*lost, *won)][:1]
+    for kind, chosen in (
+      ("this row best", won),
+      ("reference row best", lost),
+      ("both worst", hard),
+    ):
       out += [
         {
           "kind": kind,
@@ -386,9 +434,10 @@ def _attention(found: found_.Found, ablation: grid.Ablation) -> list[dict]:
   return out
 
 
-def _record(found, ablation, configs, command, published, some) -> dict:
+def _record(found, ablation, configs, command, published, done) -> dict:
   """Everything that is needed to run it again."""
-  made = some.get("made", {})
+  made = [s.get("made", {}) for s in done]
+  every = lambda name: _every([m.get(name) or {} for m in made])
   data = {
     row.name: s["identity"]["data checksums"]
     for row in ablation.rows
@@ -399,11 +448,24 @@ def _record(found, ablation, configs, command, published, some) -> dict:
   return {
     "command": command,
     "date": datetime.date.today().isoformat(),
-    "git_commit": made.get("git_commit"),
-    "versions": made.get("versions") or {},
-    "machine": made.get("machine") or {},
+    "git_commit": _every([{"": m.get("git_commit")} for m in made]).get(""),
+    "versions": every("versions"),
+    "machine": every("machine"),
     "data": data,
     "configs": configs,
     "base": ablation.base,
     "published_sources": {name: _note(n) for name, n in published.items() if n},
   }
+
+
+def _every(records: list[dict]) -> dict:
+  """Of each name its value, or all of them where cells differ."""
+  out = {}
+  for name in dict.fromkeys(n for r in records for n in r):
+    there = [r[name] for r in records if r.get(name) is not None]
+    values = list(dict.fromkeys(there))
+    if values:
+      out[name] = (
+        values[0] if len(values) == 1 else " / ".join(map(str, values))
+      )
+  return out

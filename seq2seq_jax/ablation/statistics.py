@@ -46,6 +46,8 @@ class Estimate(NamedTuple):
   tested: bool  # every system has two seeds or more
   seed_variance: float
   sentence_variance: float
+  # A value -> two-sided p, that the true sum is this.
+  p_at: Callable | None = None
 
 
 def values(system: System, mask=None) -> np.ndarray:
@@ -108,8 +110,12 @@ def estimate(
   sentences = float(np.var(drawn, ddof=1))
   size = min(len(systems[t.system].runs[0]) for t in terms)
   seeds = sum(v for v, _ in parts)
-  both = _student([*parts, (sentences, max(1, size - 1))], value, level)
-  half, p = map(max, both, _student(parts, value, level))
+  every = [*parts, (sentences, max(1, size - 1))]
+
+  def student(away: float) -> tuple[float, float]:
+    return tuple(map(max, *(_student(p, away, level) for p in (every, parts))))
+
+  half, p = student(value)
   return Estimate(
     value,
     value - half,
@@ -118,6 +124,7 @@ def estimate(
     tested,
     seeds,
     sentences,
+    lambda bound: student(value - bound)[1],
   )
 
 
@@ -255,3 +262,16 @@ def verdict(found: Estimate, low: float, high: float) -> str:
   if found.high < low or found.low > high:
     return "FAIL"
   return "INCONCLUSIVE"
+
+
+def p_of_verdict(found: Estimate, low: float, high: float) -> float | None:
+  """How sure a verdict is: below 0.05 where the claim is decided by itself.
+
+  To pass, a sum must clear both bounds; to fail, the one that it misses. For
+  Holm's correction over a table's claims. None is no test.
+  """
+  if not found.tested:
+    return None
+  if low <= found.value <= high:
+    return max(found.p_at(b) for b in (low, high) if math.isfinite(b))
+  return found.p_at(low if found.value < low else high)

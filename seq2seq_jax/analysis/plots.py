@@ -17,32 +17,42 @@ save, svg = style.save, style.svg
 
 # So many lines share a panel; more get one each, the others in grey behind.
 TOGETHER = len(style.COLOURS)
+NAMES = ("differences", "learning", "lengths", "attention")  # of a table
 
 
 def differences(rows: list[dict], metric="", higher_is_better=True):
   """Scores beside published ones, and differences with 95 % intervals.
 
   Hollow marks are published, pale ones unconfirmed; dark figures at the right
-  are differences that passed the test.
+  are differences that passed the test. Scores stand alone where nothing is
+  compared, each row being its own reference, or with one seed.
   """
+  delta = lambda row: (row.get("delta") or {}).get("estimate")
+  compared = any(style.there(delta(row)) for row in rows)
   with style.settings():
     height = 1.0 + 0.34 * max(len(rows), 2)
     widest = max((len(r["name"]) for r in rows), default=0)
-    figure = style.new(7.4 + 0.07 * min(widest, 40), height)
-    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1, 1.15))
+    width = (7.4 if compared else 4.4) + 0.07 * min(widest, 40)
+    figure = style.new(width, height)
+    ratios = (1, 1.15) if compared else (1,)
+    left, *right = figure.subplots(
+      1, len(ratios), sharey=True, squeeze=False, width_ratios=ratios
+    )[0]
     for i, row in enumerate(rows):
       _score(left, i, row)
-      _difference(right, i, row, style.digits_of(rows))
+      for axes in right:
+        _difference(axes, i, row, style.digits_of(rows))
     left.set_ylim(len(rows) - 0.4, -0.6)
     left.set_yticks(range(len(rows)), [style.short(r["name"]) for r in rows])
     lower = "" if higher_is_better else " (lower is better)"
     left.set_xlabel(f"{style.metric_name(metric)}{lower}, mean ± sd")
     against = {r["reference"] for r in rows if r.get("reference")}
     one = style.short(*against, 28) if len(against) == 1 else "reference"
-    right.set_xlabel(f"difference to {one}, 95 % interval")
-    right.locator_params(axis="x", nbins=6)
-    right.axvline(0, color=style.GREY, lw=0.8, zorder=1)
-    for axes in (left, right):
+    for axes in right:
+      axes.set_xlabel(f"difference to {one}, 95 % interval")
+      axes.locator_params(axis="x", nbins=6)
+      axes.axvline(0, color=style.GREY, lw=0.8, zorder=1)
+    for axes in (left, *right):
       axes.spines["left"].set_visible(False)
       axes.tick_params(axis="y", length=0)
       axes.grid(color="#ececec", lw=0.6)
@@ -138,7 +148,13 @@ def learning_curves(curves: list[dict], rows: list[dict]):
     return figure
 
 
-def by_length(rows: list[dict], bins: list[dict], published=(), metric=""):
+def by_length(
+  rows: list[dict],
+  bins: list[dict],
+  published=(),
+  metric="",
+  unit="words",
+):
   """Scores by source length with error bars; published curves are dashed.
 
   Bins are evenly spaced, or, beside published curves, lie at their lengths.
@@ -170,7 +186,7 @@ def by_length(rows: list[dict], bins: list[dict], published=(), metric=""):
   with style.settings():
     names = [r["name"] for r in drawn]
     figure, panels = _panels(names, drawn, place, draw, published)
-    _name_axes(figure, panels, style.metric_name(metric), "source words")
+    _name_axes(figure, panels, style.metric_name(metric), f"source {unit}")
     for axes in panels if not published else ():
       _name_bins(axes, bins, len(panels) == 1)
     return figure
@@ -234,7 +250,8 @@ def of_table(table: dict) -> dict:
     out["learning"] = learning_curves(curves, rows)
   if bins and any(r.get("lengths") for r in rows):
     overlaid = table.get("published_curves") or ()
-    out["lengths"] = by_length(rows, bins, overlaid, metric)
+    unit = table.get("length_unit", "words")
+    out["lengths"] = by_length(rows, bins, overlaid, metric, unit)
   if table.get("attention"):
     out["attention"] = [attention(e) for e in table["attention"]]
   return out

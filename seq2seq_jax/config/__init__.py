@@ -19,13 +19,21 @@ from seq2seq_jax.config.files import (
 )
 from seq2seq_jax.config.model import CELLS, SCORES, Model
 from seq2seq_jax.config.optim import Optim
-from seq2seq_jax.config.train import LOWER_IS_BETTER, METRICS, Train
+from seq2seq_jax.config.train import (
+  LOWER_IS_BETTER,
+  METRICS,
+  OF_SEARCH,
+  OF_TEXTS,
+  Train,
+)
 
 __all__ = [
   "CELLS",
   "FORMAT_VERSION",
   "LOWER_IS_BETTER",
   "METRICS",
+  "OF_SEARCH",
+  "OF_TEXTS",
   "SCORES",
   "Config",
   "Data",

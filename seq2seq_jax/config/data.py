@@ -98,8 +98,9 @@ class Data:
   `tfds` a split expression. Empty where the task generates its data."""
   valid: tuple[str, ...] = ()
   """Validation files, in the same form. Empty: see `holdout`."""
-  test: tuple[str, ...] = ()
-  """Test files, in the same form."""
+  test: tuple[str, ...] = fields.free(())
+  """Test files, in the same form; of copy_rules a kind of rule, empty: `name`.
+  """
   source_field: str = "0"
   """Source's column (TSV, from 0) or key (JSONL, TFDS)."""
   target_field: str = "1"
@@ -109,7 +110,11 @@ class Data:
   holdout: int = 0
   """Training examples set aside for validation where `valid` is empty."""
   limit: int = 0
-  """Use only so many training examples; 0 uses all."""
+  """Use only so many training examples, drawn by `seed`; 0 uses all."""
+  alternatives: bool = False
+  """A source's targets are alternatives, as a word's pronunciations are: its
+  output is compared with the closest one, and none of them is held out alone.
+  """
   synthetic: Synthetic = Synthetic()
   """Size of the generated tasks."""
   source: Text = Text()
@@ -118,6 +123,10 @@ class Data:
   """Target text to ids."""
   joint: bool = False
   """One vocabulary for both sides, made as `source` says."""
+  vocabulary: str = ""
+  """Workdir of a run whose vocabularies are taken, as to go on from its
+  parameters (train.init_from) on other text; empty: made from the training
+  side."""
   reverse_source: bool = False
   """Read the source's words from last to first (Sutskever et al. 2014)."""
   max_source_length: int = 100
@@ -125,9 +134,10 @@ class Data:
   max_target_length: int = 100
   """Longer training targets are left out, in tokens with EOS."""
   batch_size: int = 64
-  """Rows or padded target tokens of a global batch; see `batch_unit`."""
+  """Rows or padded tokens of a global batch; see `batch_unit`."""
   batch_unit: Literal["rows", "tokens"] = "rows"
-  """What `batch_size` counts; tokens are those of the longer padded side."""
+  """What `batch_size` counts; tokens are those of the longer padded side. A
+  batch has `row_multiple` rows at least, however long they are."""
   buckets: int = 4
   """Most shapes of batch; each is one compiled program."""
   row_multiple: int = 8
@@ -135,7 +145,8 @@ class Data:
   order: Literal["epochs", "replacement"] = "epochs"
   """Every example once an epoch, or drawn with replacement."""
   seed: int = 0
-  """Seed of the sequence of batch shapes, of `holdout` and generated data."""
+  """Seed of the sequence of batch shapes, of `holdout`, `limit` and generated
+  data."""
   workers: int = fields.free(0)
   """Worker processes that load batches; 0 is a thread."""
 
@@ -147,6 +158,8 @@ class Data:
     for split in ("train", "valid", "test"):
       given = getattr(self, split)
       allowed = (n,) if split == "train" else (0, n)
+      if self.task == "copy_rules" and split == "test":
+        allowed = (0, 1)
       fields.check(
         len(given) in allowed,
         split,
@@ -157,10 +170,25 @@ class Data:
       "only",
       "is COLUMN=TEXT, columns counted from 0, of task tsv",
     )
+    fields.check(
+      not self.alternatives or self.task != "language_model",
+      "alternatives",
+      "a language model has no sources",
+    )
     for name in ("batch_size", "buckets", "row_multiple"):
       fields.check(getattr(self, name) >= 1, name, "must be at least 1")
     for name in ("max_source_length", "max_target_length"):
       fields.check(getattr(self, name) >= 2, name, "must be at least 2")
+    fields.check(
+      not self.joint or self.target in (Text(), self.source),
+      "target",
+      "one vocabulary is made as data.source says: leave data.target.* out",
+    )
+    fields.check(
+      not self.holdout or not self.valid,
+      "holdout",
+      "sets examples aside where there is no data.valid; set it 0",
+    )
     for name in ("holdout", "limit", "workers", "seed"):
       fields.check(getattr(self, name) >= 0, name, "must not be negative")
     fields.check(

@@ -70,9 +70,12 @@ class Config:
     )
     attended = self.model.attention != "none"
     fields.check(
-      not self.optim.coverage_weight
-      or attended
-      or not self.model.recurrent_decoder(),
+      attended or self.model.attention_window == "none",
+      "model.attention_window",
+      "needs an attention",
+    )
+    fields.check(
+      not self.optim.coverage_weight or self.model.attends(),
       "optim.coverage_weight",
       "needs an attention",
     )
@@ -91,6 +94,11 @@ class Config:
       "model.head",
       "frames hold no words to copy",
     )
+    fields.check(
+      not self.optim.coverage_weight or not lm,
+      "optim.coverage_weight",
+      "a language model has no source to cover",
+    )
     sides = (self.data.source, self.data.target)
     words = all(
       t.tokenizer == "word" for t in (sides[:1] if self.data.joint else sides)
@@ -99,6 +107,13 @@ class Config:
       self.model.head == "softmax" or words,
       "model.head",
       "copying works on words: use tokenizer word on both sides",
+    )
+    fields.check(
+      self.model.head == "softmax"
+      or self.data.joint
+      or sides[0].lowercase == sides[1].lowercase,
+      "data.source.lowercase",
+      "copying compares words of both sides: set it as data.target.lowercase",
     )
     fields.check(
       not self.decode.replace_unknown or (words and attended),
@@ -111,9 +126,7 @@ class Config:
       "needs a position for every word: model.reductions 0",
     )
     fields.check(
-      not self.decode.coverage
-      or attended
-      or not self.model.recurrent_decoder(),
+      not self.decode.coverage or self.model.attends(),
       "decode.coverage",
       "needs an attention",
     )

@@ -132,7 +132,8 @@ class Model:
   outputs concatenated up to `context_length`."""
   context_at: Literal["start", "every_step", "both"] = "start"
   """Without attention, where the fixed vector goes: the decoder's first state
-  (through the bridge), every step's input and readout, or both."""
+  (through the bridge), every step's input and readout, or both. Bridges but
+  `zero` start from the encoder's last state in any case."""
   context_length: int = 50
   """Source positions that `context all` holds; later ones are left out."""
   readout: Literal["tanh", "maxout", "linear"] = "tanh"
@@ -230,6 +231,11 @@ class Model:
     for name in ("embed", "word", "rnn", "state", "update", "readout"):
       name = f"dropout_{name}"
       fields.check(0 <= getattr(self, name) < 1, name, "must lie in [0, 1)")
+    fields.check(
+      not self.dropout_state or "sru" not in self.cells(),
+      "dropout_state",
+      "sru has no recurrent product whose state could be dropped",
+    )
     fields.check(0 <= self.zoneout < 1, "zoneout", "must lie in [0, 1)")
     fields.check(
       self.attention_filter_width % 2 == 1,
@@ -276,6 +282,10 @@ class Model:
       widths[1:] = [self.encoder_dim] * (self.encoder_layers - 1)
     return widths
 
+  def attends(self) -> bool:
+    """Whether its decoder attends to the source."""
+    return self.attention != "none" or not self.recurrent_decoder()
+
   def copies(self) -> bool:
     """Whether the head also takes words from the source."""
     return self.head != "softmax"
@@ -299,6 +309,11 @@ class Model:
     fields.check(
       self.input_features >= 0, "input_features", "must not be negative"
     )
+    fields.check(
+      self.transition_depth == 1 or "sru" not in self.cells(),
+      "transition_depth",
+      "sru has no recurrent product to deepen",
+    )
     if not self.recurrent_encoder():
       return
     fields.check(
@@ -314,11 +329,6 @@ class Model:
       "recurrence",
       "cudnn is for the plain lstm in float32, read forward or both ways and "
       "joined, without dropout_state, dropout_update and zoneout",
-    )
-    fields.check(
-      self.transition_depth == 1 or "sru" not in self.cells(),
-      "transition_depth",
-      "sru has no recurrent product to deepen",
     )
     fields.check(
       0 <= self.reductions < self.encoder_layers,

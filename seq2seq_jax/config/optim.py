@@ -53,7 +53,7 @@ class Optim:
   plateau_patience: int = 2
   """Validations without improvement before `plateau` acts."""
   min_learning_rate: float = 0.0
-  """`cosine` ends here and `plateau` stops here."""
+  """`cosine` ends here and `plateau` goes no lower."""
   label_smoothing: float = 0.0
   """Probability moved away from the reference token."""
   smoothing_form: Literal["uniform", "others"] = "uniform"
@@ -95,10 +95,16 @@ class Optim:
   def __post_init__(self):
     fields.typed(self)
     fields.check(self.learning_rate > 0, "learning_rate", "must be positive")
+    for name in ("label_smoothing", "ema_decay", "b1", "b2"):
+      fields.check(0 <= getattr(self, name) < 1, name, "must lie in [0, 1)")
+    fields.check(0 < self.decay_factor <= 1, "decay_factor", "not in (0, 1]")
     fields.check(
-      0 <= self.label_smoothing < 1, "label_smoothing", "not in [0, 1)"
+      0 <= self.min_learning_rate <= self.learning_rate,
+      "min_learning_rate",
+      f"must lie between 0 and learning_rate ({self.learning_rate:g})",
     )
-    fields.check(0 <= self.ema_decay < 1, "ema_decay", "must lie in [0, 1)")
+    for name in ("clip_norm", "weight_decay", "eps", "decay_start"):
+      fields.check(getattr(self, name) >= 0, name, "must not be negative")
     fields.check(self.accumulate >= 1, "accumulate", "must be at least 1")
     fields.check(self.decay_every >= 1, "decay_every", "must be at least 1")
     fields.check(
@@ -114,15 +120,21 @@ class Optim:
     fields.check(0 <= self.ctc_weight <= 1, "ctc_weight", "must lie in [0, 1]")
     for name in ("sampling_rate", "sampling_low"):
       fields.check(0 <= getattr(self, name) <= 1, name, "must lie in [0, 1]")
+    fields.check(
+      self.sampling != "constant" or self.sampling_rate < 1,
+      "sampling_rate",
+      "is the probability of the reference's token; at 1 sampling constant "
+      "feeds no other",
+    )
     ranges = {
-      "linear": self.sampling_k >= 0,
+      "linear": self.sampling_k > 0 or self.sampling_rate < 1,
       "exponential": 0 < self.sampling_k < 1,
       "inverse_sigmoid": self.sampling_k >= 1,
     }
     fields.check(
       ranges.get(self.sampling, True),
       "sampling_k",
-      "is a slope of at least 0 (linear), a base in (0, 1) (exponential), or "
+      "is a positive slope (linear), a base in (0, 1) (exponential), or "
       "at least 1 (inverse_sigmoid)",
     )
     for rate in self.rates:

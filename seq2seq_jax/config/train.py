@@ -20,7 +20,9 @@ METRICS = (
   "wer",
   "cer",
 )
-
+# What is told of outputs and decides nothing: by their texts, by the search.
+OF_TEXTS = ("length_ratio", "empty")
+OF_SEARCH = ("cut", "search_errors", "proven")
 
 LOWER_IS_BETTER = ("loss", "perplexity", "ter", "wer", "cer")
 
@@ -53,7 +55,9 @@ class Train:
   the plateau schedule."""
   metrics: tuple[str, ...] = ()
   """Further scores computed at every validation and by `evaluate`."""
-  bleu_tokenize: Literal["13a", "none", "intl", "char"] = fields.free("13a")
+  bleu_tokenize: Literal["13a", "none", "intl", "char", "zh"] = fields.free(
+    "13a"
+  )
   """SacreBLEU's tokenisation; `none` for text that is tokenised already."""
   patience: int = 0
   """Stop after so many validations without improvement; 0 never."""
@@ -88,7 +92,13 @@ class Train:
       "seed",
       "must lie between 0 and 4294967295, and so must those of all lanes",
     )
-    for name in ("keep_best", "average", "patience", "checkpoint_every"):
+    for name in (
+      "keep_best",
+      "average",
+      "patience",
+      "checkpoint_every",
+      "checkpoint_minutes",
+    ):
       fields.check(getattr(self, name) >= 0, name, "must not be negative")
     for name in ("steps", "validate_every", "checkpoint_every"):
       fields.check(
@@ -96,10 +106,11 @@ class Train:
         f"{name}",
         f"must be a multiple of train.steps_per_call ({self.steps_per_call})",
       )
+    known = (*METRICS, *OF_TEXTS)
     for name in self.metrics:
-      near = difflib.get_close_matches(name, METRICS, 3, 0.3)
+      near = difflib.get_close_matches(name, known, 3, 0.3)
       fields.check(
-        name in METRICS,
+        name in known,
         "metrics",
-        f"unknown {name!r}; nearest: {', '.join(near) or ', '.join(METRICS)}",
+        f"unknown {name!r}; nearest: {', '.join(near) or ', '.join(known)}",
       )

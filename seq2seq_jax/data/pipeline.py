@@ -37,20 +37,30 @@ class Corpus:
     if data.holdout and not (data.valid or generated):
       self._hold_out(data)
     if data.limit:
-      self.indices = self.indices[: data.limit]
+      # Files may be sorted, and fewer are then a part of more.
+      drawn = np.random.default_rng((data.seed, 3)).permutation(self.indices)
+      self.indices = np.sort(drawn[: data.limit])
     if not len(self.indices):
       raise types.UserError(
         "data.train: no example has text on every side; nothing to train on"
       )
 
   def _hold_out(self, data):
-    """Sets aside examples whose text stands in training just once."""
+    """Sets aside examples whose text stands in training just once.
+
+    Where a source's targets are `alternatives`, all of them or none.
+    """
     rng = np.random.default_rng((data.seed, 2))
-    counts = collections.Counter(self.train[int(i)] for i in self.indices)
-    held = set()
+    key = (lambda pair: pair[0]) if data.alternatives else (lambda pair: pair)
+    groups = collections.defaultdict(list)
+    for i in self.indices:
+      groups[key(self.train[int(i)])].append(i)
+    fits = lambda group: data.alternatives or len(group) == 1
+    held = []
     for i in rng.permutation(self.indices):
-      if counts[self.train[int(i)]] == 1:
-        held.add(self.train[int(i)])
+      group = groups[key(self.train[int(i)])]
+      if fits(group) and group[0] == i:
+        held += group
       if len(held) >= data.holdout:
         break
     if len(held) < data.holdout:
@@ -58,9 +68,10 @@ class Corpus:
         f"data.holdout: {data.holdout} is more than the {len(held)} different "
         "training examples"
       )
-    texts = ((i, self.train[int(i)]) for i in self.indices)
-    self.indices = np.array([i for i, t in texts if t not in held], np.int64)
-    self.valid = sources.Pairs(sorted(held, key=str))
+    self.indices = np.setdiff1d(self.indices, held)
+    self.valid = sources.Pairs(
+      sorted({self.train[int(i)] for i in held}, key=str)
+    )
 
   def checksums(self) -> dict[str, str]:
     """SHA-256 of every split, for the record of a run."""
@@ -186,6 +197,25 @@ def train_tokenizers(data: config.Data, corpus: Corpus) -> Tokenizers:
     return Tokenizers(both, both, data.reverse_source)
   source, target = make(data.source, texts(0)), make(data.target, texts(1))
   return Tokenizers(source, target, data.reverse_source)
+
+
+def first_tokenizers(data: config.Data, corpus: Corpus) -> Tokenizers:
+  """Those of a fresh run: another run's, or made from the training side."""
+  if not data.vocabulary:
+    return train_tokenizers(data, corpus)
+  toks = load_tokenizers(data, pathlib.Path(data.vocabulary) / "tokenizers")
+  target = data.source if data.joint else data.target
+  for side, tok, text in (
+    ("source", toks.source, data.source),
+    ("target", toks.target, target),
+  ):
+    if tok and (tok.kind, tok.lowercase) != (text.tokenizer, text.lowercase):
+      raise types.UserError(
+        f"data.vocabulary: {data.vocabulary} has tokenizer {tok.kind}, "
+        f"lowercase {tok.lowercase} for the {side}; data.{side} says "
+        f"{text.tokenizer}, {text.lowercase}"
+      )
+  return toks
 
 
 def load_tokenizers(data: config.Data, folder: pathlib.Path) -> Tokenizers:
@@ -326,6 +356,7 @@ class Lanes:
     first = lanes[0]
     self.buckets, self.plan = first.buckets, first.plan
     self.indices, self.left_out = first.indices, first.left_out
+    self.lengths = first.lengths
     self.efficiency, self.bucket = first.efficiency, first.bucket
 
   def batches(self, first: int, last: int, process=0, processes=1, calls=1):

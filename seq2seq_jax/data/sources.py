@@ -248,6 +248,8 @@ def open_split(data, split: str, root: str):
     return Pairs(scan.pairs(data.name, split))
   if data.task == "copy_rules":
     kind, count = data.name, data.synthetic.rules
+    if split == "test" and data.test:
+      (kind,) = data.test
     return Pairs(rules.pairs(kind, split, data.seed, count))
   if data.task in synthetic.TASKS:
     s = data.synthetic

@@ -266,6 +266,12 @@ def train(
   ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
   most = max(0, vocab_size - len(types.SPECIALS))
   symbols = [s for s, n in ranked[:most] if n >= min_count]
+  if not symbols:
+    raise types.UserError(
+      f"tokenizer {kind}: none of {len(counts)} is left, and the most frequent "
+      f"one stands {max(counts.values(), default=0)} times in training; lower "
+      "min_count, or raise vocab_size"
+    )
   return _build(settings | {"symbols": symbols})
 
 

@@ -25,7 +25,9 @@ def run(begin, advance, answer, waiting, rows: int, total=None):
   Returns:
     The answers [M, ...].
   """
-  size = jax.tree.leaves(waiting)[0].shape[0]
+  size, *others = {x.shape[0] for x in jax.tree.leaves(waiting)}
+  if others:
+    raise ValueError("some leaves of what waits have no entry a sentence")
   if size <= rows:
     state = begin(waiting)
     busy = lambda state: ~jnp.all(state.done)

@@ -174,7 +174,7 @@ class Location(Score):
     self.weight = self.matrix("weight", (self.query_dim, self.positions))
 
   def keys(self, values):
-    return jnp.zeros((1, values.shape[1]), jnp.float32)
+    return jnp.zeros(values.shape[:2], jnp.float32)
 
   def __call__(self, query, keys, past=None):
     del past

@@ -170,19 +170,34 @@ class Checkpoints:
       )
       state, host = restored.state, restored.host
     except Exception as e:  # Orbax and TensorStore raise many kinds
-      line = (str(e).splitlines() or [type(e).__name__])[0]
-      raise types.UserError(
-        f"checkpoint {self.folder / str(step)} is damaged: {line[:200]}"
-      ) from e
+      raise self._damaged(step, e) from e
     if whole and digest(_here(state)) != host["digest"]:
-      raise types.UserError(
-        f"checkpoint {self.folder / str(step)} is damaged: its content is not "
-        "what was written"
-      )
+      raise self._damaged(step, "its content is not what was written")
     return state, host
 
-  def read(self, step: int) -> tuple:
-    """(parameters to use, host) on one device, whatever wrote them."""
+  def latest_host(self) -> dict:
+    """What the last good checkpoint says of the run's course.
+
+    No array is read, so it may be one whose arrays are damaged.
+    """
+    only = ocp.args.Composite(host=ocp.args.JsonRestore())
+    failed = None
+    for step in reversed(self.steps()):
+      try:
+        return self.manager.restore(step, args=only).host
+      except Exception as e:
+        failed = failed or self._damaged(step, e)
+        failed.__cause__ = e
+    raise failed
+
+  def _damaged(self, step: int, told) -> types.UserError:
+    line = (str(told).splitlines() or [type(told).__name__])[0]
+    return types.UserError(
+      f"checkpoint {self.folder / str(step)} is damaged: {line[:200]}"
+    )
+
+  def read(self, step: int):
+    """The parameters to use, in this process's memory, whatever wrote them."""
     one = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     try:
       meta = self.manager.item_metadata(step)["state"]
@@ -191,17 +206,12 @@ class Checkpoints:
         meta.tree if hasattr(meta, "tree") else meta,
       )
     except Exception as e:  # a damaged one has no metadata either
-      raise types.UserError(
-        f"checkpoint {self.folder / str(step)} is damaged: no metadata"
-      ) from e
+      raise self._damaged(step, "no metadata") from e
     state, host = self.restore(step, shapes, whole=False)
     pair = state["params"], state.get("ema")
     if digest(_here(pair)) != host["params_digest"]:
-      raise types.UserError(
-        f"checkpoint {self.folder / str(step)} is damaged: its content is not "
-        "what was written"
-      )
-    return jax.device_get(pair[1] or pair[0]), host
+      raise self._damaged(step, "its content is not what was written")
+    return jax.device_get(pair[1] or pair[0])
 
   def reached_preemption(self, step: int) -> bool:
     """Whether a cluster asked this job, on any host, to stop."""

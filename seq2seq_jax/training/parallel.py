@@ -29,7 +29,7 @@ def start_processes(coordinator: str, processes: int, process: int) -> None:
   if not coordinator:
     return
   if coordinator == "auto":
-    jax.distributed.initialize()
+    _join(coordinator)
     return
   try:
     processes = processes or int(env("SEQ2SEQ_JAX_PROCESSES", "0"))
@@ -44,7 +44,19 @@ def start_processes(coordinator: str, processes: int, process: int) -> None:
       f"coordinator {coordinator}: needs the number of processes (got "
       f"{processes}) and this one's place from 0 (got {process})"
     )
-  jax.distributed.initialize(coordinator, processes, process)
+  _join(coordinator, coordinator, processes, process)
+
+
+def _join(told: str, *how) -> None:
+  try:
+    jax.distributed.initialize(*how)
+  except (ValueError, RuntimeError) as e:
+    line = (str(e).splitlines() or [type(e).__name__])[0]
+    raise types.UserError(
+      f"coordinator {told}: could not join the other processes: {line}; see "
+      "--coordinator, --processes and --process-id, or "
+      "SEQ2SEQ_JAX_COORDINATOR, _PROCESSES and _PROCESS"
+    ) from e
 
 
 def meet(where: str) -> None:
@@ -93,6 +105,7 @@ class Mapper:
       raise types.UserError(
         f"{field}: {rows} rows do not divide over {self.count} devices"
         + (f" in {parts} parts each" if parts > 1 else "")
+        + f"; a multiple of {self.count * parts} does"
       )
 
   def replicate(self, tree):

@@ -27,14 +27,14 @@ def load(workdir: pathlib.Path, which: str, say, lane: int | None = None):
       raise types.UserError(
         f"{workdir}: holds no checkpoint yet; train further first"
       )
-    host = store.read(steps[-1])[1]
+    host = store.latest_host()
     lanes = host.get("lanes")
     if lanes:
       host = _lane_of(workdir, lanes, lane)
     elif lane:
       raise types.UserError(f"--lane {lane}: {workdir} holds one run, lane 0")
     chosen = choose(workdir, which, steps, host)
-    trees = [store.read(s)[0] for s in chosen]
+    trees = [store.read(s) for s in chosen]
     if lanes:
       trees = [jax.tree.map(lambda x: x[lane], tree) for tree in trees]
   finally:
@@ -53,7 +53,7 @@ def diverged(workdir: pathlib.Path) -> set[int]:
   store = checkpoint.Checkpoints(workdir, read_only=True, say=lambda _: None)
   try:
     steps = store.steps()
-    lanes = store.read(steps[-1])[1].get("lanes", []) if steps else []
+    lanes = store.latest_host().get("lanes", []) if steps else []
   finally:
     store.close()
   return {n for n, host in enumerate(lanes) if host["diverged"] is not None}
@@ -147,6 +147,11 @@ def merge(params, other, say, foreign=frozenset()):
       missing.append(name)
     elif name in foreign:
       words.append(name)
+    elif not np.issubdtype(theirs[name].dtype, np.floating):
+      raise types.UserError(
+        f"train.init_from: {name} holds {theirs[name].dtype}, not numbers with "
+        "a fraction; parameters are floating"
+      )
     elif theirs[name].shape == value.shape:
       taken.append(name)
     else:
@@ -167,5 +172,5 @@ def merge(params, other, say, foreign=frozenset()):
     if names:
       say(f"init_from: {what}: {', '.join(names)}")
   for name in taken:
-    own[name] = theirs[name]
+    own[name] = np.asarray(theirs[name], own[name].dtype)
   return flax.traverse_util.unflatten_dict(own, sep="/")

@@ -14,6 +14,7 @@ import pytest
 
 from seq2seq_jax import ablate, ablate_cell, ablate_plan, train, types
 from seq2seq_jax.ablation import grid
+from seq2seq_jax.data import pipeline
 
 TINY = str(pathlib.Path(__file__).parent.parent / "configs" / "tiny.py")
 ENV = os.environ | {"JAX_PLATFORMS": "cpu"}
@@ -63,6 +64,28 @@ def test_rows_that_differ_in_search_share_their_trainings(tmp_path):
   assert members == ["seed_0", "seed_1", "seed_2", "seed_3"]
   assert [m.config.train.seed for m in by_row["two"][1].members] == [2, 3]
   assert len({c.key for c in plan.cells}) == len(plan.cells)
+
+
+@pytest.mark.quick
+def test_rows_of_other_test_sets_share_their_trainings(tmp_path):
+  """And the beam of validation, which chooses the best, makes another one."""
+  rules = "--data.task copy_rules --data.name all"
+  rows = (
+    grid.Row("all", rules),
+    grid.Row("some", f"{rules} --data.test x_xx"),
+    grid.Row("beam", f"{rules} --decode.valid_beam_size 2"),
+  )
+  changes = {"rows": rows, "reference": "all", "orderings": ()}
+  cells = _plan(tmp_path, 1, **changes).cells
+  trained = [c.members[0].folder.parent.name for c in cells]
+  assert trained == ["all", "all", "beam"]
+  assert len({c.key for c in cells}) == 3
+  tests = [pipeline.Corpus(m.data).test for m in _configs(tmp_path, **changes)]
+  assert 5 * len(tests[1]) == len(tests[0]) == len(tests[2])
+
+
+def _configs(folder, **changes):
+  return _plan(folder, 1, **changes).configs.values()
 
 
 @pytest.mark.quick
@@ -299,7 +322,14 @@ def test_a_table_that_was_killed_is_the_same_table(tmp_path):
   assert _start(whole).wait() == 0
   _kill_when(killed, "cells/*/seed_*/metrics.jsonl")
   _kill_when(killed, "cells/*/seed_*/result.json")
+  figures = killed / "figures"
+  figures.mkdir(exist_ok=True)
+  for name in ("attention_99.png", "mine.png"):
+    (figures / name).touch()
   assert _start(killed).wait() == 0
+  # What an earlier, unfinished table had drawn; nothing else is taken away.
+  assert not (figures / "attention_99.png").exists()
+  assert (figures / "mine.png").exists()
   assert _figures(killed) == _figures(whole)
   table = json.loads((killed / "table.json").read_text())
   assert table["state"] == "complete" and table["counts"]["done"] == 2

@@ -47,7 +47,11 @@ def test_a_scale_has_its_own_rows_and_claims():
     title="t",
     paper="p",
     base="b",
-    rows=(grid.Row("a"), grid.Row("b"), grid.Row("c")),
+    rows=(
+      grid.Row("a"),
+      grid.Row("b", "--x 1", overrides_of={"smoke": ("--y", "2")}),
+      grid.Row("c"),
+    ),
     metric="bleu",
     reference="a",
     orderings=(grid.above("b", "a"), grid.above("c", "b")),
@@ -62,3 +66,8 @@ def test_a_scale_has_its_own_rows_and_claims():
   assert [r.name for r in small.rows] == ["b", "c"] and small.reference == "b"
   assert [o.claim for o in small.orderings] == ["c above b"]
   assert len(table.at("cpu").orderings) == 2
+  words = lambda scale: " ".join(table.at(scale).rows[-2].overrides)
+  assert (words("smoke"), words("cpu")) == ("--x 1 --y 2", "--x 1")
+  with pytest.raises(ValueError, match="row 'a': 'tiny' is not a scale"):
+    bad = grid.Row("a", overrides_of={"tiny": ()})
+    dataclasses.replace(table, rows=(bad, *table.rows[1:]))

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 
 import pytest
@@ -165,3 +166,23 @@ def test_a_lock_taken_meanwhile_stays(cleared, tmp_path, monkeypatch):
     assert locks.read(path)["token"] == mine.token
     mine.release()
   assert not [x for x in tmp_path.iterdir() if x != path]
+
+
+@pytest.mark.quick
+def test_one_failed_look_is_no_loss(tmp_path, monkeypatch):
+  """As while another process looks whether the lock is dead."""
+  path, taken = tmp_path / "cell", threading.Event()
+  read, looks = locks.read, []
+
+  def failing(path):
+    looks.append(path)
+    return None if len(looks) == 1 else read(path)
+
+  monkeypatch.setattr(locks, "BEAT", 0.02)
+  monkeypatch.setattr(locks, "read", failing)
+  mine = locks.claim(path, lost=lambda _: taken.set())
+  time.sleep(0.3)
+  assert len(looks) > 2 and not taken.is_set()
+  path.unlink()
+  assert taken.wait(2)
+  mine.release()

@@ -1,6 +1,8 @@
 """Against SacreBLEU, SciPy and small cases by hand; and what is claimed of
 tables in which nothing differs."""
 
+import itertools
+
 import numpy as np
 import pytest
 import sacrebleu
@@ -248,6 +250,40 @@ def test_wide_tables_of_rows_that_share_their_trainings():
   rng, tables = np.random.default_rng(5), 200
   ps = (_table(rng, 12, 3, 0.5, shared=True) for _ in range(tables))
   _at_most_five_percent(sum(min(p) < 0.05 for p in ps), tables)
+
+
+def test_claims_on_identical_rows():
+  """In at most 5 % of the tables is any claim decided, after Holm."""
+  rng, wrong, tables = np.random.default_rng(8), 0, 100
+  for _ in range(tables):
+    hard = rng.normal(0, 1.5, 100)
+    luck = rng.normal(0, 0.3, (4, 3))
+    systems = {
+      str(row): statistics.System(
+        [_run(rng, hard, 0.5 + x) for x in own], metrics.ratio
+      )
+      for row, own in enumerate(luck)
+    }
+    ps = []
+    for better, worse in itertools.combinations(systems, 2):
+      terms = [statistics.Term(1, better), statistics.Term(-1, worse)]
+      found = statistics.estimate(terms, systems, resamples=100)
+      ps.append(statistics.p_of_verdict(found, 0, np.inf))
+      decided = statistics.verdict(found, 0, np.inf) != "INCONCLUSIVE"
+      assert decided == (ps[-1] < 0.05)
+    wrong += min(statistics.holm(ps)) < 0.05
+  _at_most_five_percent(wrong, tables)
+
+
+@pytest.mark.quick
+def test_p_of_a_verdict_is_that_of_the_bounds():
+  p_at = lambda bound: 1 / (1 + abs(5 - bound))
+  found = statistics.Estimate(5.0, 4.0, 6.0, 0.1, True, 0, 0, p_at)
+  p = lambda low, high: statistics.p_of_verdict(found, low, high)
+  assert p(0, np.inf) == p_at(0)  # passes by the one bound that there is
+  assert p(0, 6) == p_at(6)  # passes by both: the nearer one
+  assert p(7, 9) == p_at(7) and p(-2, 1) == p_at(1)  # fails by what it misses
+  assert statistics.p_of_verdict(found._replace(tested=False), 0, 1) is None
 
 
 @pytest.mark.parametrize("seeds", [2, 3])

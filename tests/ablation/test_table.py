@@ -55,8 +55,8 @@ def _cell(folder: pathlib.Path, row: str, seed: int, right=None, status="done"):
     with (folder / "sentences.npz").open("wb") as f:
       np.savez(f, rows=rows)
     outputs = [
-      {"source": s, "reference": "r", "hypothesis": "h"}
-      for s in ["a b"] * 60 + ["a b c"] * 40
+      {"source": s, "reference": "r", "hypothesis": "h", "length": len(s)}
+      for s in ["ab"] * 60 + ["abc"] * 40
     ]
     (folder / "outputs.json").write_text(json.dumps(outputs))
     (folder / "attention.json").write_text("[]")
@@ -108,7 +108,12 @@ def _table(folder, **changes):
     own,
     published={
       ROWS[0].name: {"value": 61.5, "sd": 0.5, "tag": "P", "source": "paper"},
-      ROWS[1].name: {"value": 88.0, "tag": "M"},
+      ROWS[1].name: {
+        "value": 88.0,
+        "tag": "M",
+        "loss": 1.25,
+        "parameters": 2_000_000,
+      },
     },
     command="python -m x",
   )
@@ -143,7 +148,8 @@ def test_figures_by_hand(made):
   assert better["mean"] == 87 and better["delta"]["estimate"] == 27
   assert better["delta"]["low"] > 10 and better["p"] < 0.01
   assert better["tag_significance"] == "better"
-  assert better["others"]["loss"] == {"mean": 2.5, "sd": 1.0}
+  loss = {"mean": 2.5, "sd": 1.0, "published": 1.25}
+  assert better["others"]["loss"] == loss
   assert failed["n"] == coming["n"] == 0 and failed["mean"] is None
   assert [c["status"] for c in failed["cells"]] == ["diverged"] * 3
   assert made["counts"] == {
@@ -236,7 +242,7 @@ def test_text_of_the_data_can_be_left_out(made, tmp_path):
     sentences=False,
   )
   assert found["sentences"] == found["attention"] == []
-  assert "a b c" not in json.dumps(found)
+  assert '"abc"' not in json.dumps(found)
 
 
 @pytest.mark.quick
@@ -248,6 +254,8 @@ def test_markdown(made):
   [better] = [l for l in lines if l.startswith("| better \\| best | 87")]
   assert "60.00 ± 2.00 | 3 |" in base and "61.5 ± 0.5 | P |" in base
   assert "*88* | M |" in better and "+27.00" in better and "| + |" in better
+  assert "| 1.25 M (2.00 M) |" in better and "| 1.25 M |" in base
+  assert "2.50 ± 1.00 (1.25)" in text
   assert "recalled, unconfirmed" in text and "**Not complete**" in text
   assert "failed, seed 2: diverged: it broke" in text
   assert "    python -m x" in lines
@@ -259,7 +267,9 @@ def test_latex(made):
   text = table.latex(made)
   assert "{base \\& co\\_1} & 60.00 $\\pm$ 2.00 & 3 &" in text
   assert "\\textbf{87.00 $\\pm$ 2.00}" in text and "$+27.00$" in text
-  assert "\\textit{88}" in text and text.count("\\\\") == 5
+  assert "\\textit{88}" in text and "& 1.25 M (2.00 M) & 2.0 & 50" in text
+  assert text.count("\\toprule") == text.count("\\bottomrule") == 3
+  assert text.count("\\\\") == 5 + 5 + 6  # rows, what they took, claims
   assert text.count("{") == text.count("}")
 
 
@@ -278,3 +288,35 @@ def test_csv_and_json(made, tmp_path):
   assert read[0]["seed_2"] == "62.0" and read[2]["mean"] == ""
   assert float(read[1]["delta_low"]) == made["rows"][1]["delta"]["low"]
   assert json.loads((tmp_path / "table.json").read_text()) == made
+
+
+@pytest.mark.quick
+def test_a_claim_is_asked_where_what_it_presupposes_holds(tmp_path):
+  own = [
+    *(_cell(tmp_path, ROWS[0].name, s, (48 + s, 10 + s)) for s in range(3)),
+    *(_cell(tmp_path, ROWS[1].name, s, (50 + s, 35 + s)) for s in range(3)),
+  ]
+  for limit, verdict in ((2.4, "PRINTED"), (2.6, "PASS")):  # the mean is 2.5
+    where = grid.Where("loss", "base & co_1", limit)
+    claim = grid.above("better | best", "base & co_1", where=where)
+    found = _built(_ablation(rows=ROWS[:2], orderings=(claim,)), own)
+    assert found["orderings"][0]["verdict"] == verdict
+    note = found["orderings"][0]["note"]
+    assert note == (
+      "asked where the loss of base & co_1 is below 2.4; it is 2.5"
+      if verdict == "PRINTED"
+      else ""
+    )
+  with pytest.raises(ValueError, match="'chrf' is none of the table's metrics"):
+    _ablation(orderings=(grid.above("to come", "failed", where=_chrf()),))
+
+
+def _chrf():
+  return grid.Where("chrf", "failed", 1)
+
+
+@pytest.mark.quick
+def test_what_cells_were_made_by_is_told_of_all():
+  every = results._every([{"jax": "1", "cores": 1}, {"jax": "2", "cores": 1}])
+  assert every == {"jax": "1 / 2", "cores": 1}
+  assert results._every([]) == results._every([{"x": None}]) == {}

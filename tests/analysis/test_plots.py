@@ -166,6 +166,16 @@ def test_settings_do_not_stay(drawn):
   assert "matplotlib.pyplot" not in sys.modules
 
 
+def test_differences_are_drawn_where_rows_are_compared():
+  pytest.importorskip("matplotlib")
+  rows = [_row(i) for i in range(3)]
+  assert len(plots.differences(rows, "wer").axes) == 2
+  alone = [row | {"delta": None, "reference": None} for row in rows]
+  figure = plots.differences(alone, "wer")
+  assert len(figure.axes) == 1
+  assert "difference" not in _words(plots.svg(figure))
+
+
 def test_half_filled_rows():
   pytest.importorskip("matplotlib")
   nothing = dict.fromkeys(_row(0)) | {"name": "later", "reference": "row 0"}

@@ -1,5 +1,6 @@
 """Batches: least padding, every example once, the same on any processes."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -301,3 +302,53 @@ def test_holdout_leaves_the_repeated_primitive_in_training():
   data = config.Data(task="scan", name="addprim_jump", holdout=256)
   corpus = pipeline.Corpus(data)
   assert any(corpus.train[int(i)][0] == "jump" for i in corpus.indices)
+
+
+def _words(tmp_path, lines, **changes):
+  (tmp_path / "train.tsv").write_text("".join(f"{line}\n" for line in lines))
+  data = config.Data(task="tsv", root=str(tmp_path), train=("train.tsv",))
+  return pipeline.Corpus(dataclasses.replace(data, **changes))
+
+
+@pytest.mark.quick
+def test_a_limit_is_drawn_from_the_whole_file(tmp_path):
+  """Files may be sorted. Fewer examples are a part of more."""
+  lines = [f"{i:03}\tx" for i in range(300)]
+  drawn = {
+    n: _words(tmp_path, lines, limit=n).indices.tolist() for n in (10, 100, 999)
+  }
+  assert len(drawn[10]) == 10 and drawn[999] == list(range(300))
+  assert set(drawn[10]) < set(drawn[100])
+  assert drawn[100] == sorted(drawn[100]) and max(drawn[100]) > 200
+  other = _words(tmp_path, lines, limit=10, seed=1).indices.tolist()
+  assert other != drawn[10]
+
+
+@pytest.mark.quick
+def test_alternatives_are_held_out_together(tmp_path):
+  lines = [f"w{i}\t{p}" for i in range(40) for p in range(1 + i % 3)]
+  corpus = _words(tmp_path, lines, holdout=20, alternatives=True)
+  held = {source for source, _ in corpus.valid.pairs}
+  left = {corpus.train[int(i)][0] for i in corpus.indices}
+  assert not held & left and len(held | left) == 40
+  assert 20 <= len(corpus.valid) <= 22
+  assert len(corpus.valid) + len(corpus.indices) == len(lines)
+  # Without it a word's pronunciations stand on both sides.
+  corpus = _words(tmp_path, lines, holdout=20)
+  held = {source for source, _ in corpus.valid.pairs}
+  assert held & {corpus.train[int(i)][0] for i in corpus.indices}
+
+
+@pytest.mark.quick
+def test_vocabularies_of_another_run(tmp_path):
+  old = _words(tmp_path, ["a\tb", "c\td"])
+  toks = pipeline.train_tokenizers(config.Data(), old)
+  toks.save(tmp_path / "run" / "tokenizers")
+  data = config.Data(vocabulary=str(tmp_path / "run"))
+  new = _words(tmp_path, ["e\tf"])
+  assert pipeline.first_tokenizers(data, new).checksum() == toks.checksum()
+  fresh = pipeline.first_tokenizers(config.Data(), new)
+  assert fresh.checksum() != toks.checksum()
+  other = dataclasses.replace(data, target=config.Text(lowercase=True))
+  with pytest.raises(types.UserError, match="for the target; data"):
+    pipeline.first_tokenizers(other, new)

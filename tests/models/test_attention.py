@@ -148,6 +148,19 @@ def test_attention_equals_its_equations(name, case):
     close(grads[1][key], wanted["x"][key], 1e-4, 0.1)
 
 
+@pytest.mark.quick
+@pytest.mark.parametrize("name", attention.SCORES)
+def test_keys_have_a_row_for_every_sentence(name):
+  """A search takes single sentences out of a memory and puts others in."""
+  module, params, inputs, _, _ = made(name)
+  keys = jax.eval_shape(
+    lambda p, v: module.apply({"params": p}, v, method="keys"),
+    params,
+    inputs["values"],
+  )
+  assert {k.shape[0] for k in jax.tree.leaves(keys)} == {ROWS}
+
+
 def flat(tree):
   return {
     jax.tree_util.keystr(k): v
