@@ -172,7 +172,7 @@ def test_nothing_compiles_from_the_second_epoch_on(tmp_path, monkeypatch):
 
 def test_average_is_the_mean_of_its_checkpoints(whole):
   store = checkpoint.Checkpoints(whole, read_only=True)
-  host = store.host(store.steps()[-1])
+  host = store.latest_host()
   store.close()
   assert len(host["averaged"]) == 2
   mean = jax.tree.leaves(pretrained.load(whole, "average", print)[0])
