@@ -142,7 +142,10 @@ def _other_metrics(table: dict) -> list[str]:
   for row in table["rows"]:
     shown = [_other(row["others"].get(n)) for n in names]
     lines.append(_line([row["name"], *shown]))
-  return ["## Other metrics", "Published ones in brackets.", "\n".join(lines)]
+  others = [o for r in table["rows"] for o in r["others"].values()]
+  known = any(o.get("published") is not None for o in others)
+  told = ["Published ones in brackets."] if known else []
+  return ["## Other metrics", *told, "\n".join(lines)]
 
 
 def _other(found: dict | None) -> str:
