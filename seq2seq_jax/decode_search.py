@@ -27,6 +27,7 @@ class Options(NamedTuple):
   coverage: float = 0.0
   exact: int = 0  # steps of exact search behind the beam's
   patience: float = 0.0
+  forbid_unknown: bool = False
 
 
 def options_of(decode: config.Decode, n_best=1, attention=False) -> Options:
@@ -40,6 +41,7 @@ def options_of(decode: config.Decode, n_best=1, attention=False) -> Options:
     decode.coverage,
     decode.exact,
     decode.patience,
+    decode.forbid_unknown,
   )
 
 
@@ -115,6 +117,8 @@ def make_search(models, options: Options, max_steps: int, rows: int):
       if len(outs) > 1:
         every = jnp.stack([o[1] for o in outs])
         log_probs = jax.nn.logsumexp(every, axis=0) - math.log(len(outs))
+      if options.forbid_unknown:
+        log_probs = log_probs.at[..., types.UNK].set(-jnp.inf)
       return carry, log_probs, outs[0][2]
 
     sentences = sentences._replace(carry=carries)

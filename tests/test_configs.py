@@ -134,6 +134,9 @@ REFUSED = {
   "--data.source.lowercase True --model.head pointer": (
     "copying compares words of both sides"
   ),
+  "--decode.forbid_unknown True --decode.replace_unknown True": (
+    "forbid_unknown: leaves no unknown word"
+  ),
   "--decode.max_ratio 0 --decode.max_extra 0": "output would be empty",
   "--data.batch_size 12": r"multiple of row_multiple \(8\)",
   "--data.order replacement --data.buckets 0": "buckets: must be at least 1",

@@ -66,6 +66,27 @@ def _two(workdir, steps, flags=()):
   _run(*_pair(workdir, steps, flags))
 
 
+def _by_script(config, workdir, steps, flags=()):
+  """The same, started together."""
+  command = ["bash", str(ROOT / "launch" / "processes.sh"), "2", "train"]
+  command += [str(config), "--workdir", str(workdir), "--cpu-devices", "1"]
+  command += ["--train.steps", str(steps), *FLAGS, *flags]
+  return subprocess.Popen(
+    command,
+    env=os.environ | {"PYTHON": sys.executable, "PYTHONUNBUFFERED": "1"},
+    cwd=ROOT,
+    stdout=subprocess.DEVNULL,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+
+
+def test_the_script_ends_as_its_processes_do(tmp_path):
+  process = _by_script(tmp_path / "none.py", tmp_path, 20)
+  _, said = process.communicate(timeout=120)
+  assert process.returncode == 2 and said.count("no such file") == 2
+
+
 def _lines(workdir, split):
   text = (workdir / "metrics.jsonl").read_text()
   rows = [json.loads(line) for line in text.splitlines()]
@@ -74,10 +95,11 @@ def _lines(workdir, split):
 
 def test_two_processes_equal_one(tmp_path):
   one, two = tmp_path / "one", tmp_path / "two"
-  _run(_start(one, 60, 1))
-  _two(two, 20)
-  _two(two, 40, ["--train.mapper", "shard_map"])
-  _run(_start(two, 60, 4))  # goes on alone from what two processes wrote
+  loss = ["--train.metric", "loss"]  # no search to compile
+  _run(_start(one, 60, 1, loss))
+  _run(_by_script(TINY, two, 20, loss))
+  _two(two, 40, [*loss, "--train.mapper", "shard_map"])
+  _run(_start(two, 60, 4, loss))  # goes on alone from what two have written
   for split in ("train", "valid"):
     a, b = (
       {r["step"]: r["loss"] for r in _lines(w, split)} for w in (one, two)

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 from tiny_runs import tiny
@@ -257,3 +258,22 @@ def test_evaluate_writes_its_outputs_and_tells_of_other_data(
   assert "valid data is not what this run began with" in capsys.readouterr().err
   with pytest.raises(types.UserError, match="--metric blue: there are loss"):
     evaluate.main([*command, "--metric", "blue"])
+
+
+def test_the_unknown_word_can_be_forbidden(translator):
+  translator, loaded = translator
+  size = loaded.toks.target.vocab_size
+
+  def favoured(path, leaf):
+    """The softmax's bias for the unknown word raised above all others."""
+    if leaf.shape[-1:] != (size,) or "bias" not in str(path[-1]):
+      return leaf
+    return leaf.at[..., types.UNK].add(30.0)
+
+  params = (jax.tree_util.tree_map_with_path(favoured, loaded.params),)
+  ids = [loaded.toks.encode_source(t) for t in ("1 2 3", "4 0")]
+  options = decode_search.Options(2, 1, "none", 0.0, False)
+  unknown = lambda h: types.UNK in h.tokens[0, : h.length[0]]
+  assert all(map(unknown, translator.search(params, ids, options)))
+  options = options._replace(forbid_unknown=True)
+  assert not any(map(unknown, translator.search(params, ids, options)))

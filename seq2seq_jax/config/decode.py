@@ -41,6 +41,8 @@ class Decode:
   replace_unknown: bool = fields.free(False)
   """Put the source word most attended to for every unknown word (Luong et al.
   2015); words on both sides."""
+  forbid_unknown: bool = fields.free(False)
+  """Never write the unknown word; the others' probabilities stay."""
   rows: int = fields.free(64)
   """Rows of every search program on each device, whatever is asked for."""
   pool: int = fields.free(16)
@@ -66,6 +68,11 @@ class Decode:
       not self.exact or not (self.coverage or self.replace_unknown),
       "exact",
       "gives no attention: neither coverage nor replace_unknown goes with it",
+    )
+    fields.check(
+      not (self.forbid_unknown and self.replace_unknown),
+      "forbid_unknown",
+      "leaves no unknown word for replace_unknown",
     )
     fields.check(self.patience >= 0, "patience", "must not be negative")
     fields.check(self.coverage >= 0, "coverage", "must not be negative")
