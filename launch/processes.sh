@@ -37,7 +37,7 @@ while [ "$left" -gt 0 ]; do
   ended=
   code=0
   wait -n -p ended || code=$?
-  [ -n "$ended" ] || continue # a signal, not an end
+  [ -n "${ended:-}" ] || continue # a signal, not an end
   left=$((left - 1))
   if [ "$code" -ne 0 ] && [ "$status" -eq 0 ]; then
     status=$code
