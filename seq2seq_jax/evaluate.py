@@ -356,6 +356,10 @@ def run(workdirs, args, rest=()) -> dict:
     lanes = config.from_json(path.read_text(), str(path)).train.seeds
   if lanes == 1 or args.score:  # scores are of one model, line by line
     return _run_lane(workdirs, args, rest, args.lane)
+  if args.output:
+    raise types.UserError(
+      f"--output: {workdirs[0]} holds {lanes} runs; choose one with --lane"
+    )
   lost = pretrained.diverged(pathlib.Path(workdirs[0]))
   kept = [lane for lane in range(lanes) if lane not in lost]
   for lane in sorted(lost):
@@ -420,8 +424,9 @@ def _names(args, conf, toks) -> list[str]:
       raise types.UserError(
         f"--metric {name}: {model}there are {', '.join(known)}"
       )
-  if args.output and toks.source is None:
-    raise types.UserError("--output: a language model translates nothing")
+  if args.output and (toks.source is None or args.score):
+    what = "--score" if args.score else "a language model"
+    raise types.UserError(f"--output: {what} translates nothing")
   return list(dict.fromkeys([*wanted(conf), *(args.metric or [])]))
 
 

@@ -258,6 +258,8 @@ def test_evaluate_writes_its_outputs_and_tells_of_other_data(
   assert "valid data is not what this run began with" in capsys.readouterr().err
   with pytest.raises(types.UserError, match="--metric blue: there are loss"):
     evaluate.main([*command, "--metric", "blue"])
+  with pytest.raises(types.UserError, match="--output: --score translates"):
+    evaluate.main([*command, "--score"])
 
 
 def test_the_unknown_word_can_be_forbidden(translator):

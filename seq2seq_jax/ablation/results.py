@@ -263,7 +263,9 @@ def _judge(found: found_.Found, ordering: grid.Ordering, sign: float) -> dict:
     "p_raw": None,
     "p": None,
   }
-  missing = [t.row for t in ordering.terms if t.row not in found.systems]
+  asked = [t.row for t in ordering.terms]
+  asked += [ordering.where.row] if ordering.where else []
+  missing = [row for row in asked if row not in found.systems]
   if missing:
     return told | {"note": f"no score of {', '.join(dict.fromkeys(missing))}"}
   turn = sign if ordering.points else 1.0
@@ -284,8 +286,8 @@ def _judge(found: found_.Found, ordering: grid.Ordering, sign: float) -> dict:
       verdict = "INCONCLUSIVE"
   if not ordering.judged:
     verdict, note = "PRINTED", "published support unconfirmed: not judged"
-  elif told_off := _presupposed(found, ordering.where):
-    verdict, note = "PRINTED", told_off
+  elif unasked := _unasked(found, ordering.where):
+    verdict, note = "PRINTED", unasked
   return told | {
     "verdict": verdict,
     "estimate": seen.value,
@@ -295,16 +297,18 @@ def _judge(found: found_.Found, ordering: grid.Ordering, sign: float) -> dict:
   }
 
 
-def _presupposed(found: found_.Found, where: grid.Where | None) -> str:
+def _unasked(found: found_.Found, where: grid.Where | None) -> str:
   """Why a claim is not asked; empty where it is."""
   if where is None:
     return ""
-  done = found.done(where.row)
-  name = where.metric.replace("_", " ")
-  told = f"asked where the {name} of {where.row} is below {where.below:g}"
-  values = [s["metrics"][where.metric] for s in done]
-  mean = float(np.mean(values))
-  return "" if mean < where.below else f"{told}; it is {mean:.1f}"
+  values = [s["metrics"][where.metric] for s in found.done(where.row)]
+  mean, name = float(np.mean(values)), where.metric.replace("_", " ")
+  if mean < where.below:
+    return ""
+  return (
+    f"asked where the {name} of {where.row} is below {where.below:g}; it is "
+    f"{mean:.1f}"
+  )
 
 
 def _finite(x: float):
@@ -438,6 +442,7 @@ def _record(found, ablation, configs, command, published, done) -> dict:
   """Everything that is needed to run it again."""
   made = [s.get("made", {}) for s in done]
   every = lambda name: _every([m.get(name) or {} for m in made])
+  commits = _every([{"commit": m.get("git_commit")} for m in made])
   data = {
     row.name: s["identity"]["data checksums"]
     for row in ablation.rows
@@ -448,7 +453,7 @@ def _record(found, ablation, configs, command, published, done) -> dict:
   return {
     "command": command,
     "date": datetime.date.today().isoformat(),
-    "git_commit": _every([{"": m.get("git_commit")} for m in made]).get(""),
+    "git_commit": commits.get("commit"),
     "versions": every("versions"),
     "machine": every("machine"),
     "data": data,
