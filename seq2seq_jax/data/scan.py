@@ -21,6 +21,7 @@ VERBS = ("walk", "look", "run", "jump")
 SIZES = {1: 209, 2: 418, 4: 836, 8: 1672, 16: 3345, 32: 6691, 64: 13382}
 # How often the primitive alone stands in training: 10 % of the lines.
 PRIMITIVES = {"jump": 1467, "turn left": 2189}
+EXAMPLES = (8, 16, 32)  # composed jump commands that are trained too
 TEMPLATES = ("right", "opposite right", "around right")
 LONGEST_TRAINED = 22  # actions, in the split by length
 SIMPLE_TRAIN = 16728
@@ -31,6 +32,7 @@ SPLITS = (
   *(f"simple_p{p}" for p in SIZES),
   "length",
   *("addprim_" + p.replace(" ", "_") for p in PRIMITIVES),
+  *(f"addprim_jump_{k}" for k in EXAMPLES),
   "template_jump_around_right",
   *("template_" + t.replace(" ", "_") for t in TEMPLATES),
 )
@@ -79,7 +81,10 @@ def pairs(split: str, part: str) -> list[tuple[str, str]]:
     short = lambda p: len(p[1].split()) <= LONGEST_TRAINED
     train, test = _divide(short, lambda p: not short(p))
   elif split.startswith("addprim_"):
-    train, test = _added(split.removeprefix("addprim_").replace("_", " "))
+    primitive = split.removeprefix("addprim_").replace("_", " ")
+    train, test = _added(primitive.rstrip(" 0123456789"))
+    if primitive[-1].isdigit():
+      train, test = _with_examples(train, test, int(primitive.split()[-1]))
   else:
     train, test = _template(split.removeprefix("template_").replace("_", " "))
   return train if part == "train" else test
@@ -105,6 +110,22 @@ def _added(primitive: str):
   train, tested = _divide(lambda p: not inside(p[0]), test)
   alone = next(p for p in commands() if p[0] == primitive)
   return train + [alone] * PRIMITIVES[primitive], tested
+
+
+def _with_examples(train, test, k: int):
+  """Some composed commands are trained too, and no longer tested.
+
+  With the primitive they take the lines that it has alone, evenly.
+  """
+  rng = np.random.default_rng((SIMPLE_SEED, 0, k))
+  chosen = set(rng.choice(len(test), size=k, replace=False).tolist())
+  examples = [test[i] for i in sorted(chosen)]
+  alone = train[-1]
+  lines = train.count(alone)
+  each = lines // (k + 1)
+  others = train[:-lines] + [alone] * (lines - k * each)
+  left = [p for i, p in enumerate(test) if i not in chosen]
+  return others + [e for e in examples for _ in range(each)], left
 
 
 def _template(template: str):

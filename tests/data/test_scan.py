@@ -27,6 +27,9 @@ COUNTS = {
   "length": (16990, 3920),
   "addprim_jump": (14670, 7706),
   "addprim_turn_left": (21890, 1208),
+  "addprim_jump_8": (14670, 7698),
+  "addprim_jump_16": (14670, 7690),
+  "addprim_jump_32": (14670, 7674),
   "template_jump_around_right": (18528, 1173),
   "template_right": (15225, 4476),
   "template_opposite_right": (15225, 4476),
@@ -126,6 +129,24 @@ def test_added_primitive_is_trained_alone(split, primitive, times):
   assert {c for c, _ in test} == {
     c for c, _ in scan.commands() if inside(c) and c != primitive
   }
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("k", scan.EXAMPLES)
+def test_composed_examples_share_the_primitive_s_lines(k):
+  alone, some = (
+    collections.Counter(scan.pairs(split, "train"))
+    for split in ("addprim_jump", f"addprim_jump_{k}")
+  )
+  jumps = {p: n for p, n in some.items() if "jump" in p[0].split()}
+  assert sum(jumps.values()) == 1467 and len(jumps) == k + 1
+  assert max(jumps.values()) - min(jumps.values()) <= k
+  whole = scan.pairs("addprim_jump", "test")
+  examples = {p for p in jumps if p[0] != "jump"}
+  left = [p for p in whole if p not in examples]
+  assert scan.pairs(f"addprim_jump_{k}", "test") == left
+  others = lambda c: {p: n for p, n in c.items() if "jump" not in p[0].split()}
+  assert others(some) == others(alone)
 
 
 @pytest.mark.quick
