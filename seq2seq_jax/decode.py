@@ -60,6 +60,8 @@ def main(argv=None) -> int:
     raise types.UserError("--attention needs --format jsonl")
   if args.attention and not first.config.model.attends():
     raise types.UserError(f"--attention: {args.workdir[0]} has no attention")
+  if conf.decode.oracle_length:
+    raise types.UserError("--decode.oracle_length: there are no references")
   n_best = args.n_best
   if n_best > conf.decode.beam_size:
     raise types.UserError(

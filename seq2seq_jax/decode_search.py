@@ -206,6 +206,7 @@ class Translator:
     done=None,
     extended=None,
     made=lambda i, hypothesis: hypothesis,
+    lengths=None,
   ):
     """Hypotheses of every source, in order, each of one row.
 
@@ -217,7 +218,14 @@ class Translator:
       extended: the sources in the extended vocabulary, where the model copies.
       made: what is made of the i-th source's hypotheses, while the devices
         search for the next ones; it is returned in their place.
+      lengths: tokens that each output shall have, without EOS, which then never
+        ends it; None where the search decides.
     """
+    limits = [self.limits(len(ids)) for ids in sources_]
+    if lengths is not None:
+      # One more at least than there may be: so EOS is never allowed.
+      both = zip(lengths, limits, strict=True)
+      limits = [(most + 1, min(n, most)) for n, (_, most) in both]
     out, answered = [None] * len(sources_), 0
     if done:
       done(0)
@@ -236,9 +244,9 @@ class Translator:
       size = self.rows * min(each, self._parts(options, padded))
       for first in range(0, len(members), size):
         pool = members[first : first + size]
-        found = self._search(
-          params, sources_, extended, pool, padded, options, turn
-        )
+        some = [(sources_[i], limits[i]) for i in pool]
+        ids = extended and [extended[i] for i in pool]
+        found = self._search(params, some, ids, padded, options, turn)
         pending.append((pool, found))
         turn += 1
         if len(pending) > ahead:
@@ -259,14 +267,13 @@ class Translator:
       return 1
     return max(1, self.decode.pool * min(ROOM, padded) // padded)
 
-  def _search(self, params, sources_, extended, pool, padded, options, turn):
+  def _search(self, params, pool, extended, padded, options, turn):
     """Dispatches the search of a pool of sentences of one bucket."""
     parts = []
     for first in range(0, len(pool), self.rows):
-      part = pool[first : first + self.rows]
-      queries = self._queries([sources_[i] for i in part], padded)
+      queries = self._queries(pool[first : first + self.rows], padded)
       if extended is not None:
-        ids = [extended[i] for i in part]
+        ids = extended[first : first + self.rows]
         ids += [np.array([types.EOS], np.int32)] * (self.rows - len(ids))
         src_ext = types.pad_to(ids, (self.rows, padded))
         queries = queries._replace(src_ext=src_ext)
@@ -286,11 +293,9 @@ class Translator:
       )
     return self._programs[key]
 
-  def _queries(self, ids, padded: int) -> Queries:
-    fill = self.rows - len(ids)
-    ids = [*ids, *[np.array([types.EOS], np.int32)] * fill]
-    limits = [self.limits(len(i)) for i in ids]
-    limits[len(ids) - fill :] = [(0, 0)] * fill
+  def _queries(self, pool, padded: int) -> Queries:
+    filler = (np.array([types.EOS], np.int32), (0, 0))
+    ids, limits = zip(*pool, *[filler] * (self.rows - len(pool)))
     limits = np.array(limits, np.int32)
     return Queries(
       types.pad_to(ids, (self.rows, padded)),

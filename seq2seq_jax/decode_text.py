@@ -40,8 +40,12 @@ class Reader:
     options: decode_search.Options,
     done=None,
     made=lambda text, hypothesis: hypothesis,
+    lengths=None,
   ):
-    """What is `made` of every source text and its hypotheses, in order."""
+    """What is `made` of every source text and its hypotheses, in order.
+
+    `lengths` are the tokens that outputs shall have, if that is given.
+    """
     ids = [self.toks.encode_source(text) for text in texts]
     extended = None
     if self.copies:
@@ -51,8 +55,9 @@ class Reader:
       ]
     if self.replace:
       options = options._replace(attention=True)
+    every = lambda i, hypothesis: made(texts[i], hypothesis)
     return self.translator.search(
-      params, ids, options, done, extended, lambda i, h: made(texts[i], h)
+      params, ids, options, done, extended, every, lengths
     )
 
   def positions(self, source: str) -> list[str]:

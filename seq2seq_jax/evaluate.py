@@ -118,8 +118,11 @@ class Evaluator:
     made = lambda text, h: (h, self.reader.text(text, h))
     for first in range(0, len(real), size):
       so_far = done and (lambda n, first=first: done(first + n))
-      some = [self.sources[i] for i in real[first : first + size]]
-      both += self.reader.search(params, some, options, so_far, made)
+      part = real[first : first + size]
+      some, lengths = [self.sources[i] for i in part], None
+      if self.conf.decode.oracle_length:
+        lengths = [len(self.encoded[i][1]) - 1 for i in part]
+      both += self.reader.search(params, some, options, so_far, made, lengths)
     texts = [""] * len(self.sources)
     for i, (_, text) in zip(real, both, strict=True):
       texts[i] = text

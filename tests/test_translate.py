@@ -279,3 +279,27 @@ def test_the_unknown_word_can_be_forbidden(translator):
   assert all(map(unknown, translator.search(params, ids, options)))
   options = options._replace(forbid_unknown=True)
   assert not any(map(unknown, translator.search(params, ids, options)))
+
+
+def test_outputs_have_the_length_of_their_references(translator):
+  """By the oracle, and as in search without it where they have it anyway."""
+  translator, loaded = translator
+  conf = tiny(decode={"oracle_length": True, "beam_size": 1})
+  pairs = [("1 2 3", "1 2 3 4 0"), ("4 0", "1"), ("2", "2")]
+  evaluator = evaluate.Evaluator(
+    conf, loaded.toks, [loaded.model], sources.Pairs(pairs), translator.mapper
+  )
+  options = decode_search.options_of(conf.decode)
+  _, texts = evaluator.translate((loaded.params,), options)
+  assert [len(t.split()) for t in texts] == [5, 1, 1]
+  ids = [loaded.toks.encode_source(source) for source, _ in pairs]
+  free = translator.search((loaded.params,), ids, options)
+  lengths = [int(h.length[0]) - 1 for h in free]
+  forced = translator.search((loaded.params,), ids, options, lengths=lengths)
+  for a, b in zip(free, forced):
+    assert a.finished[0] and not b.finished[0]
+    assert a.tokens[0, : b.length[0]].tolist() == (
+      b.tokens[0, : b.length[0]].tolist()
+    )
+  with pytest.raises(types.UserError, match="one reference for every source"):
+    tiny(decode={"oracle_length": True}, data={"alternatives": True})

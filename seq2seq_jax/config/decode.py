@@ -38,6 +38,9 @@ class Decode:
   """Longest output over source length, EOS counted in both."""
   max_extra: int = fields.free(10)
   """Added to the longest output."""
+  oracle_length: bool = fields.free(False)
+  """Every output has as many tokens as its reference, where there is one (Lake
+  & Baroni 2018); no more than the longest output."""
   replace_unknown: bool = fields.free(False)
   """Put the source word most attended to for every unknown word (Luong et al.
   2015); words on both sides."""

@@ -126,6 +126,11 @@ class Config:
       "needs a position for every word: model.reductions 0",
     )
     fields.check(
+      not self.decode.oracle_length or not (self.data.alternatives or lm),
+      "decode.oracle_length",
+      "needs one reference for every source",
+    )
+    fields.check(
       not self.decode.coverage or self.model.attends(),
       "decode.coverage",
       "needs an attention",
