@@ -15,7 +15,14 @@ import signal
 import subprocess
 import sys
 
-from seq2seq_jax import ablate_cell, ablate_plan, cli, config, evaluate, types
+from seq2seq_jax import (
+  ablate_cell,
+  ablate_plan,
+  cli,
+  config,
+  evaluate_split,
+  types,
+)
 from seq2seq_jax.ablation import (
   cells,
   grid,
@@ -98,7 +105,7 @@ def run(args, rest) -> int:
   data = results.build(
     ablation,
     plan.cells,
-    score=evaluate.score_of(ablation.metric),
+    score=evaluate_split.score_of(ablation.metric),
     published=numbers,
     curves=[published.curve(c) for c in ablation.curves],
     falling=ablation.metric in config.LOWER_IS_BETTER,

@@ -16,7 +16,7 @@ from seq2seq_jax import (
   ablate_plan,
   config,
   decode_load,
-  evaluate,
+  evaluate_split,
   train,
   types,
 )
@@ -134,7 +134,7 @@ def _score(cell: cells.Cell, plan: ablate_plan.Plan, epochs: list[int]) -> dict:
     raise types.UserError("the config names neither a test nor a valid split")
   names = cell.identity["metrics"]
   metric = plan.ablation.metric
-  found = evaluate.detail(members, conf, split, names, metric, mapper)
+  found = evaluate_split.detail(members, conf, split, names, metric, mapper)
   cell.folder.mkdir(parents=True, exist_ok=True)
   with (cell.folder / "sentences.npz").open("wb") as f:
     np.savez_compressed(f, rows=found.sentences.rows)

@@ -9,7 +9,7 @@ import numpy as np
 from seq2seq_jax import (
   config,
   decode_search,
-  evaluate,
+  evaluate_split,
   train_record,
   types,
 )
@@ -99,7 +99,7 @@ class Run:
     self.model = self._model(*self._sizes())
     self.evaluator = None
     if self.corpus.valid is not None:
-      self.evaluator = evaluate.Evaluator(
+      self.evaluator = evaluate_split.Evaluator(
         conf, self.toks, [self.model], self.corpus.valid, self.local
       )
     self._build_step()
@@ -328,12 +328,12 @@ class Run:
 
   def _scores(self, lane: int, out: writer.Writer) -> dict[str, float]:
     """Scores of the validation set."""
-    names = evaluate.wanted(self.conf)
+    names = evaluate_split.wanted(self.conf)
     params = (self.params(lane),)
     total = len(self.evaluator.sources)
     out.phase("validating: loss")
     values = self.evaluator.losses(params)
-    if any(n not in evaluate.MODEL_METRICS for n in names):
+    if any(n not in evaluate_split.MODEL_METRICS for n in names):
       options = decode_search.options_of(self.conf.decode)._replace(
         beam_size=self.conf.decode.valid_beam_size, exact=0
       )

@@ -10,7 +10,7 @@ from seq2seq_jax import (
   config,
   decode_search,
   decode_text,
-  evaluate,
+  evaluate_split,
   train,
   types,
 )
@@ -84,4 +84,4 @@ def test_model_that_copies_learns_words_it_does_not_know(head, tmp_path):
     run.evaluator.sources[0], found[0], run.evaluator.reader, False
   )
   assert line["hypotheses"][0]["text"] == texts[0]
-  assert evaluate.wanted(conf) == ["exact_match"]
+  assert evaluate_split.wanted(conf) == ["exact_match"]

@@ -12,7 +12,14 @@ import numpy as np
 import pytest
 from tiny_runs import tiny
 
-from seq2seq_jax import decode, decode_search, decode_text, evaluate, types
+from seq2seq_jax import (
+  decode,
+  decode_search,
+  decode_text,
+  evaluate,
+  evaluate_split,
+  types,
+)
 from seq2seq_jax.data import sources
 
 SCRIPT = pathlib.Path(__file__).parent / "same_bits.py"
@@ -47,7 +54,7 @@ def test_scores_of_search_equal_scores_of_given_targets(translator):
   ids = [loaded.toks.encode_source(t) for t in ("1 2 3", "4 0", "2 2 2 2")]
   options = decode_search.Options(3, 2, "none", 0.0, False)
   found = translator.search((loaded.params,), ids, options)
-  scorer = evaluate.Scorer([loaded.model], 16, translator.mapper)
+  scorer = evaluate_split.Scorer([loaded.model], 16, translator.mapper)
   for source, h in zip(ids, found):
     for n in range(2):
       length = int(h.length[n])
@@ -85,9 +92,9 @@ def test_exact_search_of_a_model(translator):
   for a, b in zip(first, best):
     assert b.score[0] >= a.score[0]
     assert bool(b.improved) == (b.tokens.tolist() != a.tokens.tolist())
-  found = evaluate.of_search(best)
+  found = evaluate_split.of_search(best)
   assert found["proven"] == 100.0 and 0 <= found["search_errors"] <= 100
-  assert list(evaluate.of_search(first)) == ["cut"]
+  assert list(evaluate_split.of_search(first)) == ["cut"]
 
 
 def test_exact_search_refuses_what_it_cannot_give(whole):
@@ -164,16 +171,19 @@ def test_an_ensemble_has_no_token_accuracy(translator):
   translator, loaded = translator
   pair = tuple(loaded.toks.encode_source(t) for t in ("1 2 3", "1 2 3"))
   one, two = (
-    evaluate.Scorer([loaded.model] * n, 16, translator.mapper).score(
+    evaluate_split.Scorer([loaded.model] * n, 16, translator.mapper).score(
       (loaded.params,) * n, [pair]
     )
     for n in (1, 2)
   )
-  alone, both = evaluate.model_metrics(one), evaluate.model_metrics(two)
+  alone, both = (
+    evaluate_split.model_metrics(one),
+    evaluate_split.model_metrics(two),
+  )
   assert "token_accuracy" in alone and "token_accuracy" not in both
   np.testing.assert_allclose(both["loss"], alone["loss"], rtol=1e-5)
   with pytest.raises(types.UserError, match="not of an ensemble"):
-    evaluate._token_sums(two, "token_accuracy")
+    evaluate_split._token_sums(two, "token_accuracy")
 
 
 def test_outputs_are_lines_and_positions_are_what_is_attended_to(translator):
@@ -225,7 +235,7 @@ def test_an_output_is_compared_with_the_closest_alternative(translator):
   split = sources.Pairs(
     [("1 2 3", "3 3 3"), ("2 2", "2"), ("1 2 3", "1 2 3"), ("2 2", "2 2 2")]
   )
-  evaluator = evaluate.Evaluator(
+  evaluator = evaluate_split.Evaluator(
     conf, loaded.toks, [loaded.model], split, translator.mapper
   )
   assert evaluator.sources == ["1 2 3", "2 2"]
@@ -286,7 +296,7 @@ def test_outputs_have_the_length_of_their_references(translator):
   translator, loaded = translator
   conf = tiny(decode={"oracle_length": True, "beam_size": 1})
   pairs = [("1 2 3", "1 2 3 4 0"), ("4 0", "1"), ("2", "2")]
-  evaluator = evaluate.Evaluator(
+  evaluator = evaluate_split.Evaluator(
     conf, loaded.toks, [loaded.model], sources.Pairs(pairs), translator.mapper
   )
   options = decode_search.options_of(conf.decode)

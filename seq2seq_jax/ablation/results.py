@@ -341,7 +341,7 @@ def _bins(found: found_.Found, ablation: grid.Ablation) -> list[dict]:
 
 
 def _unit(configs: dict) -> str:
-  """What a source's length counts, as `evaluate.detail` does."""
+  """What a source's length counts, as `evaluate_split.detail` does."""
   kinds = {c["data"]["source"]["tokenizer"] for c in configs.values()}
   return "letters" if kinds == {"char"} else "words"
 
