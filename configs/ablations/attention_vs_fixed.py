@@ -59,6 +59,7 @@ def get_ablation() -> grid.Ablation:
     reference="RNNenc",
     orderings=(
       grid.above("RNNsearch", "RNNenc", by=4),
+      grid.below("RNNsearch", "RNNenc", "loss"),
       grid.gap_grows("RNNsearch", "RNNenc", short=10, long=15, by=2),
       grid.gap_grows("RNNsearch", "RNNenc", short=10, long=20, by=2),
       grid.above("RNNsearch, short", "RNNenc, short"),

@@ -10,8 +10,10 @@ have models of their own for each seed, shared among beam sizes.
 To be seen: a reversed source is worth at least 1 BLEU, its perplexity is at
 most 0.92 of the other's; more models are better, and five of them with greedy
 search beat one with beam 12. Of depth the paper says that every layer takes
-nearly a tenth off the perplexity; BLEU's order is not judged.
+nearly a tenth off the perplexity: it must fall; BLEU's order is not judged.
 """
+
+import math
 
 from seq2seq_jax.ablation import grid
 
@@ -61,10 +63,11 @@ def get_ablation() -> grid.Ablation:
       *(_deep(n, r) for n in (1, 4) for r in (False, True)),
     ),
     metric="bleu",
-    metrics=("perplexity",),
+    metrics=("perplexity", "loss"),
     reference=reverse,
     orderings=(
       grid.above(reverse, forward, by=1),
+      _perplexity(reverse, forward, 0.92),
       grid.above(reverse, "single reversed, beam 1"),
       grid.above("ensemble of 2, beam 12", reverse),
       grid.above("ensemble of 5, beam 12", "ensemble of 2, beam 12"),
@@ -73,6 +76,8 @@ def get_ablation() -> grid.Ablation:
       grid.above("ensemble of 5, beam 12", "ensemble of 5, beam 2", by=-0.3),
       grid.above(reverse, "reversed, layers 1", judged=False),
       grid.above("reversed, layers 4", reverse, judged=False),
+      grid.below(reverse, "reversed, layers 1", "perplexity"),
+      grid.below("reversed, layers 4", reverse, "perplexity"),
     ),
     bases={"pod": "sutskever2014.py"},
     scales={
@@ -92,7 +97,17 @@ def get_ablation() -> grid.Ablation:
     },
     note=(
       "Published: WMT14 English to French, four layers of 1,000. Here two "
-      "layers, of 128 at the scale cpu. The ratio of perplexities is to be "
-      "read off the table; orderings compare BLEU."
+      "layers, of 128 at the scale cpu."
     ),
+  )
+
+
+def _perplexity(row: str, other: str, share: float) -> grid.Ordering:
+  """A ratio of perplexities is a difference of losses."""
+  return grid.Ordering(
+    f"perplexity of {row} at most {share:g} of that of {other} (loss)",
+    (grid.Term(1, row, metric="loss"), grid.Term(-1, other, metric="loss")),
+    low=float("-inf"),
+    high=math.log(share),
+    points=False,
   )

@@ -54,6 +54,16 @@ class Found:
     except (OSError, ValueError):
       return []
 
+  def of_metric(self, row: str, metric: str) -> statistics.System:
+    """Its values of another metric, as runs of a single sentence."""
+    own = self.systems[row]
+    values = [s["metrics"][metric] for s in self.done(row)]
+    return own._replace(
+      runs=[np.array([[v]]) for v in values],
+      score=lambda sums: sums[..., 0],
+      test="",
+    )
+
   def mask(self, row: str, subset: grid.Subset):
     """Which sentences belong to a subset; None is all of them."""
     if subset == grid.Subset():

@@ -269,17 +269,25 @@ def _judge(found: found_.Found, ordering: grid.Ordering, sign: float) -> dict:
   if missing:
     return told | {"note": f"no score of {', '.join(dict.fromkeys(missing))}"}
   turn = sign if ordering.points else 1.0
-  terms = []
+  terms, systems = [], dict(found.systems)
   for term in ordering.terms:
+    if term.metric:
+      name = f"{term.metric} of {term.row}"
+      systems[name] = found.of_metric(term.row, term.metric)
+      terms.append(statistics.Term(turn * term.weight, name))
+      continue
     if term.subset != grid.Subset() and term.row not in found.lengths:
       return told | {"note": "lengths of the sources are not known"}
     mask = found.mask(term.row, term.subset)
     if mask is not None and not mask.any():
       return told | {"note": "no test sentence is of that length"}
     terms.append(statistics.Term(turn * term.weight, term.row, mask))
-  seen = statistics.estimate(terms, found.systems)
+  seen = statistics.estimate(terms, systems)
   verdict = statistics.verdict(seen, ordering.low, ordering.high)
-  note = "" if seen.tested else "one seed shows no noise of seeds"
+  alone = any(t.metric for t in ordering.terms)
+  note = "the noise of seeds alone" if alone else ""
+  if not seen.tested:
+    note = "one seed shows no noise of seeds"
   if lost := _lost(found, (t.row for t in ordering.terms)):
     note = "; ".join(lost)
     if verdict == "PASS":

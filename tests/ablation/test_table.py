@@ -6,6 +6,7 @@ import pathlib
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from seq2seq_jax import metrics
 from seq2seq_jax.ablation import cells, grid, report, results, table
@@ -320,3 +321,27 @@ def test_what_cells_were_made_by_is_told_of_all():
   every = results._every([{"jax": "1", "cores": 1}, {"jax": "2", "cores": 1}])
   assert every == {"jax": "1 / 2", "cores": 1}
   assert results._every([]) == results._every([{"x": None}]) == {}
+
+
+@pytest.mark.quick
+def test_claims_about_another_metric_count_seeds_alone(tmp_path):
+  """Losses are 1.5, 2.5 and 3.5 of one row, 1.5 and 2.5 of the other."""
+  own = [
+    *(_cell(tmp_path, ROWS[0].name, s, (48 + s, 10 + s)) for s in range(3)),
+    *(_cell(tmp_path, ROWS[1].name, s, (50 + s, 35 + s)) for s in range(2)),
+  ]
+  claims = (
+    grid.below("better | best", "base & co_1", "loss", by=9),
+    grid.below("better | best", "base & co_1", "loss", by=-99),
+    grid.below("base & co_1", "better | best", "loss"),
+  )
+  found = _built(_ablation(rows=ROWS[:2], orderings=claims), own)
+  verdicts = [o["verdict"] for o in found["orderings"]]
+  assert verdicts == ["FAIL", "PASS", "INCONCLUSIVE"]
+  first = found["orderings"][0]
+  assert first["estimate"] == -0.5
+  welch = scipy.stats.ttest_ind([1.5, 2.5], [1.5, 2.5, 3.5], equal_var=False)
+  assert first["interval"] == pytest.approx(welch.confidence_interval(0.95))
+  assert "the noise of seeds alone" in first["note"]
+  with pytest.raises(ValueError, match="'bleu' is none of the table's metrics"):
+    _ablation(orderings=(grid.below("to come", "failed", "bleu"),))
