@@ -10,10 +10,7 @@ and for RNNSearch and the plain encoder-decoder, as the paper compares them:
 
 One kind of rule alone, for the columns of the paper's table:
 
-    python -m seq2seq_jax.data.rules x_xx test > x_xx.tsv
-    cut -f1 x_xx.tsv > x_xx.src; cut -f2 x_xx.tsv > x_xx.ref
-    python -m seq2seq_jax.evaluate --workdir runs/copynet \\
-      --source x_xx.src --reference x_xx.ref
+    python -m seq2seq_jax.evaluate --workdir runs/copynet --data.test x_xx
 
 Bidirectional GRU of 300 and embeddings of 150, as published; beam 10. 200
 rules, 20,000 training instances, generated. Published accuracy (recalled,

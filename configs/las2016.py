@@ -8,7 +8,7 @@ Reading audio is not there yet: this model is built and traced, but not trained.
 `seq2seq_jax.train` refuses the set below, since its sources are text. It will
 be:
 
-    pip install -c constraints.txt -e '.[prepare,audio]'
+    pip install -c constraints.txt -e '.[prepare]'
     python -m seq2seq_jax.data.prepare librispeech --data-dir DIR
     python -m seq2seq_jax.train configs/las2016.py --workdir runs/las2016 \\
       --data.root DIR

@@ -19,8 +19,8 @@ five models together.
 
 What differs: 32,000 BPE pieces a side take the place of 160,000 and 80,000
 words, since the set's text is not tokenised (with their vocabularies this model
-has their 384 M parameters); the first 12 M pairs stand for their selection;
-biases start at 0 and are not drawn; scores are SacreBLEU's.
+has their 384 M parameters); 12 M pairs drawn at random stand for their
+selection; biases start at 0 and are not drawn; scores are SacreBLEU's.
 """
 
 from seq2seq_jax import config

@@ -20,12 +20,16 @@ with socket.socket() as s:
   s.bind(("localhost", 0))
   print(s.getsockname()[1])')
 
-processes=()
+processes=() stopped=
 # A terminal's Ctrl-C reaches them too, and a second SIGINT would end them at
 # once; a second SIGTERM changes nothing.
-stop() { kill -TERM "${processes[@]}" 2>/dev/null || true; }
+stop() {
+  stopped=yes
+  kill -TERM "${processes[@]}" 2>/dev/null || true
+}
 trap stop INT TERM
 for ((i = 0; i < count; i++)); do
+  [ -z "$stopped" ] || exit 130
   SEQ2SEQ_JAX_COORDINATOR=localhost:$port SEQ2SEQ_JAX_PROCESSES=$count \
     SEQ2SEQ_JAX_PROCESS=$i "$python" -m "seq2seq_jax.$module" "$@" &
   processes+=($!)

@@ -10,6 +10,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import re
 import shlex
 import signal
 import subprocess
@@ -136,10 +137,10 @@ def _write(data: dict, workdir: pathlib.Path) -> list[pathlib.Path]:
       stem.parent.mkdir(exist_ok=True)
       kept |= set(plots.save(one, stem))
   # Of what the table was before, which it may no longer be.
-  names = plots.NAMES if drawn else ()
-  old = (p for name in names for p in workdir.glob(f"figures/{name}*"))
-  for path in set(old) - kept:
-    path.unlink()
+  ours = re.compile(rf"({'|'.join(plots.NAMES)})(_\d+)?\.(png|pdf)")
+  for path in set(workdir.glob("figures/*")) - kept:
+    if drawn and ours.fullmatch(path.name):
+      path.unlink()
   page = workdir / "report.html"
   table.put(page, report.html(data, figures))
   return [*paths, page]

@@ -72,7 +72,7 @@ def _train(training: cells.Training, seed: int) -> int:
 
   Of several seeds in one program, `seed` is the one that is asked for.
   A run of another config or data is moved aside. A finished one leaves a note,
-  so that rows which differ in search alone need not build its model again.
+  so that rows which share it need not build its model again.
   """
   folder, steps = training.folder, training.config.train.steps
   path = folder / "config.json"

@@ -163,7 +163,8 @@ def deciding(conf: config.Config) -> dict:
 def training(conf: config.Config) -> dict:
   """Of what is `deciding` all but search and test: rows alike in it share runs.
 
-  The beam of validation chooses the best checkpoint.
+  The beam of validation chooses the best checkpoint; of its other fields of
+  search, those of the first row that shares the run hold.
   """
   kept = lambda k: (
     k != "data.test" and (k[:7] != "decode." or k == "decode.valid_beam_size")

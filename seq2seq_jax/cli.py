@@ -67,7 +67,7 @@ def add_model_flags(p: argparse.ArgumentParser) -> None:
   add_device_flags(p)
   p.epilog = (
     "Fields of the run's config can be given by their dotted names: those "
-    "of --decode.* and --data.root."
+    "of --decode.*, --data.root and --data.test."
   )
 
 
@@ -94,14 +94,14 @@ def overrides(default, args: list[str], prog: str, description: str = ""):
 
 
 def override(conf: config.Config, args, rest: list[str], prog: str):
-  """A stored config with --beam-size and the decode and data.root fields."""
+  """A stored config with --beam-size, other search, another place or test."""
   if args.beam_size:
     decode = dataclasses.replace(conf.decode, beam_size=args.beam_size)
     conf = dataclasses.replace(conf, decode=decode)
   for word in rest:
     name = word.split("=")[0]
     fixed = name.startswith("--") and not (
-      name.startswith("--decode.") or name == "--data.root"
+      name.startswith("--decode.") or name in ("--data.root", "--data.test")
     )
     known = {"--" + n.replace("-", "_") for n, _, _ in config.leaves(conf)}
     if fixed and name.replace("-", "_").replace("__", "--", 1) in known:

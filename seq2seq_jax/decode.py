@@ -61,7 +61,10 @@ def main(argv=None) -> int:
   if args.attention and not first.config.model.attends():
     raise types.UserError(f"--attention: {args.workdir[0]} has no attention")
   if conf.decode.oracle_length:
-    raise types.UserError("--decode.oracle_length: there are no references")
+    raise types.UserError(
+      "decode.oracle_length: there are no references; give "
+      "--decode.oracle_length False"
+    )
   n_best = args.n_best
   if n_best > conf.decode.beam_size:
     raise types.UserError(

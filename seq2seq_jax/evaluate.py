@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
   )
   p.add_argument("--metric", action="append", help="another metric")
   p.add_argument("--json", help="file for the result")
-  p.add_argument("--output", help="file for the outputs, line by line")
+  p.add_argument("--output", help="file for the outputs, a line a source")
   return p
 
 
@@ -115,7 +115,8 @@ def _run_lane(workdirs, args, rest, lane) -> dict:
   conf = cli.override(first.config, args, list(rest), "evaluate")
   names = _names(args, conf, first.toks)
   split = _pairs(args, conf)
-  if not args.reference and args.split != "train":
+  same = conf.data.test == first.config.data.test or args.split != "test"
+  if not args.reference and args.split != "train" and same:
     _compare(workdirs[0], args.split, split, say)
   params = tuple(m.params for m in members)
   evaluator = evaluate_split.Evaluator(
@@ -129,9 +130,8 @@ def _run_lane(workdirs, args, rest, lane) -> dict:
     options = decode_search.options_of(conf.decode)
     with cli.counter(len(evaluator.sources)) as done:
       found, texts = evaluator.translate(params, options, done, args.batch_size)
-    result |= evaluator.score_texts(texts, names) | evaluate_split.of_search(
-      found
-    )
+    result |= evaluator.score_texts(texts, names)
+    result |= evaluate_split.of_search(found, conf.decode.oracle_length)
     if args.output:
       with cli.output(args.output) as out:
         out.writelines(decode_text.lines([t], 1) for t in texts)
@@ -163,12 +163,12 @@ def _names(args, conf, toks) -> list[str]:
 
 
 def _compare(workdir, split: str, data, say) -> None:
-  """Tells where a split is not what it was when the run was begun."""
+  """Tells where a split is not what it was when the run was last trained."""
   place, _ = pretrained.place_of(workdir)
   then = train_record.read(place).get("data", {}).get(split)
   if then and then != data.checksum():
     say(
-      f"the {split} data is not what this run began with: scores are of other "
+      f"the {split} data is not what this run had: scores are of other "
       "sentences"
     )
 

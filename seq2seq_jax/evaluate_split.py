@@ -108,14 +108,18 @@ class Evaluator:
     for first in range(0, len(real), size):
       so_far = done and (lambda n, first=first: done(first + n))
       part = real[first : first + size]
-      some, lengths = [self.sources[i] for i in part], None
-      if self.conf.decode.oracle_length:
-        lengths = [len(self.encoded[i][1]) - 1 for i in part]
+      some, lengths = [self.sources[i] for i in part], self.lengths(part)
       both += self.reader.search(params, some, options, so_far, made, lengths)
     texts = [""] * len(self.sources)
     for i, (_, text) in zip(real, both, strict=True):
       texts[i] = text
     return [h for h, _ in both], texts
+
+  def lengths(self, places) -> list[int] | None:
+    """The references' tokens of these sources, where the oracle is asked."""
+    if not self.conf.decode.oracle_length:
+      return None
+    return [len(self.encoded[i][1]) - 1 for i in places]
 
   def score_texts(self, texts: list[str], names) -> dict:
     """Decoded metrics of outputs against the references."""
@@ -194,7 +198,8 @@ def detail(
   if members[0].toks.source is not None:
     options = decode_search.options_of(conf.decode)
     found, texts = evaluator.translate(params, options)
-    scores |= evaluator.score_texts(texts, decoded) | of_search(found)
+    scores |= evaluator.score_texts(texts, decoded)
+    scores |= of_search(found, conf.decode.oracle_length)
     length = len if conf.data.source.tokenizer == "char" else _words
     outputs = [
       {"source": s, "reference": r, "hypothesis": h, "length": length(s)}
@@ -218,18 +223,18 @@ def _words(text: str) -> int:
   return len(text.split())
 
 
-def of_search(found) -> dict[str, float]:
+def of_search(found, oracle_length: bool = False) -> dict[str, float]:
   """What is told of outputs, in percent: config.OF_SEARCH.
 
-  cut: at the longest length, without an end. Of exact search, search_errors:
-  the beam had missed it; proven: it is the best. What is not proven may be
-  missed by both, so the errors are a lower bound.
+  cut: at the longest length, without an end; by an oracle all are. Of exact
+  search, search_errors: the beam had missed it; proven: it is the best. What is
+  not proven may be missed by both, so the errors are a lower bound.
   """
-  if not found:
-    return {}
   share = lambda flags: 100.0 * float(np.mean(flags))
-  told = {"cut": share([not h.finished[0] for h in found])}
-  if found[0].proven is not None:
+  told = {}
+  if found and not oracle_length:
+    told["cut"] = share([not h.finished[0] for h in found])
+  if found and found[0].proven is not None:
     told["search_errors"] = share([h.improved for h in found])
     told["proven"] = share([h.proven for h in found])
   return told
@@ -264,9 +269,13 @@ def _attended(evaluator, params, options, count: int) -> list[dict]:
   chosen = [
     fitting[len(fitting) * (2 * k + 1) // (2 * count)] for k in range(count)
   ]
-  texts = [evaluator.sources[i] for i in dict.fromkeys(chosen)]
+  chosen = list(dict.fromkeys(chosen))
+  texts = [evaluator.sources[i] for i in chosen]
   found = evaluator.reader.search(
-    params, texts, options._replace(attention=True)
+    params,
+    texts,
+    options._replace(attention=True),
+    lengths=evaluator.lengths(chosen),
   )
   out = []
   for text, hypothesis in zip(texts, found):

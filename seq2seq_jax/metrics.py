@@ -74,9 +74,9 @@ def closest(
 ) -> list[str]:
   """Of each hypothesis' references the one with the fewest edits of words.
 
-  The first of several. The rule for words with several pronunciations: WER is
-  then the share of outputs that equal none of them, and edits are divided by
-  the length of those chosen.
+  The first of several. The rule for words with several pronunciations: one is
+  right that equals any of them, and edits are divided by the length of those
+  chosen.
   """
   out = []
   for hypothesis, references in zip(hypotheses, alternatives, strict=True):

@@ -1,5 +1,6 @@
 """One training run: its data, model, state, and the decisions made so far."""
 
+import dataclasses
 import pathlib
 
 import flax
@@ -99,8 +100,14 @@ class Run:
     self.model = self._model(*self._sizes())
     self.evaluator = None
     if self.corpus.valid is not None:
+      # Rows of a table that differ in the oracle share this run.
+      free = dataclasses.replace(conf.decode, oracle_length=False)
       self.evaluator = evaluate_split.Evaluator(
-        conf, self.toks, [self.model], self.corpus.valid, self.local
+        dataclasses.replace(conf, decode=free),
+        self.toks,
+        [self.model],
+        self.corpus.valid,
+        self.local,
       )
     self._build_step()
     machine = train_record.machine()

@@ -137,6 +137,16 @@ REFUSED = {
   "--decode.forbid_unknown True --decode.replace_unknown True": (
     "forbid_unknown: leaves no unknown word"
   ),
+  "--data.joint True --data.target.lowercase True": "leave data.target",
+  "--data.holdout 5 --data.valid x --data.task tsv --data.train x": (
+    "where there is no data.valid"
+  ),
+  "--optim.sampling constant": "feeds no other",
+  "--optim.sampling linear": "is a positive slope",
+  "--model.attention none --model.input_feeding False "
+  "--model.attention_window predictive": "attention_window: needs an attention",
+  "--data.task language_model --data.train x --model.architecture "
+  "rnn_transformer --optim.coverage_weight 1": "no source to cover",
   "--decode.max_ratio 0 --decode.max_extra 0": "output would be empty",
   "--data.batch_size 12": r"multiple of row_multiple \(8\)",
   "--data.order replacement --data.buckets 0": "buckets: must be at least 1",

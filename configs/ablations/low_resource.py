@@ -4,11 +4,11 @@
     python -m seq2seq_jax.ablate configs/ablations/low_resource.py \\
       --workdir runs/low_resource
 
-Multi30k, German to English: the first 5,000 sentences, at the scale gpu also
-1,000 and all 29,000. Each row adds to the one before: dropout, shared
-embeddings, layer normalisation, deep transition and label smoothing; a smaller
-BPE vocabulary; smaller batches, for as many epochs; dropped words; a tuned
-learning rate and stronger smoothing.
+Multi30k, German to English: 5,000 sentences drawn at random, at the scale gpu
+also 1,000 of these and all 29,000. Each row adds to the one before: dropout,
+shared embeddings, layer normalisation, deep transition and label smoothing; a
+smaller BPE vocabulary; smaller batches, for as many epochs; dropped words; a
+tuned learning rate and stronger smoothing.
 
 To be seen: every step helps at 5,000 sentences, the first most. The published
 numbers are recalled, unconfirmed, so nothing is judged. The lexical model of

@@ -25,7 +25,7 @@ NEWSTEST2013 = ("--data.test", "validation")
 class Row:
   """A row of a table: the base config with some overrides.
 
-  Rows that differ in search alone share their trainings.
+  Rows that differ in search or test set alone share their trainings.
   """
 
   name: str
@@ -51,6 +51,11 @@ class Row:
     if isinstance(words, str):
       words = words.split()
     object.__setattr__(self, "overrides", tuple(words))
+    more = {
+      scale: tuple(w.split() if isinstance(w, str) else w)
+      for scale, w in self.overrides_of.items()
+    }
+    object.__setattr__(self, "overrides_of", more)
     if not folder(self.name):
       raise ValueError(f"row {self.name!r}: a name needs a letter or a digit")
     if self.ensemble < 1:
@@ -58,7 +63,7 @@ class Row:
 
   def at(self, scale: str) -> "Row":
     """The row of a scale, with all its overrides."""
-    more = tuple(self.overrides_of.get(scale, ()))
+    more = self.overrides_of.get(scale, ())
     return dataclasses.replace(
       self, overrides=self.overrides + more, overrides_of={}
     )
@@ -116,6 +121,14 @@ class Ordering:
   where: Where | None = None
   """What the paper's claim presupposes; where it does not hold, the sum is
   printed, but not judged. One of the table's metrics."""
+
+  def __post_init__(self):
+    if len({bool(t.metric) for t in self.terms}) != 1:
+      raise ValueError(
+        f"{self.claim}: scores and other metrics cannot be added up"
+      )
+    if self.low == float("-inf") and self.high == float("inf"):
+      raise ValueError(f"{self.claim}: has no bound")
 
 
 def above(
@@ -335,7 +348,11 @@ def ladder(base: Row, *steps) -> list[Row]:
   rows = [base]
   for name, overrides in steps:
     words = overrides.split() if isinstance(overrides, str) else overrides
-    rows.append(Row(name, rows[-1].overrides + tuple(words)))
+    words = rows[-1].overrides + tuple(words)
+    row = dataclasses.replace(
+      rows[-1], name=name, overrides=words, published=""
+    )
+    rows.append(row)
   return rows
 
 

@@ -276,7 +276,8 @@ def _configs(table, run: dict) -> str:
     if config is None and not words:
       continue
     flags = parts.text(shlex.join(words)) or "none"
-    body = f"<p>Overrides: <code>{flags}</code></p>"
+    base = parts.text(row.get("base") or run.get("base") or "")
+    body = f"<p><code>{base}</code>, overrides: <code>{flags}</code></p>"
     if config is not None:
       whole = json.dumps(config, indent=2, ensure_ascii=False, default=str)
       body += f"<pre>{parts.text(whole)}</pre>"

@@ -71,8 +71,14 @@ def _td(label: str, body: str, kind="") -> str:
 def _size(row) -> str:
   shown, known = parts.large(row.get("parameters")), "published_parameters"
   if parts.there(row.get(known)):
-    shown += f'<span class="range">paper {parts.large(row[known])}</span>'
+    paper = _paper(row, parts.large(row[known]))
+    shown += f'<span class="range">{paper}</span>'
   return shown
+
+
+def _paper(row, shown: str) -> str:
+  """A published value; unconfirmed ones in italics."""
+  return f"paper <i>{shown}</i>" if row.get("unconfirmed") else f"paper {shown}"
 
 
 def _whole(value) -> str:
@@ -97,7 +103,8 @@ def _score(row, digits: int) -> str:
   for name, other in (row.get("others") or {}).items():
     shown = _plus_minus(other.get("mean"), other.get("sd"), digits)
     if parts.there(other.get("published")):
-      shown += f" (paper {parts.number(other['published'], digits)})"
+      paper = parts.number(other["published"], digits)
+      shown += f" ({_paper(row, paper)})"
     items.append((parts.metric(name), shown))
   shown = _plus_minus(row.get("mean"), row.get("sd"), digits)
   return parts.cell(shown, parts.pairs(items))

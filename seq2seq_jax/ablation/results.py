@@ -170,6 +170,7 @@ def _row(found: found_.Found, row: grid.Row, number: dict | None) -> dict:
     "epochs_to_best": float(np.mean(best)) if best else None,
     "others": others,
     "overrides": list(row.overrides),
+    "base": row.base or found.ablation.base,
   }
 
 
@@ -266,6 +267,13 @@ def _judge(found: found_.Found, ordering: grid.Ordering, sign: float) -> dict:
   asked = [t.row for t in ordering.terms]
   asked += [ordering.where.row] if ordering.where else []
   missing = [row for row in asked if row not in found.systems]
+  others = [(t.metric, t.row) for t in ordering.terms if t.metric]
+  others += [ordering.where[:2]] if ordering.where else []
+  missing += [
+    f"{row} in {metric}"
+    for metric, row in others
+    if not all(metric in s["metrics"] for s in found.done(row))
+  ]
   if missing:
     return told | {"note": f"no score of {', '.join(dict.fromkeys(missing))}"}
   turn = sign if ordering.points else 1.0
@@ -406,7 +414,8 @@ def _side_by_side(
   for row in compared[:SHOWN]:
     name, against = row["name"], row["reference"]
     mine, theirs = found.outputs(name), found.outputs(against)
-    if not mine or len(mine) != len(theirs):
+    size = len(found.systems[name].runs[0])  # of a loss, pairs
+    if not mine or not len(mine) == len(theirs) == size:
       continue
     one = found.systems[name].score(found.systems[name].runs[0])
     other = found.systems[against].score(found.systems[against].runs[0])

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pathlib
+import re
 
 from seq2seq_jax.ablation import published as sources
 
@@ -126,6 +127,8 @@ def _costs(row: dict) -> list[str]:
   epochs, minutes = row["epochs_to_best"], row["minutes"]
   known = row.get("published_parameters")
   beside = f" ({known / 1e6:.2f} M)" if known else ""
+  if known and row["unconfirmed"]:
+    beside = f" (*{known / 1e6:.2f} M*)"
   return [
     f"{size / 1e6:.2f} M{beside}" if size else "",
     f"{minutes:.1f}" if minutes is not None else "",
@@ -140,7 +143,8 @@ def _other_metrics(table: dict) -> list[str]:
     return []
   lines = [_line(["", *names]), _line(["---", *["---:"] * len(names)])]
   for row in table["rows"]:
-    shown = [_other(row["others"].get(n)) for n in names]
+    recalled = row["unconfirmed"]
+    shown = [_other(row["others"].get(n), recalled) for n in names]
     lines.append(_line([row["name"], *shown]))
   others = [o for r in table["rows"] for o in r["others"].values()]
   known = any(o.get("published") is not None for o in others)
@@ -148,11 +152,13 @@ def _other_metrics(table: dict) -> list[str]:
   return ["## Other metrics", *told, "\n".join(lines)]
 
 
-def _other(found: dict | None) -> str:
+def _other(found: dict | None, recalled: bool) -> str:
   if not found:
     return ""
   known = found.get("published")
-  return _score(found) + (f" ({known:g})" if known is not None else "")
+  if known is None:
+    return _score(found)
+  return f"{_score(found)} (" + (f"*{known:g}*)" if recalled else f"{known:g})")
 
 
 def _orderings(table: dict) -> list[str]:
@@ -265,7 +271,8 @@ def _latex_costs(table: dict) -> list[str]:
   lines = ["% What each row took.", "\\begin{tabular}{lrrrr}", "\\toprule"]
   lines += [" & ".join(head).strip() + " \\\\", "\\midrule"]
   for row in table["rows"]:
-    cells = [f"{{{_tex(row['name'])}}}", *map(_tex, _costs(row))]
+    costs = [re.sub(r"\*(.*)\*", r"\\textit{\1}", c) for c in _costs(row)]
+    cells = [f"{{{_tex(row['name'])}}}", *costs]
     lines.append(" & ".join(cells) + " \\\\")
   return [*lines, "\\bottomrule", "\\end{tabular}", ""]
 

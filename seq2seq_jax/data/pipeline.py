@@ -36,7 +36,8 @@ class Corpus:
     self.indices = sources.trainable(self.train)
     if data.holdout and not (data.valid or generated):
       self._hold_out(data)
-    if data.limit:
+    self.limited = data.limit > 0
+    if self.limited:
       # Files may be sorted, and fewer are then a part of more.
       drawn = np.random.default_rng((data.seed, 3)).permutation(self.indices)
       self.indices = np.sort(drawn[: data.limit])
@@ -74,9 +75,13 @@ class Corpus:
     )
 
   def checksums(self) -> dict[str, str]:
-    """SHA-256 of every split, for the record of a run."""
+    """SHA-256 of every split, and of what was drawn from it, for a record."""
     splits = {"train": self.train, "valid": self.valid, "test": self.test}
-    return {k: v.checksum() for k, v in splits.items() if v is not None}
+    sums = {k: v.checksum() for k, v in splits.items() if v is not None}
+    if self.limited:
+      drawn = sums["train"].encode() + self.indices.tobytes()
+      sums["train"] = hashlib.sha256(drawn).hexdigest()
+    return sums
 
 
 class Tokenizers:
@@ -203,17 +208,25 @@ def first_tokenizers(data: config.Data, corpus: Corpus) -> Tokenizers:
   """Those of a fresh run: another run's, or made from the training side."""
   if not data.vocabulary:
     return train_tokenizers(data, corpus)
-  toks = load_tokenizers(data, pathlib.Path(data.vocabulary) / "tokenizers")
+  folder = pathlib.Path(data.vocabulary) / "tokenizers"
+  lm = data.task == "language_model"
+  if not lm and (folder / "source.json").exists() == data.joint:
+    raise types.UserError(
+      f"data.vocabulary: {folder} has {'two' if data.joint else 'no two'} "
+      f"vocabularies, and data.joint is {data.joint}"
+    )
+  toks = load_tokenizers(data, folder)
   target = data.source if data.joint else data.target
+  told = lambda x, kind: (kind, x.lowercase, x.sampling)
   for side, tok, text in (
     ("source", toks.source, data.source),
     ("target", toks.target, target),
   ):
-    if tok and (tok.kind, tok.lowercase) != (text.tokenizer, text.lowercase):
+    if tok and told(tok, tok.kind) != told(text, text.tokenizer):
       raise types.UserError(
-        f"data.vocabulary: {data.vocabulary} has tokenizer {tok.kind}, "
-        f"lowercase {tok.lowercase} for the {side}; data.{side} says "
-        f"{text.tokenizer}, {text.lowercase}"
+        "data.vocabulary: tokenizer, lowercase and sampling of "
+        f"{folder} are {told(tok, tok.kind)} for the {side}; data.{side} says "
+        f"{told(text, text.tokenizer)}"
       )
   return toks
 

@@ -33,6 +33,9 @@ def test_one_at_a_time_and_ladder():
   assert rows[3][1] == "--model.embed_dim 8 --model.encoder_layers 2"
   rows = _shown(grid.ladder(base, ("+ a", "--a 1"), ("+ b", ("--b", "2"))))
   assert rows[-1] == ("+ b", "--model.embed_dim 8 --a 1 --b 2")
+  base = grid.Row("base", base="x.py", overrides_of={"cpu": "--c 3"})
+  last = grid.ladder(base, ("+ a", "--a 1"))[-1]
+  assert last.base == "x.py" and last.at("cpu").overrides[-2:] == ("--c", "3")
 
 
 def test_rising_and_published():
@@ -40,6 +43,14 @@ def test_rising_and_published():
   assert claims == ["y above x by 1", "z above y by 1"]
   [row] = grid.published([grid.Row("LSTM")], "britz2017/cells")
   assert row.published == "britz2017/cells/LSTM"
+
+
+def test_claims_that_mean_nothing_are_refused():
+  loss = grid.Term(1, "a", metric="loss")
+  with pytest.raises(ValueError, match="cannot be added up"):
+    grid.Ordering("x", (loss, grid.Term(-1, "b")))
+  with pytest.raises(ValueError, match="has no bound"):
+    grid.Ordering("x", (loss,), low=float("-inf"))
 
 
 def test_a_scale_has_its_own_rows_and_claims():
