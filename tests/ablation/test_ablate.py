@@ -69,7 +69,7 @@ def test_rows_that_differ_in_search_share_their_trainings(tmp_path):
 @pytest.mark.quick
 def test_rows_of_other_test_sets_share_their_trainings(tmp_path):
   """And the beam of validation, which chooses the best, makes another one."""
-  rules = "--data.task copy_rules --data.name all"
+  rules = "--data.task copy_rules --data.name all --data.synthetic.rules 5"
   rows = (
     grid.Row("all", rules),
     grid.Row("some", f"{rules} --data.test x_xx"),
