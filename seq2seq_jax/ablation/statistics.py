@@ -16,6 +16,7 @@ import scipy.special
 RESAMPLES = 1000
 TRIALS = 10_000
 SEED = 12345  # SacreBLEU's
+ALPHA = 0.05  # of every test, after correction
 
 
 class System(NamedTuple):

@@ -5,7 +5,6 @@ import io
 import json
 import os
 import pathlib
-import re
 
 from seq2seq_jax.ablation import published as sources
 
@@ -121,16 +120,21 @@ def _published(row: dict, plus=" ± ") -> str:
   )
 
 
-def _costs(row: dict) -> list[str]:
-  """Parameters, the published ones in brackets, and what training took."""
+def _costs(row: dict, italics="*{}*") -> list[str]:
+  """Parameters, the published ones in brackets, and what training took.
+
+  `italics` is how those are set that are unconfirmed.
+  """
   size, rate = row["parameters"], row["tokens_per_second"]
   epochs, minutes = row["epochs_to_best"], row["minutes"]
   known = row.get("published_parameters")
-  beside = f" ({known / 1e6:.2f} M)" if known else ""
-  if known and row["unconfirmed"]:
-    beside = f" (*{known / 1e6:.2f} M*)"
+  millions = lambda n: f"{n / 1e6:.2f} M"
+  beside = ""
+  if known:
+    form = italics if row["unconfirmed"] else "{}"
+    beside = f" ({form.format(millions(known))})"
   return [
-    f"{size / 1e6:.2f} M{beside}" if size else "",
+    f"{millions(size)}{beside}" if size else "",
     f"{minutes:.1f}" if minutes is not None else "",
     f"{rate:,.0f}" if rate else "",
     f"{epochs:.1f}" if epochs is not None else "",
@@ -169,12 +173,14 @@ def _orderings(table: dict) -> list[str]:
     _line(["---", "---", "---:", "---:", "---"]),
   ]
   for o in table["orderings"]:
-    interval = ""
-    if o["interval"]:
-      interval = " to ".join(_number(x, True) for x in o["interval"])
-    cells = [o["claim"], o["verdict"], _number(o["estimate"], True), interval]
+    cells = [o["claim"], o["verdict"], _number(o["estimate"], True)]
+    cells.append(_interval(o))
     lines.append(_line([*cells, o["note"]]))
   return ["## Orderings", "\n".join(lines)]
+
+
+def _interval(ordering: dict) -> str:
+  return " to ".join(_number(x, True) for x in ordering["interval"] or ())
 
 
 def _failures(table: dict) -> list[str]:
@@ -271,8 +277,7 @@ def _latex_costs(table: dict) -> list[str]:
   lines = ["% What each row took.", "\\begin{tabular}{lrrrr}", "\\toprule"]
   lines += [" & ".join(head).strip() + " \\\\", "\\midrule"]
   for row in table["rows"]:
-    costs = [re.sub(r"\*(.*)\*", r"\\textit{\1}", c) for c in _costs(row)]
-    cells = [f"{{{_tex(row['name'])}}}", *costs]
+    cells = [f"{{{_tex(row['name'])}}}", *_costs(row, "\\textit{{{}}}")]
     lines.append(" & ".join(cells) + " \\\\")
   return [*lines, "\\bottomrule", "\\end{tabular}", ""]
 
@@ -284,11 +289,8 @@ def _latex_orderings(table: dict) -> list[str]:
   lines = ["% The paper's claims.", "\\begin{tabular}{lllr}", "\\toprule"]
   lines += ["claim & verdict & estimate & 95\\,\\% \\\\", "\\midrule"]
   for o in table["orderings"]:
-    interval = ""
-    if o["interval"]:
-      interval = " to ".join(_number(x, True) for x in o["interval"])
     cells = [f"{{{_tex(o['claim'])}}}", o["verdict"]]
-    cells += [_tex(_number(o["estimate"], True)), _tex(interval)]
+    cells += [_tex(_number(o["estimate"], True)), _tex(_interval(o))]
     lines.append(" & ".join(cells) + " \\\\")
   return [*lines, "\\bottomrule", "\\end{tabular}", ""]
 
