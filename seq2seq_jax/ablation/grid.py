@@ -184,7 +184,7 @@ def below(row: str, other: str, metric: str, by: float = 0.0) -> Ordering:
     f" by {by:g}" if by else ""
   )
   terms = (Term(1, row, metric=metric), Term(-1, other, metric=metric))
-  return Ordering(claim, terms, float("-inf"), -by, False)
+  return Ordering(claim, terms, float("-inf"), 0.0 - by, False)  # never -0
 
 
 def gap_grows(

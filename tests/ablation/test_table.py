@@ -338,6 +338,7 @@ def test_claims_about_another_metric_count_seeds_alone(tmp_path):
   found = _built(_ablation(rows=ROWS[:2], orderings=claims), own)
   verdicts = [o["verdict"] for o in found["orderings"]]
   assert verdicts == ["FAIL", "PASS", "INCONCLUSIVE"]
+  assert str(claims[2].high) == "0.0"
   first = found["orderings"][0]
   assert first["estimate"] == -0.5
   welch = scipy.stats.ttest_ind([1.5, 2.5], [1.5, 2.5, 3.5], equal_var=False)
