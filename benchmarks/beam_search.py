@@ -12,10 +12,11 @@ import sys
 
 import torch
 
-from benchmarks import measure, pytorch, pytorch_search
-from seq2seq_jax import decode_load, decode_search, decode_text
+from benchmarks import measure, vs_pytorch, vs_pytorch_search
 from seq2seq_jax.data import pipeline, sources
-from seq2seq_jax.training import parallel
+from seq2seq_jax.inference import loading, text
+from seq2seq_jax.inference import translator as translation
+from seq2seq_jax.runtime import parallel
 
 WORKDIR = "runs/benchmark_beam_search"
 
@@ -23,12 +24,12 @@ WORKDIR = "runs/benchmark_beam_search"
 class Ours:
   """`decode` without its files."""
 
-  def __init__(self, loaded: decode_load.Loaded, mapper, patience: float):
+  def __init__(self, loaded: loading.Loaded, mapper, patience: float):
     conf = loaded.config
-    translator = decode_search.Translator([loaded.model], conf.decode, mapper)
-    self.reader = decode_text.Reader(translator, loaded.toks, conf)
+    translator = translation.Translator([loaded.model], conf.decode, mapper)
+    self.reader = text.Reader(translator, loaded.toks, conf)
     self.params = (loaded.params,)
-    options = decode_search.options_of(conf.decode)
+    options = translation.options_of(conf.decode)
     self.options = options._replace(patience=patience)
 
   def translate(self, lines: list[str]) -> list[str]:
@@ -39,10 +40,10 @@ class Ours:
 class Peer:
   """The same from text to text in PyTorch."""
 
-  def __init__(self, loaded: decode_load.Loaded, rows: int, patience: float):
+  def __init__(self, loaded: loading.Loaded, rows: int, patience: float):
     self.toks, self.conf, self.rows = loaded.toks, loaded.config, rows
     self.patience = patience
-    self.model = pytorch.from_ours(loaded.params, loaded.config, 0.0).eval()
+    self.model = vs_pytorch.from_ours(loaded.params, loaded.config, 0.0).eval()
 
   def translate(self, lines: list[str]) -> list[str]:
     d, out = self.conf.decode, [None] * len(lines)
@@ -55,7 +56,7 @@ class Peer:
         [torch.from_numpy(ids[i]).long() for i in part], batch_first=True
       )
       max_len = (d.max_ratio * lengths).floor().long() + d.max_extra
-      found = pytorch_search.search(
+      found = vs_pytorch_search.search(
         self.model, src, lengths, max_len, d.beam_size, d.alpha, self.patience
       )
       for i, tokens in zip(part, found):
@@ -75,7 +76,7 @@ def trained() -> str:
 
 def loaded(args):
   mapper = parallel.Mapper("pmap", local=True)
-  run = decode_load.load_all([args.workdir], args.checkpoint, mapper, print)[0]
+  run = loading.load_all([args.workdir], args.checkpoint, mapper, print)[0]
   data = run.config.data
   split = sources.open_split(data, "test", pipeline.root(data))
   lines = [split[i][0] for i in range(min(args.sentences, len(split)))]

@@ -19,8 +19,9 @@ import dataclasses
 import numpy as np
 
 from benchmarks import measure, ours
-from seq2seq_jax import config, decode_search, types
-from seq2seq_jax.training import parallel
+from seq2seq_jax import config, types
+from seq2seq_jax.inference import translator as translation
+from seq2seq_jax.runtime import parallel
 
 MODELS = ("gnmt", "luong", "medium")
 PUBLISHED = {"training": 140_900, "decoding": 28_200}
@@ -86,9 +87,9 @@ def decoding(small: bool):
   )
   trainer = ours.Trainer(conf, size, ours.batch(2, 3, 3, size))
   mapper = parallel.Mapper("pmap", local=True)
-  translator = decode_search.Translator([trainer.model], search, mapper)
+  translator = translation.Translator([trainer.model], search, mapper)
   params = (mapper.replicate(trainer.params),)
-  options = decode_search.Options(5, 1, "gnmt", 0.6, False)
+  options = translation.Options(5, 1, "gnmt", 0.6, False)
   rng = np.random.default_rng(0)
   ids = [
     np.append(rng.integers(4, size, length - 1), types.EOS).astype(np.int32)
@@ -110,7 +111,7 @@ def peer_medium(feeding: bool):
   import jax
   import torch
 
-  from benchmarks import pytorch
+  from benchmarks import vs_pytorch
 
   # Initialised on the host: the device is the peer's, and its memory.
   jax.config.update("jax_platforms", "cpu")
@@ -120,8 +121,8 @@ def peer_medium(feeding: bool):
   batch = ours.batch(64, 16, 16, 7000)
   params = jax.device_get(ours.Trainer(conf, 7000, batch).params)
   device = "cuda" if torch.cuda.is_available() else "cpu"
-  model = pytorch.from_ours(params, conf, conf.model.dropout_rnn, feeding)
-  peer = pytorch.Trainer(model.to(device), batch, 0.1, 1.0, device)
+  model = vs_pytorch.from_ours(params, conf, conf.model.dropout_rnn, feeding)
+  peer = vs_pytorch.Trainer(model.to(device), batch, 0.1, 1.0, device)
 
   def step():
     peer.step()

@@ -123,9 +123,9 @@ def _cpu() -> str:
 
 def setup() -> None:
   """What our command lines do too."""
-  from seq2seq_jax import allocator
+  from seq2seq_jax.runtime import glibc
 
-  allocator.keep()
+  glibc.keep()
 
 
 def parser(doc: str) -> argparse.ArgumentParser:

@@ -3,10 +3,11 @@
 import jax
 import numpy as np
 
-from seq2seq_jax import config, train_run, types
+from seq2seq_jax import config, types
 from seq2seq_jax.data import pipeline
 from seq2seq_jax.models import build
-from seq2seq_jax.training import optim, parallel, step
+from seq2seq_jax.runtime import parallel
+from seq2seq_jax.training import optim, run, step
 
 
 def medium(**changes) -> config.Config:
@@ -58,11 +59,11 @@ class Trainer:
   ):
     self.conf, self.batch = conf, batch
     self.model = build.build(conf.model, size, size)
-    self.params = train_run.initial_params(self.model, 0, build.example(False))
+    self.params = run.initial_params(self.model, 0, build.example(False))
     self.mapper = parallel.Mapper(conf.train.mapper)
     optimizer = optim.optimizer(conf.optim)
     one = step.make_train_step(
-      train_run.losses_of(self.model, conf.optim),
+      run.losses_of(self.model, conf.optim),
       optimizer,
       optim.schedule(conf.optim, 1000),
     )

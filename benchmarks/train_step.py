@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import torch
 
-from benchmarks import measure, ours, products, pytorch
+from benchmarks import measure, ours, products, vs_pytorch
 
 ROWS, LENGTH, SIZE = 64, 16, 7000
 
@@ -34,8 +34,8 @@ def peer_step(source: int, target: int):
   conf = ours.medium()
   batch = ours.batch(ROWS, source, target, SIZE)
   params = jax.device_get(ours.Trainer(conf, SIZE, batch).params)
-  model = pytorch.from_ours(params, conf, conf.model.dropout_rnn)
-  peer = pytorch.Trainer(
+  model = vs_pytorch.from_ours(params, conf, conf.model.dropout_rnn)
+  peer = vs_pytorch.Trainer(
     model, batch, conf.optim.label_smoothing, conf.optim.clip_norm
   )
   return peer.step, {"loss": peer.loss()}

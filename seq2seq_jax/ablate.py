@@ -16,35 +16,30 @@ import signal
 import subprocess
 import sys
 
-from seq2seq_jax import (
-  ablate_cell,
-  ablate_plan,
-  cli,
-  config,
-  evaluate_split,
-  types,
-)
+from seq2seq_jax import cli, config, types
 from seq2seq_jax.ablation import (
+  build,
   cells,
-  grid,
   published,
-  report,
-  results,
-  runner,
-  table,
+  scheduler,
+  suite,
+  worker,
 )
-from seq2seq_jax.analysis import plots
-from seq2seq_jax.training import checkpoint
+from seq2seq_jax.ablation import plan as ablation_plan
+from seq2seq_jax.ablation.report import figures as figures_lib
+from seq2seq_jax.ablation.report import html, text_tables
+from seq2seq_jax.checkpoints import store
+from seq2seq_jax.inference import evaluator
 
 
 def launch(
-  args, rest, plan: ablate_plan.Plan, job: runner.Job
+  args, rest, plan: ablation_plan.Plan, job: scheduler.Job
 ) -> subprocess.Popen:
   """Starts a process for a job, its output in the cell's log."""
   first = job.cells[0]
   first.folder.parent.mkdir(parents=True, exist_ok=True)
   log = first.folder.parent / f"{first.folder.name}.log"
-  names = [f"{grid.folder(c.row)}/{c.seed}" for c in job.cells]
+  names = [f"{suite.folder(c.row)}/{c.seed}" for c in job.cells]
   command = [sys.executable, "-m", "seq2seq_jax.ablate", args.config]
   command += ["--workdir", args.workdir, "--seeds", str(args.seeds)]
   command += ["--scale", args.scale, "--work", ",".join(names)]
@@ -80,7 +75,7 @@ def run(args, rest) -> int:
   together = args.together == "yes" or (
     args.together == "auto" and kind != "cpu"
   )
-  plan = ablate_plan.Plan(ablation, args.workdir, args.seeds, rest, together)
+  plan = ablation_plan.Plan(ablation, args.workdir, args.seeds, rest, together)
   workdir = _open(plan, args)
   cores = cli.cores()
   slots = args.jobs or (len(cores) if kind == "cpu" else 1)
@@ -88,7 +83,7 @@ def run(args, rest) -> int:
   if args.retry:
     _retry(plan)
   numbers = {r.name: _published(r) for r in ablation.rows}
-  board = runner.Board(
+  board = scheduler.Board(
     plan.cells,
     _shown,
     {k: _beside(v) for k, v in numbers.items() if v},
@@ -96,17 +91,17 @@ def run(args, rest) -> int:
   _tell(plan, board)
   stopped = None
   if not args.table_only:
-    stopped = runner.Runner(
+    stopped = scheduler.Runner(
       jobs,
       lambda job: launch(args, rest, plan, job),
       cores if kind == "cpu" else (),
       slots,
       board,
     ).run()
-  data = results.build(
+  data = build.build(
     ablation,
     plan.cells,
-    score=evaluate_split.score_of(ablation.metric),
+    score=evaluator.score_of(ablation.metric),
     published=numbers,
     curves=[published.curve(c) for c in ablation.curves],
     falling=ablation.metric in config.LOWER_IS_BETTER,
@@ -121,33 +116,33 @@ def run(args, rest) -> int:
 
 def _write(data: dict, workdir: pathlib.Path) -> list[pathlib.Path]:
   """Tables, figures and the page; figures need matplotlib."""
-  paths, figures, kept = table.write(data, workdir), {}, set()
+  paths, figures, kept = text_tables.write(data, workdir), {}, set()
   try:
-    drawn = plots.of_table(data)
+    drawn = figures_lib.of_table(data)
   except types.UserError as e:
     print(f"no figures: {e}; then give --table-only", file=sys.stderr)
     drawn = {}
   for name, figure in drawn.items():
     some = figure if isinstance(figure, list) else [figure]
-    figures[name] = [plots.svg(f, name) for f in some]
+    figures[name] = [figures_lib.svg(f, name) for f in some]
     for i, one in enumerate(some):
       stem = (
         workdir / "figures" / (name if one is figure else f"{name}_{i + 1}")
       )
       stem.parent.mkdir(exist_ok=True)
-      kept |= set(plots.save(one, stem))
+      kept |= set(figures_lib.save(one, stem))
   # Of what the table was before, which it may no longer be.
-  ours = re.compile(rf"({'|'.join(plots.NAMES)})(_\d+)?\.(png|pdf)")
+  ours = re.compile(rf"({'|'.join(figures_lib.NAMES)})(_\d+)?\.(png|pdf)")
   for path in set(workdir.glob("figures/*")) - kept:
     if drawn and ours.fullmatch(path.name):
       path.unlink()
   page = workdir / "report.html"
-  table.put(page, report.html(data, figures))
+  text_tables.put(page, html.html(data, figures))
   return [*paths, page]
 
 
-def _asked(args) -> grid.Ablation:
-  ablation = ablate_plan.load(args.config)
+def _asked(args) -> suite.Ablation:
+  ablation = ablation_plan.load(args.config)
   args.scale = args.scale or ablation.scale
   try:
     return ablation.at(args.scale)
@@ -155,7 +150,7 @@ def _asked(args) -> grid.Ablation:
     raise types.UserError(f"{args.config}: {e}") from e
 
 
-def _open(plan: ablate_plan.Plan, args) -> pathlib.Path:
+def _open(plan: ablation_plan.Plan, args) -> pathlib.Path:
   """The workdir; one of another table is refused."""
   workdir = plan.workdir
   try:
@@ -174,7 +169,7 @@ def _open(plan: ablate_plan.Plan, args) -> pathlib.Path:
   elif (workdir / "config.json").exists():
     raise types.UserError(f"{workdir} holds a single run; choose another one")
   try:
-    checkpoint.write_json(path, json.dumps(told | {"seeds": args.seeds}))
+    store.write_json(path, json.dumps(told | {"seeds": args.seeds}))
   except OSError as e:
     raise types.UserError(f"{path}: cannot write: {e.strerror}") from e
   return workdir
@@ -189,13 +184,13 @@ def _read(path: pathlib.Path) -> dict:
     ) from e
 
 
-def _retry(plan: ablate_plan.Plan):
+def _retry(plan: ablation_plan.Plan):
   for cell in plan.cells:
     if cell.status()["status"] in ("failed", "diverged"):
       cells.retire(cell.folder / "result.json")
 
 
-def _tell(plan: ablate_plan.Plan, board: runner.Board):
+def _tell(plan: ablation_plan.Plan, board: scheduler.Board):
   """What is there already, and what will be done again and why."""
   statuses = {c: c.status() for c in plan.cells}
   count = lambda kind: sum(s["status"] == kind for s in statuses.values())
@@ -212,7 +207,7 @@ def _tell(plan: ablate_plan.Plan, board: runner.Board):
     board.say("one seed says nothing of seeds: no difference will be tested")
 
 
-def _published(row: grid.Row) -> dict | None:
+def _published(row: suite.Row) -> dict | None:
   if not row.published:
     return None
   try:
@@ -232,7 +227,7 @@ def _shown(found: dict) -> str:
   return f"{found['value']:.2f}"
 
 
-def _end(plan: ablate_plan.Plan, data: dict, stopped) -> int:
+def _end(plan: ablation_plan.Plan, data: dict, stopped) -> int:
   counts = data["counts"]
   if stopped is not None:
     print("stopped; give the same command again to go on", file=sys.stderr)
@@ -299,13 +294,13 @@ def main(argv=None) -> int:
   if args.cores and hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, [int(c) for c in args.cores.split(",")])
   together = args.together == "yes"
-  plan = ablate_plan.Plan(
+  plan = ablation_plan.Plan(
     _asked(args), args.workdir, args.seeds, rest, together
   )
   names = args.work.split(",")
-  chosen = [c for c in plan.cells if f"{grid.folder(c.row)}/{c.seed}" in names]
+  chosen = [c for c in plan.cells if f"{suite.folder(c.row)}/{c.seed}" in names]
   signal.signal(signal.SIGINT, signal.SIG_IGN)
-  return ablate_cell.work(runner.Job(chosen), plan)
+  return worker.work(scheduler.Job(chosen), plan)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ import typing
 import jax
 import tyro
 
-from seq2seq_jax import allocator, config, types
+from seq2seq_jax import config, types
+from seq2seq_jax.runtime import glibc
 
 BAD_USAGE = 2
 
@@ -217,7 +218,7 @@ def _early(argv: list[str], flag: str) -> str | None:
 
 def run(main: typing.Callable[[], int]) -> typing.NoReturn:
   """Runs a program: bad input is one line on stderr and exit code 2."""
-  allocator.keep()
+  glibc.keep()
   devices = _early(sys.argv, "--cpu-devices")
   if devices and devices.isdigit():
     setup_jax(int(devices))

@@ -10,15 +10,12 @@ import json
 import sys
 import time
 
-from seq2seq_jax import (
-  cli,
-  decode_load,
-  decode_search,
-  decode_text,
-  types,
-)
+from seq2seq_jax import cli, types
 from seq2seq_jax.data import sources
-from seq2seq_jax.training import parallel
+from seq2seq_jax.inference import loading
+from seq2seq_jax.inference import text as inference_text
+from seq2seq_jax.inference import translator as translation
+from seq2seq_jax.runtime import parallel
 
 
 def parser() -> argparse.ArgumentParser:
@@ -46,7 +43,7 @@ def main(argv=None) -> int:
   args, rest = parser().parse_known_args(argv)
   mapper = parallel.Mapper("pmap", local=True)
   say = lambda text: print(text, file=sys.stderr)
-  members = decode_load.load_all(
+  members = loading.load_all(
     args.workdir, args.checkpoint, mapper, say, args.lane
   )
   first = members[0]
@@ -75,27 +72,27 @@ def main(argv=None) -> int:
       "--decode.exact finds one output, without attention: leave --n-best and "
       "--attention out"
     )
-  translator = decode_search.Translator(
+  translator = translation.Translator(
     [m.model for m in members], conf.decode, mapper
   )
   params = tuple(m.params for m in members)
-  options = decode_search.options_of(conf.decode, n_best, args.attention)
+  options = translation.options_of(conf.decode, n_best, args.attention)
 
-  reader = decode_text.Reader(translator, first.toks, conf)
+  reader = inference_text.Reader(translator, first.toks, conf)
 
   def written(line: str, hypothesis) -> str:
     if args.format == "jsonl":
-      told = decode_text.describe(line, hypothesis, reader, args.attention)
+      told = inference_text.describe(line, hypothesis, reader, args.attention)
       return json.dumps(told, ensure_ascii=False) + "\n"
     found = [n for n in range(n_best) if hypothesis.length[n]]
     texts = [reader.text(line, hypothesis, n) for n in found]
-    return decode_text.lines(texts, n_best)
+    return inference_text.lines(texts, n_best)
 
   def answer(lines: list[str], done=None) -> str:
     """Of a blank line there is nothing to translate, and a blank answer."""
     real = [line for line in lines if line.strip()]
     found = iter(reader.search(params, real, options, done, written))
-    blank = lambda line: decode_text.blank(line, args.format, n_best)
+    blank = lambda line: inference_text.blank(line, args.format, n_best)
     return "".join(
       next(found) if line.strip() else blank(line) for line in lines
     )

@@ -12,18 +12,14 @@ import time
 
 import numpy as np
 
-from seq2seq_jax import (
-  cli,
-  config,
-  decode_load,
-  decode_search,
-  decode_text,
-  evaluate_split,
-  train_record,
-  types,
-)
+from seq2seq_jax import cli, config, types
+from seq2seq_jax.checkpoints import select
 from seq2seq_jax.data import pipeline, sources
-from seq2seq_jax.training import parallel, pretrained
+from seq2seq_jax.inference import evaluator as evaluator_lib
+from seq2seq_jax.inference import loading, translator
+from seq2seq_jax.inference import text as inference_text
+from seq2seq_jax.runtime import parallel
+from seq2seq_jax.training import run_info
 
 
 def parser() -> argparse.ArgumentParser:
@@ -88,7 +84,7 @@ def run(workdirs, args, rest=()) -> dict:
     raise types.UserError(
       f"--output: {workdirs[0]} holds {lanes} runs; choose one with --lane"
     )
-  lost = pretrained.diverged(pathlib.Path(workdirs[0]))
+  lost = select.diverged(pathlib.Path(workdirs[0]))
   kept = [lane for lane in range(lanes) if lane not in lost]
   for lane in sorted(lost):
     print(f"lane {lane} diverged and is left out", file=sys.stderr)
@@ -110,7 +106,7 @@ def run(workdirs, args, rest=()) -> dict:
 def _run_lane(workdirs, args, rest, lane) -> dict:
   mapper = parallel.Mapper("pmap", local=True)
   say = lambda text: print(text, file=sys.stderr)
-  members = decode_load.load_all(workdirs, args.checkpoint, mapper, say, lane)
+  members = loading.load_all(workdirs, args.checkpoint, mapper, say, lane)
   first = members[0]
   conf = cli.override(first.config, args, list(rest), "evaluate")
   names = _names(args, conf, first.toks)
@@ -119,7 +115,7 @@ def _run_lane(workdirs, args, rest, lane) -> dict:
   if not args.reference and args.split != "train" and same:
     _compare(workdirs[0], args.split, split, say)
   params = tuple(m.params for m in members)
-  evaluator = evaluate_split.Evaluator(
+  evaluator = evaluator_lib.Evaluator(
     conf, first.toks, [m.model for m in members], split, mapper
   )
   if args.score:
@@ -127,14 +123,14 @@ def _run_lane(workdirs, args, rest, lane) -> dict:
   start = time.monotonic()
   result = evaluator.losses(params)
   if first.toks.source is not None:
-    options = decode_search.options_of(conf.decode)
+    options = translator.options_of(conf.decode)
     with cli.counter(len(evaluator.sources)) as done:
       found, texts = evaluator.translate(params, options, done, args.batch_size)
     result |= evaluator.score_texts(texts, names)
-    result |= evaluate_split.of_search(found, conf.decode.oracle_length)
+    result |= evaluator_lib.of_search(found, conf.decode.oracle_length)
     if args.output:
       with cli.output(args.output) as out:
-        out.writelines(decode_text.lines([t], 1) for t in texts)
+        out.writelines(inference_text.lines([t], 1) for t in texts)
   result |= {
     "sentences": len(evaluator.sources),
     "checkpoint_step": [m.step for m in members],
@@ -147,7 +143,7 @@ def _names(args, conf, toks) -> list[str]:
   """The metrics asked for, of those that there are."""
   known = (*config.METRICS, *config.OF_TEXTS)
   if toks.source is None:
-    known = evaluate_split.MODEL_METRICS
+    known = evaluator_lib.MODEL_METRICS
   for name in args.metric or []:
     if name not in known:
       model = "of a language model " if toks.source is None else ""
@@ -158,14 +154,14 @@ def _names(args, conf, toks) -> list[str]:
     what = "--score" if args.score else "a language model"
     raise types.UserError(f"--output: {what} translates nothing")
   return list(
-    dict.fromkeys([*evaluate_split.wanted(conf), *(args.metric or [])])
+    dict.fromkeys([*evaluator_lib.wanted(conf), *(args.metric or [])])
   )
 
 
 def _compare(workdir, split: str, data, say) -> None:
   """Tells where a split is not what it was when the run was last trained."""
-  place, _ = pretrained.place_of(workdir)
-  then = train_record.read(place).get("data", {}).get(split)
+  place, _ = select.place_of(workdir)
+  then = run_info.read(place).get("data", {}).get(split)
   if then and then != data.checksum():
     say(
       f"the {split} data is not what this run had: scores are of other "
@@ -178,9 +174,9 @@ def _score(evaluator, params) -> dict:
   for s in scored:
     print(f"{float(np.sum(s[0])):.6f}")
   full = [
-    s for s, p in zip(scored, evaluator.encoded) if evaluate_split.has_text(p)
+    s for s, p in zip(scored, evaluator.encoded) if evaluator_lib.has_text(p)
   ]
-  return evaluate_split.model_metrics(full) | {"sentences": len(scored)}
+  return evaluator_lib.model_metrics(full) | {"sentences": len(scored)}
 
 
 def main(argv=None) -> int:

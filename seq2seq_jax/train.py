@@ -13,24 +13,15 @@ import time
 
 import jax
 
-from seq2seq_jax import (
-  cli,
-  config,
-  decode_search,
-  stopping,
-  train_meter,
-  train_run,
-  types,
-)
-from seq2seq_jax.ablation import locks
-from seq2seq_jax.training import (
-  parallel,
-  writer,
-)
+from seq2seq_jax import cli, config, types
+from seq2seq_jax.inference import translator
+from seq2seq_jax.runtime import locks, parallel, signals
+from seq2seq_jax.training import metrics_writer, throughput
+from seq2seq_jax.training import run as training_run
 
 
 def loop(
-  run: train_run.Run, out: writer.Writer, stop: stopping.Stop
+  run: training_run.Run, out: metrics_writer.Writer, stop: signals.Stop
 ) -> int | None:
   """Trains to the end; the step where a signal stopped it, or None."""
   t = run.conf.train
@@ -41,7 +32,7 @@ def loop(
   if not run.compile(out, lambda: alone and stop.signal is not None):
     return run.first
   out.phase("training")
-  meter, saved_at = train_meter.Meter(run, out), time.monotonic()
+  meter, saved_at = throughput.Meter(run, out), time.monotonic()
   n = t.steps_per_call
   for at in range(run.first + n, t.steps + 1, n):
     waited = time.monotonic()
@@ -79,7 +70,7 @@ def loop(
 
 def train(
   conf: config.Config, workdir: pathlib.Path, live=None
-) -> train_run.Run:
+) -> training_run.Run:
   """Trains or resumes a run to its end; returns it."""
   try:
     workdir.mkdir(parents=True, exist_ok=True)
@@ -126,8 +117,8 @@ def _lost(path: pathlib.Path):
   os._exit(1)
 
 
-def _train(conf, workdir, live, say) -> train_run.Run:
-  run = train_run.Run(conf, workdir, say)
+def _train(conf, workdir, live, say) -> training_run.Run:
+  run = training_run.Run(conf, workdir, say)
   t = conf.train
   done = run.first >= t.steps or not run.running()
   if done:
@@ -137,14 +128,14 @@ def _train(conf, workdir, live, say) -> train_run.Run:
     return run
   stopped_at = None
   with (
-    writer.Writer(
+    metrics_writer.Writer(
       workdir,
       total_steps=t.steps,
       resume_step=run.first,
       primary=run.primary,
       live=live,
     ) as out,
-    stopping.Stop(out.say, jax.process_count() > 1) as stop,
+    signals.Stop(out.say, jax.process_count() > 1) as stop,
   ):
     run.say = run.checkpoints.say = out.say
     _introduce(run, out)
@@ -166,7 +157,7 @@ def _train(conf, workdir, live, say) -> train_run.Run:
   return run
 
 
-def _introduce(run: train_run.Run, out: writer.Writer):
+def _introduce(run: training_run.Run, out: metrics_writer.Writer):
   data = run.train_data
   shapes = ", ".join(f"{b.rows}x{b.source}/{b.target}" for b in data.buckets)
   vocab = [t.vocab_size for t in (run.toks.source, run.toks.target) if t]
@@ -194,14 +185,14 @@ def _introduce(run: train_run.Run, out: writer.Writer):
     out.say(f"resumed at step {run.first}")
 
 
-def _unreachable(run: train_run.Run) -> int:
+def _unreachable(run: training_run.Run) -> int:
   """Training examples whose target is longer than any output."""
   source, target = run.train_data.lengths.T
-  limit = decode_search.longest(run.conf.decode, source)
+  limit = translator.longest(run.conf.decode, source)
   return int((target > limit).sum())
 
 
-def _summary(run: train_run.Run):
+def _summary(run: training_run.Run):
   if not run.primary:
     return
   for lane, told in enumerate(run.histories):

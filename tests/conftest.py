@@ -91,9 +91,8 @@ def shared_data():
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory):
   """A finished run on eight devices."""
-  import tiny_runs
-
   from seq2seq_jax import train
+  from tests.helpers import tiny_runs
 
   workdir = tmp_path_factory.mktemp("whole")
   train.train(tiny_runs.tiny(), workdir, live=False)
@@ -103,12 +102,13 @@ def whole(tmp_path_factory):
 @pytest.fixture(scope="session")
 def translator(whole):
   """A model ready for search, and its parameters."""
-  from seq2seq_jax import decode_load, decode_search
-  from seq2seq_jax.training import parallel
+  from seq2seq_jax.inference import loading
+  from seq2seq_jax.inference import translator as translation
+  from seq2seq_jax.runtime import parallel
 
   mapper = parallel.Mapper("pmap", local=True)
-  loaded = decode_load.load(whole, "best", mapper, print)
-  translator = decode_search.Translator(
+  loaded = loading.load(whole, "best", mapper, print)
+  translator = translation.Translator(
     [loaded.model], loaded.config.decode, mapper
   )
   return translator, loaded

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from benchmarks import measure, ours, products
-from seq2seq_jax import config, decode_search, types
-from seq2seq_jax.training import parallel
+from seq2seq_jax import config, types
+from seq2seq_jax.inference import translator as translation
+from seq2seq_jax.runtime import parallel
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 SMALL = dict(embed_dim=8, encoder_dim=6, decoder_dim=12, readout_dim=10)
@@ -55,12 +56,14 @@ def test_products_are_those_of_the_step():
 
 def test_peer_in_pytorch_has_our_loss():
   pytest.importorskip("torch")
-  from benchmarks import pytorch
+  from benchmarks import vs_pytorch
 
   conf, batch = ours.medium(**SMALL), ours.batch(4, 5, 6, 30)
   mine = ours.Trainer(conf, 30, batch)
   params = jax.device_get(mine.params)
-  peer = pytorch.Trainer(pytorch.from_ours(params, conf, 0.2), batch, 0.1, 1.0)
+  peer = vs_pytorch.Trainer(
+    vs_pytorch.from_ours(params, conf, 0.2), batch, 0.1, 1.0
+  )
   assert math.isclose(mine.loss(), peer.loss(), rel_tol=1e-5)
   before = peer.loss()
   for _ in range(20):
@@ -71,7 +74,7 @@ def test_peer_in_pytorch_has_our_loss():
 @pytest.mark.parametrize("tie,patience", [("none", 0.0), ("all", 1.0)])
 def test_peer_in_pytorch_finds_our_translations(tie, patience):
   torch = pytest.importorskip("torch")
-  from benchmarks import pytorch, pytorch_search
+  from benchmarks import vs_pytorch, vs_pytorch_search
 
   changes = SMALL | {"tie": tie, "bridge": "dense"}
   if tie == "all":
@@ -89,16 +92,16 @@ def test_peer_in_pytorch_finds_our_translations(tie, patience):
   mine = ours.Trainer(conf, 30, ours.batch(2, 3, 3, 30))
   params = jax.tree.map(lambda x: 4.0 * x, jax.device_get(mine.params))
   mapper = parallel.Mapper("pmap", local=True)
-  translator = decode_search.Translator([mine.model], conf.decode, mapper)
-  options = decode_search.options_of(conf.decode)._replace(patience=patience)
+  translator = translation.Translator([mine.model], conf.decode, mapper)
+  options = translation.options_of(conf.decode)._replace(patience=patience)
   found = translator.search((mapper.replicate(params),), ids, options)
-  peer = pytorch.from_ours(params, conf, 0.0).eval()
+  peer = vs_pytorch.from_ours(params, conf, 0.0).eval()
   order = sorted(range(20), key=lambda i: -len(ids[i]))
   lengths = torch.tensor([len(ids[i]) for i in order])
   src = torch.nn.utils.rnn.pad_sequence(
     [torch.from_numpy(ids[i]).long() for i in order], batch_first=True
   )
-  theirs = pytorch_search.search(
+  theirs = vs_pytorch_search.search(
     peer, src, lengths, 2 * lengths + 10, 5, 1.0, patience
   )
   for i, tokens in zip(order, theirs):

@@ -6,15 +6,10 @@ import pathlib
 import numpy as np
 import pytest
 
-from seq2seq_jax import (
-  config,
-  decode_search,
-  decode_text,
-  evaluate_split,
-  train,
-  types,
-)
+from seq2seq_jax import config, train, types
 from seq2seq_jax.data import pipeline, tokenizers
+from seq2seq_jax.inference import evaluator, translator
+from seq2seq_jax.inference import text as inference_text
 
 TINY = pathlib.Path(__file__).parent / "configs" / "tiny.py"
 
@@ -72,7 +67,7 @@ def test_model_that_copies_learns_words_it_does_not_know(head, tmp_path):
     train=change(base.train, steps=300, validate_every=150, average=0),
   )
   run = train.train(conf, tmp_path, live=False)
-  options = decode_search.Options(2, 1, "none", 0.0, False)
+  options = translator.Options(2, 1, "none", 0.0, False)
   found, texts = run.evaluator.translate((run.params(),), options)
   known = set(run.toks.target.pieces)
   copied = [w for t in texts for w in t.split() if w not in known]
@@ -80,8 +75,8 @@ def test_model_that_copies_learns_words_it_does_not_know(head, tmp_path):
   assert len(copied) > 0.5 * sum(w not in known for w in wanted)
   score = run.evaluator.score_texts(texts, ["exact_match"])["exact_match"]
   assert score > 30  # a model without copying stands below 1
-  line = decode_text.describe(
+  line = inference_text.describe(
     run.evaluator.sources[0], found[0], run.evaluator.reader, False
   )
   assert line["hypotheses"][0]["text"] == texts[0]
-  assert evaluate_split.wanted(conf) == ["exact_match"]
+  assert evaluator.wanted(conf) == ["exact_match"]

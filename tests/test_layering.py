@@ -14,14 +14,12 @@ ALLOWED = {
   "models": {"types", "models"},
   "decoding": {"types", "decoding"},
   "data": {"types", "data"},
-  "training": {"types", "training"},
   "analysis": {"types", "models", "analysis"},
-  "ablation": {"ablation"},
   "config": {"types", "config"},
 }
 # the modules that read a config
-CONFIG = {"models/build.py", "training/optim.py", "data/pipeline.py"}
-NO_JAX = ("data", "ablation", "config", "types.py", "metrics.py")
+CONFIG = {"models/build.py", "data/pipeline.py"}
+NO_JAX = ("data", "config", "types.py", "metrics.py")
 
 
 def _imports(path: pathlib.Path):

@@ -5,11 +5,13 @@ import json
 import jax
 import numpy as np
 import pytest
-from tiny_runs import small, state_of, tiny
 
-from seq2seq_jax import config, train, train_meter, train_run, types
+from seq2seq_jax import config, train, types
+from seq2seq_jax.checkpoints import select
 from seq2seq_jax.data import pipeline
-from seq2seq_jax.training import pretrained, step
+from seq2seq_jax.training import run as training_run
+from seq2seq_jax.training import step, throughput
+from tests.helpers.tiny_runs import small, state_of, tiny
 
 LANES = 3
 
@@ -47,8 +49,8 @@ def test_each_lane_equals_a_run_of_its_seed(lanes, tmp_path):
       together[:, lane], curves(alone)[:, 0], rtol=2e-4
     )
     for which in ("last", "best"):
-      a, step_a = pretrained.load(lanes, which, str, lane)
-      b, step_b = pretrained.load(alone, which, str)
+      a, step_a = select.load(lanes, which, str, lane)
+      b, step_b = select.load(alone, which, str)
       assert step_a == step_b
       for x, y in zip(*(map(np.ravel, jax.tree.leaves(t)) for t in (a, b))):
         np.testing.assert_allclose(x, y, rtol=1e-2, atol=1e-3)
@@ -63,7 +65,7 @@ def test_lanes_go_on_bit_for_bit(lanes, tmp_path):
 
 
 def test_a_lane_that_stopped_or_diverged_stays_as_it_is(tmp_path, monkeypatch):
-  fold, kept = train_run.Run.fold, {}
+  fold, kept = training_run.Run.fold, {}
 
   def stopping(self, lane, at, score):
     if lane == 1 and at == 20:
@@ -73,7 +75,7 @@ def test_a_lane_that_stopped_or_diverged_stays_as_it_is(tmp_path, monkeypatch):
       kept["params"] = jax.tree.leaves(self.params(1))
       self.diverge(2, at)
 
-  monkeypatch.setattr(train_run.Run, "fold", stopping)
+  monkeypatch.setattr(training_run.Run, "fold", stopping)
   run = train.train(quick(seeds=LANES), tmp_path, live=False)
   after = jax.tree.leaves(run.params(1))
   for a, b in zip(kept["params"], after, strict=True):
@@ -87,9 +89,9 @@ def test_a_lane_that_stopped_or_diverged_stays_as_it_is(tmp_path, monkeypatch):
 
 def test_a_workdir_of_lanes_asks_which_one(lanes):
   with pytest.raises(types.UserError, match="3 runs; choose one with --lane"):
-    pretrained.load(lanes, "last", str)
+    select.load(lanes, "last", str)
   with pytest.raises(types.UserError, match="--lane 0 to 2"):
-    pretrained.load(lanes, "last", str, 3)
+    select.load(lanes, "last", str, 3)
 
 
 @pytest.mark.parametrize("seeds", [1, pytest.param(2, marks=pytest.mark.slow)])
@@ -163,7 +165,7 @@ def test_the_last_lane_to_diverge_leaves_what_others_have_reached():
       self.histories[lane] |= {"stopped": True, "diverged": at}
 
   loss = np.array([[1.0, np.nan]])
-  meter = object.__new__(train_meter.Meter)
+  meter = object.__new__(throughput.Meter)
   meter.run = Lanes(stopped=True)
   meter._check(4, {"loss": loss, "grad_norm": np.ones((1, 2))})
   assert meter.run.histories[1] == {"stopped": True, "diverged": 5}

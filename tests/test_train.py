@@ -11,13 +11,16 @@ import flax
 import jax
 import numpy as np
 import pytest
-from tiny_runs import curve, same, small, state_of, tiny
 
-from seq2seq_jax import config, train, train_meter, train_run, types
-from seq2seq_jax.ablation import locks
+from seq2seq_jax import config, train, types
+from seq2seq_jax.checkpoints import select
+from seq2seq_jax.checkpoints import store as checkpoint_store
 from seq2seq_jax.data import tokenizers
 from seq2seq_jax.models import build
-from seq2seq_jax.training import checkpoint, parallel, pretrained
+from seq2seq_jax.runtime import locks, parallel
+from seq2seq_jax.training import run as training_run
+from seq2seq_jax.training import throughput
+from tests.helpers.tiny_runs import curve, same, small, state_of, tiny
 
 
 def test_three_mappers_give_the_same_curve(tmp_path):
@@ -39,18 +42,18 @@ def test_interrupted_run_ends_like_the_whole_one(whole, tmp_path, monkeypatch):
     loop = train.loop
 
     def stopping(run, out, stop, last=last, loop=loop):
-      dispatched = train_meter.Meter.dispatched
+      dispatched = throughput.Meter.dispatched
 
       def counting(self, at, outputs):
         dispatched(self, at, outputs)
         if at == last:
           stop.signal = 15
 
-      monkeypatch.setattr(train_meter.Meter, "dispatched", counting)
+      monkeypatch.setattr(throughput.Meter, "dispatched", counting)
       try:
         return loop(run, out, stop)
       finally:
-        monkeypatch.setattr(train_meter.Meter, "dispatched", dispatched)
+        monkeypatch.setattr(throughput.Meter, "dispatched", dispatched)
 
     monkeypatch.setattr(train, "loop", stopping)
     with pytest.raises(SystemExit):
@@ -64,18 +67,18 @@ def test_interrupted_run_ends_like_the_whole_one(whole, tmp_path, monkeypatch):
 def test_damaged_checkpoint_falls_back_to_the_one_before(whole, tmp_path):
   workdir = tmp_path / "run"
   shutil.copytree(whole, workdir)
-  steps = checkpoint.Checkpoints(workdir, read_only=True).steps()
+  steps = checkpoint_store.Checkpoints(workdir, read_only=True).steps()
   folder = workdir / "checkpoints" / str(steps[-1]) / "state"
   # All of them: which of its files a checkpoint still reads is Orbax's choice.
   for path in folder.glob("**/d/*"):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
   # Those before it are still to be had, though it is the last one that tells
   # which of them is the best.
-  assert pretrained.load(workdir, str(steps[-2]), print)[1] == steps[-2]
+  assert select.load(workdir, str(steps[-2]), print)[1] == steps[-2]
   with pytest.raises(types.UserError, match=f"{steps[-1]} is damaged"):
-    pretrained.load(workdir, "last", print)
+    select.load(workdir, "last", print)
   said = []
-  run = train_run.Run(tiny(), workdir, said.append)
+  run = training_run.Run(tiny(), workdir, said.append)
   assert run.first == steps[-2]
   assert any("damaged" in s for s in said)
   assert (workdir / "checkpoints-damaged" / str(steps[-1])).is_dir()
@@ -101,7 +104,7 @@ def test_no_process_writes_before_all_have_read(tmp_path, monkeypatch):
 
   monkeypatch.setattr(parallel, "meet", meet)
   with pytest.raises(Met):
-    train_run.Run(tiny(), tmp_path)
+    training_run.Run(tiny(), tmp_path)
   assert not list(tmp_path.iterdir())
 
 
@@ -113,14 +116,14 @@ def test_decisions_by_scores_need_a_validation_set(section, tmp_path):
     optim={"schedule": "plateau" if section == "optim" else "constant"},
   )
   with pytest.raises(types.UserError, match=rf"{section}\..*data\.holdout"):
-    train_run.Run(conf, tmp_path)
+    training_run.Run(conf, tmp_path)
   assert not list(tmp_path.iterdir())
 
 
 def test_frames_are_refused_before_anything_is_written(tmp_path):
   conf = tiny(model={"input_features": 8})
   with pytest.raises(types.UserError, match="no data task reads frames"):
-    train_run.Run(conf, tmp_path)
+    training_run.Run(conf, tmp_path)
   assert not list(tmp_path.iterdir())
 
 
@@ -144,21 +147,21 @@ def test_nothing_compiles_from_the_second_epoch_on(tmp_path, monkeypatch):
     )
   )
   marks = {}
-  read = train_meter.Meter._read
+  read = throughput.Meter._read
 
   def counting(self, at, outputs):
     marks[at] = len(compiled)
     read(self, at, outputs)
 
-  monkeypatch.setattr(train_meter.Meter, "_read", counting)
-  save = checkpoint.Checkpoints.save
+  monkeypatch.setattr(throughput.Meter, "_read", counting)
+  save = checkpoint_store.Checkpoints.save
 
   def saving(self, *args):
     before = len(compiled)
     save(self, *args)
     saves.append(len(compiled) - before)
 
-  monkeypatch.setattr(checkpoint.Checkpoints, "save", saving)
+  monkeypatch.setattr(checkpoint_store.Checkpoints, "save", saving)
   conf = tiny(train={"steps": 80, "validate_every": 10, "patience": 0})
   run = train.train(conf, tmp_path, live=False)
   epoch = len(run.train_data.plan)
@@ -171,11 +174,11 @@ def test_nothing_compiles_from_the_second_epoch_on(tmp_path, monkeypatch):
 
 
 def test_average_is_the_mean_of_its_checkpoints(whole):
-  store = checkpoint.Checkpoints(whole, read_only=True)
+  store = checkpoint_store.Checkpoints(whole, read_only=True)
   host = store.latest_host()
   store.close()
   assert len(host["averaged"]) == 2
-  mean = jax.tree.leaves(pretrained.load(whole, "average", print)[0])
+  mean = jax.tree.leaves(select.load(whole, "average", print)[0])
   parts = [state_of(whole, s) for s in host["averaged"]]
   for m, a, b in zip(mean, *parts, strict=True):
     np.testing.assert_allclose(m, (a.astype(np.float64) + b) / 2, rtol=1e-6)
@@ -184,11 +187,11 @@ def test_average_is_the_mean_of_its_checkpoints(whole):
 def test_init_from_takes_parameters_by_name(whole, tmp_path):
   conf = tiny(train={"init_from": str(whole), "steps": 1})
   said = []
-  run = train_run.Run(conf, tmp_path, said.append)
+  run = training_run.Run(conf, tmp_path, said.append)
   run.checkpoints.close()
   assert same(
     jax.tree.leaves(jax.device_get(run.state.params)),
-    jax.tree.leaves(pretrained.load(whole, "best", print)[0]),
+    jax.tree.leaves(select.load(whole, "best", print)[0]),
   )
   assert any("took" in s for s in said)
 
@@ -201,13 +204,13 @@ def test_init_from_a_run_with_other_words(whole, tmp_path):
   words = tokenizers.train(["v w x y z"], kind="word", vocab_size=9)
   assert words.vocab_size == tokenizers.load(path).vocab_size
   words.save(path)
-  run = train_run.Run(conf, tmp_path / "new", print)
+  run = training_run.Run(conf, tmp_path / "new", print)
   run.checkpoints.close()
   here = flax.traverse_util.flatten_dict(
     jax.device_get(run.state.params), sep="/"
   )
   there = flax.traverse_util.flatten_dict(
-    pretrained.load(whole, "best", print)[0], sep="/"
+    select.load(whole, "best", print)[0], sep="/"
   )
   left = {n for n in here if not np.array_equal(here[n], there[n])}
   of_words = {"embed_table/table", "head/bias", "head/kernel"}
@@ -215,15 +218,15 @@ def test_init_from_a_run_with_other_words(whole, tmp_path):
 
 
 def test_init_from_a_file(whole, tmp_path):
-  best = pretrained.load(whole, "best", print)[0]
+  best = select.load(whole, "best", print)[0]
   flat = flax.traverse_util.flatten_dict(best, sep="/")
   np.savez(tmp_path / "some.npz", **flat)
-  other = pretrained.load_any(str(tmp_path / "some.npz"), print)
+  other = select.load_any(str(tmp_path / "some.npz"), print)
   assert same(jax.tree.leaves(other), jax.tree.leaves(best))
   (tmp_path / "no.npz").write_bytes(b"PK and then nothing")
   for name, why in (("no.npz", "neither a workdir"), ("x.npz", "no such")):
     with pytest.raises(types.UserError, match=why):
-      pretrained.load_any(str(tmp_path / name), print)
+      select.load_any(str(tmp_path / name), print)
 
 
 def test_accumulation_equals_the_whole_batch(tmp_path):
@@ -243,7 +246,9 @@ def test_frozen_parameters_stay(tmp_path):
     train={"steps": 5}, optim={"freeze": ("encoder/",), "ema_decay": 0.0}
   )
   run = train.train(conf, tmp_path, live=False)
-  first = train_run.initial_params(run.model, 0, build.example(False))["params"]
+  first = training_run.initial_params(run.model, 0, build.example(False))[
+    "params"
+  ]
   last = jax.device_get(run.state.params)["params"]
   equal = jax.tree.map(np.array_equal, first, last)
   assert all(jax.tree.leaves(equal["encoder"]))

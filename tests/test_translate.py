@@ -10,19 +10,15 @@ import sys
 import jax
 import numpy as np
 import pytest
-from tiny_runs import tiny
 
-from seq2seq_jax import (
-  decode,
-  decode_search,
-  decode_text,
-  evaluate,
-  evaluate_split,
-  types,
-)
+from seq2seq_jax import decode, evaluate, types
 from seq2seq_jax.data import sources
+from seq2seq_jax.inference import evaluator as evaluator_lib
+from seq2seq_jax.inference import text as inference_text
+from seq2seq_jax.inference import translator as translation
+from tests.helpers.tiny_runs import tiny
 
-SCRIPT = pathlib.Path(__file__).parent / "same_bits.py"
+SCRIPT = pathlib.Path(__file__).parent / "helpers" / "same_bits.py"
 
 
 def test_same_bits_for_any_batch_size_order_and_devices(whole):
@@ -42,7 +38,7 @@ def test_same_bits_for_any_batch_size_order_and_devices(whole):
 
 def test_pools_of_long_sources_take_no_more_room(translator):
   translator, _ = translator
-  options = decode_search.Options(3, 2, "none", 0.0, False)
+  options = translation.Options(3, 2, "none", 0.0, False)
   parts = {n: translator._parts(options, n) for n in (24, 64, 192, 10_000)}
   pool = translator.decode.pool
   assert parts == {24: pool, 64: pool, 192: pool // 3, 10_000: 1}
@@ -52,9 +48,9 @@ def test_pools_of_long_sources_take_no_more_room(translator):
 def test_scores_of_search_equal_scores_of_given_targets(translator):
   translator, loaded = translator
   ids = [loaded.toks.encode_source(t) for t in ("1 2 3", "4 0", "2 2 2 2")]
-  options = decode_search.Options(3, 2, "none", 0.0, False)
+  options = translation.Options(3, 2, "none", 0.0, False)
   found = translator.search((loaded.params,), ids, options)
-  scorer = evaluate_split.Scorer([loaded.model], 16, translator.mapper)
+  scorer = evaluator_lib.Scorer([loaded.model], 16, translator.mapper)
   for source, h in zip(ids, found):
     for n in range(2):
       length = int(h.length[n])
@@ -71,7 +67,7 @@ def test_coverage_penalty_of_a_model(translator):
   """The score is log P plus the penalty of the attention that is returned."""
   translator, loaded = translator
   ids = [loaded.toks.encode_source(t) for t in ("1 2 3", "4 0", "2 2 2 2")]
-  options = decode_search.Options(3, 2, "none", 0.0, True, coverage=0.5)
+  options = translation.Options(3, 2, "none", 0.0, True, coverage=0.5)
   penalties = []
   for source, h in zip(ids, translator.search((loaded.params,), ids, options)):
     for n in range(2):
@@ -85,16 +81,16 @@ def test_coverage_penalty_of_a_model(translator):
 def test_exact_search_of_a_model(translator):
   translator, loaded = translator
   ids = [loaded.toks.encode_source(t) for t in ("1 2 3", "4 0", "2 2 2 2")]
-  beam = decode_search.Options(3, 1, "none", 0.0, False)
+  beam = translation.Options(3, 1, "none", 0.0, False)
   search = lambda how: translator.search((loaded.params,), ids, how)
   first, best = search(beam), search(beam._replace(exact=3000))
   assert all(b.proven for b in best)
   for a, b in zip(first, best):
     assert b.score[0] >= a.score[0]
     assert bool(b.improved) == (b.tokens.tolist() != a.tokens.tolist())
-  found = evaluate_split.of_search(best)
+  found = evaluator_lib.of_search(best)
   assert found["proven"] == 100.0 and 0 <= found["search_errors"] <= 100
-  assert list(evaluate_split.of_search(first)) == ["cut"]
+  assert list(evaluator_lib.of_search(first)) == ["cut"]
 
 
 def test_exact_search_refuses_what_it_cannot_give(whole):
@@ -171,26 +167,26 @@ def test_an_ensemble_has_no_token_accuracy(translator):
   translator, loaded = translator
   pair = tuple(loaded.toks.encode_source(t) for t in ("1 2 3", "1 2 3"))
   one, two = (
-    evaluate_split.Scorer([loaded.model] * n, 16, translator.mapper).score(
+    evaluator_lib.Scorer([loaded.model] * n, 16, translator.mapper).score(
       (loaded.params,) * n, [pair]
     )
     for n in (1, 2)
   )
   alone, both = (
-    evaluate_split.model_metrics(one),
-    evaluate_split.model_metrics(two),
+    evaluator_lib.model_metrics(one),
+    evaluator_lib.model_metrics(two),
   )
   assert "token_accuracy" in alone and "token_accuracy" not in both
   np.testing.assert_allclose(both["loss"], alone["loss"], rtol=1e-5)
   with pytest.raises(types.UserError, match="not of an ensemble"):
-    evaluate_split._token_sums(two, "token_accuracy")
+    evaluator_lib._token_sums(two, "token_accuracy")
 
 
 def test_outputs_are_lines_and_positions_are_what_is_attended_to(translator):
-  assert decode_text.lines(["a\nb\r\nc"], 2) == "a b  c\n\n"
+  assert inference_text.lines(["a\nb\r\nc"], 2) == "a b  c\n\n"
   _, loaded = translator
   conf = tiny(model={"encoder_layers": 2, "reductions": 1})
-  reader = decode_text.Reader(None, loaded.toks, conf)
+  reader = inference_text.Reader(None, loaded.toks, conf)
   assert [p.split() for p in reader.positions("1 2 3 4")] == [
     ["1", "2"],
     ["3", "4"],
@@ -214,7 +210,7 @@ def test_hypotheses_are_made_into_what_is_asked_for(translator):
   translator, loaded = translator
   texts = ["1 2 3", "2", "3 3 3 3 3 3 3 3 3 3", "1"]
   ids = [loaded.toks.encode_source(text) for text in texts]
-  options = decode_search.Options(2, 1, "none", 0.0, False)
+  options = translation.Options(2, 1, "none", 0.0, False)
   counts, seen = [], []
 
   def made(i, hypothesis):
@@ -235,7 +231,7 @@ def test_an_output_is_compared_with_the_closest_alternative(translator):
   split = sources.Pairs(
     [("1 2 3", "3 3 3"), ("2 2", "2"), ("1 2 3", "1 2 3"), ("2 2", "2 2 2")]
   )
-  evaluator = evaluate_split.Evaluator(
+  evaluator = evaluator_lib.Evaluator(
     conf, loaded.toks, [loaded.model], split, translator.mapper
   )
   assert evaluator.sources == ["1 2 3", "2 2"]
@@ -284,7 +280,7 @@ def test_the_unknown_word_can_be_forbidden(translator):
 
   params = (jax.tree_util.tree_map_with_path(favoured, loaded.params),)
   ids = [loaded.toks.encode_source(t) for t in ("1 2 3", "4 0")]
-  options = decode_search.Options(2, 1, "none", 0.0, False)
+  options = translation.Options(2, 1, "none", 0.0, False)
   unknown = lambda h: types.UNK in h.tokens[0, : h.length[0]]
   assert all(map(unknown, translator.search(params, ids, options)))
   options = options._replace(forbid_unknown=True)
@@ -296,10 +292,10 @@ def test_outputs_have_the_length_of_their_references(translator):
   translator, loaded = translator
   conf = tiny(decode={"oracle_length": True, "beam_size": 1})
   pairs = [("1 2 3", "1 2 3 4 0"), ("4 0", "1"), ("2", "2")]
-  evaluator = evaluate_split.Evaluator(
+  evaluator = evaluator_lib.Evaluator(
     conf, loaded.toks, [loaded.model], sources.Pairs(pairs), translator.mapper
   )
-  options = decode_search.options_of(conf.decode)
+  options = translation.options_of(conf.decode)
   _, texts = evaluator.translate((loaded.params,), options)
   assert [len(t.split()) for t in texts] == [5, 1, 1]
   ids = [loaded.toks.encode_source(source) for source, _ in pairs]

@@ -15,7 +15,7 @@ gpu and pod there are also models trained on short sentences alone, as RNNenc-30
 and RNNsearch-30 were.
 """
 
-from seq2seq_jax.ablation import grid
+from seq2seq_jax.ablation import suite
 
 FIXED = (
   *("--model.attention", "none", "--model.placement", "after"),
@@ -28,26 +28,26 @@ SHORT = ("--data.max_source_length", "13", "--data.max_target_length", "17")
 THIRTY = ("--data.max_source_length", "31", "--data.max_target_length", "31")
 
 
-def get_ablation() -> grid.Ablation:
-  return grid.Ablation(
+def get_ablation() -> suite.Ablation:
+  return suite.Ablation(
     title="Attention against a fixed vector",
     paper="Bahdanau et al. 2015 (arXiv 1409.0473)",
     base="multi30k_gru.py",
     rows=(
-      grid.Row(
+      suite.Row(
         "RNNenc",
         FIXED,
         "bahdanau2015/bleu/RNNenc-50",
         overrides_of={"pod": ("--train.steps", "600000")},
       ),
-      grid.Row("RNNsearch", (), "bahdanau2015/bleu/RNNsearch-50"),
-      grid.Row(
+      suite.Row("RNNsearch", (), "bahdanau2015/bleu/RNNsearch-50"),
+      suite.Row(
         "RNNenc, short",
         FIXED + SHORT,
         "bahdanau2015/bleu/RNNenc-30",
         overrides_of={"pod": (*THIRTY, "--train.steps", "846000")},
       ),
-      grid.Row(
+      suite.Row(
         "RNNsearch, short",
         SHORT,
         "bahdanau2015/bleu/RNNsearch-30",
@@ -58,18 +58,18 @@ def get_ablation() -> grid.Ablation:
     metrics=("loss",),
     reference="RNNenc",
     orderings=(
-      grid.above("RNNsearch", "RNNenc", by=4),
-      grid.below("RNNsearch", "RNNenc", "loss"),
-      grid.gap_grows("RNNsearch", "RNNenc", short=10, long=15, by=2),
-      grid.gap_grows("RNNsearch", "RNNenc", short=10, long=20, by=2),
-      grid.above("RNNsearch, short", "RNNenc, short"),
+      suite.above("RNNsearch", "RNNenc", by=4),
+      suite.below("RNNsearch", "RNNenc", "loss"),
+      suite.gap_grows("RNNsearch", "RNNenc", short=10, long=15, by=2),
+      suite.gap_grows("RNNsearch", "RNNenc", short=10, long=20, by=2),
+      suite.above("RNNsearch, short", "RNNenc, short"),
       # Of long sentences the paper says so in its text (recalled).
-      grid.Ordering(
+      suite.Ordering(
         "RNNsearch trained on short sentences above RNNenc on more than 15 "
         "words",
         (
-          grid.Term(1, "RNNsearch, short", grid.Subset(shortest=16)),
-          grid.Term(-1, "RNNenc", grid.Subset(shortest=16)),
+          suite.Term(1, "RNNsearch, short", suite.Subset(shortest=16)),
+          suite.Term(-1, "RNNenc", suite.Subset(shortest=16)),
         ),
         judged=False,
       ),

@@ -14,7 +14,7 @@ To be seen: each model is better than the one before, and the words of the
 reference serve the third one better than its own.
 """
 
-from seq2seq_jax.ablation import grid
+from seq2seq_jax.ablation import suite
 
 NAMES = (
   "1 LSTM, no attention",
@@ -33,23 +33,23 @@ SMOKE = """
 """
 
 
-def get_ablation() -> grid.Ablation:
+def get_ablation() -> suite.Ablation:
   rows = [
-    grid.Row(name, base=f"multi30k_ladder{n}.py")
+    suite.Row(name, base=f"multi30k_ladder{n}.py")
     for n, name in enumerate(NAMES, 1)
   ]
-  return grid.Ablation(
+  return suite.Ablation(
     title="Three tutorial models",
     paper="bentrevett/pytorch-seq2seq, notebooks 1 to 3",
     base="multi30k_ladder3.py",
     rows=(
-      *grid.published(rows, "bentrevett/ladder"),
-      grid.Row(GOLD, "--optim.sampling none"),
+      *suite.published(rows, "bentrevett/ladder"),
+      suite.Row(GOLD, "--optim.sampling none"),
     ),
     metric="bleu",
     metrics=("chrf",),
     reference=NAMES[0],
-    orderings=(*grid.rising(NAMES), grid.above(GOLD, NAMES[2], judged=False)),
+    orderings=(*suite.rising(NAMES), suite.above(GOLD, NAMES[2], judged=False)),
     scales={
       "smoke": tuple(SMOKE.split()),
       "cpu": tuple(SMALL.split()),

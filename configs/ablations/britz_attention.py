@@ -17,7 +17,7 @@ widest multiplicative score is worse than that of 512 by at least 1; the fixed
 vector is better at every step than at the start.
 """
 
-from seq2seq_jax.ablation import grid
+from seq2seq_jax.ablation import suite
 
 SMALL = "multi30k_britz_small.py"
 
@@ -32,39 +32,39 @@ AT_START = (
 )
 
 
-def get_ablation() -> grid.Ablation:
-  add = grid.product(grid.factor("--model.attention_dim", WIDTHS, "Add-{}"))
+def get_ablation() -> suite.Ablation:
+  add = suite.product(suite.factor("--model.attention_dim", WIDTHS, "Add-{}"))
   mul = [
-    grid.Row(f"Mul-{n}", f"{MULTIPLICATIVE} --model.attention_dim {n}")
+    suite.Row(f"Mul-{n}", f"{MULTIPLICATIVE} --model.attention_dim {n}")
     for n in WIDTHS
   ]
   without = [
-    grid.Row("None-State", f"{NONE} {AT_START}"),
-    grid.Row("None-Input", f"{NONE} --model.context_at every_step"),
+    suite.Row("None-State", f"{NONE} {AT_START}"),
+    suite.Row("None-Input", f"{NONE} --model.context_at every_step"),
   ]
   names = tuple(row.name for row in add)
   any_attention = (*names, *(row.name for row in mul))
-  return grid.Ablation(
+  return suite.Ablation(
     title="Attention",
     paper="Britz et al. 2017 (arXiv 1703.03906), table 5",
-    rows=grid.published([*mul, *add, *without], "britz2017/attention"),
+    rows=suite.published([*mul, *add, *without], "britz2017/attention"),
     metric="bleu",
     metrics=("loss",),
     reference="Add-512",
     orderings=(
-      *(grid.above(n, w.name, by=4) for n in any_attention for w in without),
-      grid.above("None-Input", "None-State"),
-      *(grid.alike(n, "Add-512", 0.5) for n in names if n != "Add-512"),
-      *(grid.above(f"Add-{n}", f"Mul-{n}", by=-0.3) for n in WIDTHS),
-      grid.above("Mul-512", "Mul-1024", by=1),
+      *(suite.above(n, w.name, by=4) for n in any_attention for w in without),
+      suite.above("None-Input", "None-State"),
+      *(suite.alike(n, "Add-512", 0.5) for n in names if n != "Add-512"),
+      *(suite.above(f"Add-{n}", f"Mul-{n}", by=-0.3) for n in WIDTHS),
+      suite.above("Mul-512", "Mul-1024", by=1),
     ),
     base="multi30k_britz.py",
     bases={"smoke": SMALL, "cpu": SMALL, "pod": "britz2017.py"},
     scales={
-      "smoke": grid.SMOKE,
+      "smoke": suite.SMOKE,
       "cpu": (),
       "gpu": (),
-      "pod": grid.NEWSTEST2013,
+      "pod": suite.NEWSTEST2013,
     },
     rows_of={
       "smoke": ("Add-128", "Mul-128", *NONES),

@@ -13,36 +13,36 @@ the plain decoder learns fastest there, and the LSTM slowest
 (`results/britz_cells`).
 """
 
-from seq2seq_jax.ablation import grid
+from seq2seq_jax.ablation import suite
 
 SMALL = "multi30k_britz_small.py"
 
 
-def get_ablation() -> grid.Ablation:
+def get_ablation() -> suite.Ablation:
   rows = [
-    grid.Row("GRU"),
-    grid.Row("LSTM", ("--model.cell", "lstm")),
-    grid.Row("Vanilla-Dec", ("--model.decoder_cell", "elman")),
+    suite.Row("GRU"),
+    suite.Row("LSTM", ("--model.cell", "lstm")),
+    suite.Row("Vanilla-Dec", ("--model.decoder_cell", "elman")),
   ]
-  return grid.Ablation(
+  return suite.Ablation(
     title="Recurrent cells",
     paper="Britz et al. 2017 (arXiv 1703.03906), table 2",
-    rows=tuple(grid.published(rows, "britz2017/cells")),
+    rows=tuple(suite.published(rows, "britz2017/cells")),
     metric="bleu",
     metrics=("loss",),
     reference="GRU",
     orderings=(
-      grid.above("LSTM", "GRU"),
-      grid.above("GRU", "Vanilla-Dec", by=3),
-      grid.above("LSTM", "Vanilla-Dec", by=3),
+      suite.above("LSTM", "GRU"),
+      suite.above("GRU", "Vanilla-Dec", by=3),
+      suite.above("LSTM", "Vanilla-Dec", by=3),
     ),
     base="multi30k_britz.py",
     bases={"smoke": SMALL, "cpu": SMALL, "pod": "britz2017.py"},
     scales={
-      "smoke": grid.SMOKE,
+      "smoke": suite.SMOKE,
       "cpu": (),
       "gpu": (),
-      "pod": grid.NEWSTEST2013,
+      "pod": suite.NEWSTEST2013,
     },
     note=(
       "Published: WMT15 English to German, newstest2013, multiplicative "

@@ -12,43 +12,43 @@ To be seen: beam 10 is better than greedy search by at least 0.5 BLEU and like
 beam 5; beam 100 is worse; normalisation helps.
 """
 
-from seq2seq_jax.ablation import grid
+from seq2seq_jax.ablation import suite
 
 SMALL = "multi30k_britz_small.py"
 
 
-def _row(beam: int, alpha: float = 0.0) -> grid.Row:
+def _row(beam: int, alpha: float = 0.0) -> suite.Row:
   words = ["--decode.beam_size", str(beam)]
   if alpha:
     words += ["--decode.length_rule", "gnmt", "--decode.alpha", str(alpha)]
   else:
     words += ["--decode.length_rule", "none"]
-  return grid.Row(f"B{beam}" + (f"-LP-{alpha}" if alpha else ""), tuple(words))
+  return suite.Row(f"B{beam}" + (f"-LP-{alpha}" if alpha else ""), tuple(words))
 
 
-def get_ablation() -> grid.Ablation:
+def get_ablation() -> suite.Ablation:
   rows = [_row(n) for n in (1, 3, 5, 10, 25, 100)]
   rows += [_row(10, 0.5), _row(10, 1.0)]
-  return grid.Ablation(
+  return suite.Ablation(
     title="Search",
     paper="Britz et al. 2017 (arXiv 1703.03906), table 6",
-    rows=tuple(grid.published(rows, "britz2017/decoding")),
+    rows=tuple(suite.published(rows, "britz2017/decoding")),
     metric="bleu",
     metrics=("chrf", "length_ratio"),
     reference="B10",
     orderings=(
-      grid.above("B10", "B1", by=0.5),
-      grid.alike("B5", "B10", 0.3),
-      grid.above("B10", "B100"),
-      grid.above("B10-LP-1.0", "B10"),
+      suite.above("B10", "B1", by=0.5),
+      suite.alike("B5", "B10", 0.3),
+      suite.above("B10", "B100"),
+      suite.above("B10-LP-1.0", "B10"),
     ),
     base="multi30k_britz.py",
     bases={"smoke": SMALL, "cpu": SMALL, "pod": "britz2017.py"},
     scales={
-      "smoke": grid.SMOKE,
+      "smoke": suite.SMOKE,
       "cpu": (),
       "gpu": (),
-      "pod": grid.NEWSTEST2013,
+      "pod": suite.NEWSTEST2013,
     },
     note=(
       "Published: WMT15 English to German, newstest2013, multiplicative "

@@ -13,51 +13,51 @@ To be seen: eight decoder layers without residuals fail, with them they do not,
 and dense residuals are the better ones; the encoder's depth matters little.
 """
 
-from seq2seq_jax.ablation import grid
+from seq2seq_jax.ablation import suite
 
 SMALL = "multi30k_britz_small.py"
 
 
-def _row(side: str, depth: int, residual: str = "") -> grid.Row:
+def _row(side: str, depth: int, residual: str = "") -> suite.Row:
   layers = depth // 2 if side == "encoder" else depth  # two directions
   words = [f"--model.{side}_layers", str(layers)]
   if residual:
     kind = {"Res": "add", "ResD": "dense"}[residual]
     words += ["--model.residual", kind]
   name = f"{side[:3].title()}-{depth}" + (f"-{residual}" if residual else "")
-  return grid.Row(name, tuple(words))
+  return suite.Row(name, tuple(words))
 
 
-def get_ablation() -> grid.Ablation:
+def get_ablation() -> suite.Ablation:
   rows = [
     *(_row("encoder", n) for n in (2, 4, 8)),
     *(_row("encoder", 8, r) for r in ("Res", "ResD")),
     *(_row("decoder", n) for n in (1, 2)),
     *(_row("decoder", n, r) for n in (4, 8) for r in ("", "Res", "ResD")),
   ]
-  return grid.Ablation(
+  return suite.Ablation(
     title="Depth and residual layers",
     paper="Britz et al. 2017 (arXiv 1703.03906), table 3",
-    rows=tuple(grid.published(rows, "britz2017/depth")),
+    rows=tuple(suite.published(rows, "britz2017/depth")),
     metric="bleu",
     metrics=("loss",),
     reference="Dec-2",
     orderings=(
-      grid.above("Dec-2", "Dec-8", by=3),
-      grid.above("Dec-8-Res", "Dec-8"),
-      grid.above("Dec-8-ResD", "Dec-8-Res"),
-      grid.above("Dec-4-ResD", "Dec-4-Res"),
-      grid.above("Dec-4", "Dec-4-Res"),
-      grid.alike("Enc-4", "Enc-2", 0.5),
-      grid.alike("Enc-8", "Enc-2", 0.7),
+      suite.above("Dec-2", "Dec-8", by=3),
+      suite.above("Dec-8-Res", "Dec-8"),
+      suite.above("Dec-8-ResD", "Dec-8-Res"),
+      suite.above("Dec-4-ResD", "Dec-4-Res"),
+      suite.above("Dec-4", "Dec-4-Res"),
+      suite.alike("Enc-4", "Enc-2", 0.5),
+      suite.alike("Enc-8", "Enc-2", 0.7),
     ),
     base="multi30k_britz.py",
     bases={"smoke": SMALL, "cpu": SMALL, "pod": "britz2017.py"},
     scales={
-      "smoke": grid.SMOKE,
+      "smoke": suite.SMOKE,
       "cpu": (),
       "gpu": (),
-      "pod": grid.NEWSTEST2013,
+      "pod": suite.NEWSTEST2013,
     },
     rows_of={
       "smoke": ("Dec-2", "Enc-4", "Dec-4", "Dec-4-Res", "Dec-4-ResD"),

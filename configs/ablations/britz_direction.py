@@ -11,43 +11,43 @@ To be seen: both directions are at least as good as one; reversal helps one
 direction at depths 1 and 2.
 """
 
-from seq2seq_jax.ablation import grid
+from seq2seq_jax.ablation import suite
 
 SMALL = "multi30k_britz_small.py"
 
 
-def _row(depth: int, reverse: bool) -> grid.Row:
+def _row(depth: int, reverse: bool) -> suite.Row:
   words = ["--model.stacking", "joint", "--model.direction", "forward"]
   words += ["--model.encoder_layers", str(depth)]
   words += ["--data.reverse_source", str(reverse)]
-  return grid.Row(f"Uni-{depth}" + ("R" if reverse else ""), tuple(words))
+  return suite.Row(f"Uni-{depth}" + ("R" if reverse else ""), tuple(words))
 
 
-def get_ablation() -> grid.Ablation:
-  rows = [grid.Row("Bidi-2")]
+def get_ablation() -> suite.Ablation:
+  rows = [suite.Row("Bidi-2")]
   rows += [_row(n, r) for n in (1, 2, 4) for r in (False, True)]
-  return grid.Ablation(
+  return suite.Ablation(
     title="Direction of the encoder",
     paper="Britz et al. 2017 (arXiv 1703.03906), table 4",
-    rows=tuple(grid.published(rows, "britz2017/direction")),
+    rows=tuple(suite.published(rows, "britz2017/direction")),
     metric="bleu",
     metrics=("loss",),
     reference="Bidi-2",
     orderings=(
-      grid.above("Bidi-2", "Uni-1R", by=-0.3),
-      grid.above("Bidi-2", "Uni-2R", by=-0.3),
-      grid.above("Bidi-2", "Uni-1"),
-      grid.above("Bidi-2", "Uni-2"),
-      grid.above("Uni-1R", "Uni-1"),
-      grid.above("Uni-2R", "Uni-2"),
+      suite.above("Bidi-2", "Uni-1R", by=-0.3),
+      suite.above("Bidi-2", "Uni-2R", by=-0.3),
+      suite.above("Bidi-2", "Uni-1"),
+      suite.above("Bidi-2", "Uni-2"),
+      suite.above("Uni-1R", "Uni-1"),
+      suite.above("Uni-2R", "Uni-2"),
     ),
     base="multi30k_britz.py",
     bases={"smoke": SMALL, "cpu": SMALL, "pod": "britz2017.py"},
     scales={
-      "smoke": grid.SMOKE,
+      "smoke": suite.SMOKE,
       "cpu": (),
       "gpu": (),
-      "pod": grid.NEWSTEST2013,
+      "pod": suite.NEWSTEST2013,
     },
     rows_of={"smoke": ("Bidi-2", "Uni-1", "Uni-1R", "Uni-2", "Uni-2R")},
     note=(

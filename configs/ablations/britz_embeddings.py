@@ -10,32 +10,32 @@ embeddings change.
 To be seen: no difference above 0.5 BLEU.
 """
 
-from seq2seq_jax.ablation import grid
+from seq2seq_jax.ablation import suite
 
 SMALL = "multi30k_britz_small.py"
 
 
-def get_ablation() -> grid.Ablation:
+def get_ablation() -> suite.Ablation:
   widths = (128, 256, 512, 1024, 2048)
   names = tuple(str(n) for n in widths)
-  rows = grid.product(grid.factor("--model.embed_dim", widths))
-  return grid.Ablation(
+  rows = suite.product(suite.factor("--model.embed_dim", widths))
+  return suite.Ablation(
     title="Width of embeddings",
     paper="Britz et al. 2017 (arXiv 1703.03906), table 1",
-    rows=tuple(grid.published(rows, "britz2017/embeddings")),
+    rows=tuple(suite.published(rows, "britz2017/embeddings")),
     metric="bleu",
     metrics=("loss",),
     reference="512",
     orderings=tuple(
-      grid.alike(name, "512", 0.5) for name in names if name != "512"
+      suite.alike(name, "512", 0.5) for name in names if name != "512"
     ),
     base="multi30k_britz.py",
     bases={"smoke": SMALL, "cpu": SMALL, "pod": "britz2017.py"},
     scales={
-      "smoke": grid.SMOKE,
+      "smoke": suite.SMOKE,
       "cpu": (),
       "gpu": (),
-      "pod": grid.NEWSTEST2013,
+      "pod": suite.NEWSTEST2013,
     },
     rows_of={"smoke": names[:3], "cpu": names[:4]},
     note=(

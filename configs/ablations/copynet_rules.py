@@ -13,7 +13,7 @@ something is copied, by 30 points for x twice and x with y. The published
 numbers are recalled, unconfirmed, so nothing is judged.
 """
 
-from seq2seq_jax.ablation import grid
+from seq2seq_jax.ablation import suite
 
 MODELS = {
   "Enc-Dec": (
@@ -37,9 +37,9 @@ CPU = """
 """
 
 
-def _of(kind: str) -> list[grid.Row]:
+def _of(kind: str) -> list[suite.Row]:
   return [
-    grid.Row(
+    suite.Row(
       f"{name}, {kind}",
       (*words, "--data.test", kind),
       f"gu2016/{kind}/{name}",
@@ -50,13 +50,13 @@ def _of(kind: str) -> list[grid.Row]:
   ]
 
 
-def get_ablation() -> grid.Ablation:
+def get_ablation() -> suite.Ablation:
   together = [
-    grid.Row(name, words, f"gu2016/mean/{name}")
+    suite.Row(name, words, f"gu2016/mean/{name}")
     for name, words in MODELS.items()
   ]
   copying = KINDS[1:]
-  return grid.Ablation(
+  return suite.Ablation(
     title="Copying rules",
     paper="Gu et al. 2016 (arXiv 1603.06393), table 1",
     base="copynet_rules.py",
@@ -65,10 +65,10 @@ def get_ablation() -> grid.Ablation:
     metrics=("loss",),
     reference="RNNSearch",
     orderings=(
-      grid.above("CopyNet", "RNNSearch", judged=False),
-      grid.above("RNNSearch", "Enc-Dec", judged=False),
+      suite.above("CopyNet", "RNNSearch", judged=False),
+      suite.above("RNNSearch", "Enc-Dec", judged=False),
       *(
-        grid.above(
+        suite.above(
           f"CopyNet, {kind}",
           f"RNNSearch, {kind}",
           by=30 if kind in ("x_xx", "xy_xy") else 0,
@@ -77,7 +77,7 @@ def get_ablation() -> grid.Ablation:
         for kind in copying
       ),
       *(
-        grid.above(f"RNNSearch, {kind}", f"Enc-Dec, {kind}", judged=False)
+        suite.above(f"RNNSearch, {kind}", f"Enc-Dec, {kind}", judged=False)
         for kind in copying
       ),
     ),

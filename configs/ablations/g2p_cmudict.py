@@ -14,7 +14,7 @@ better by 3 points, both directions better than one, an ensemble better than one
 model: recalled, unconfirmed, and not judged.
 """
 
-from seq2seq_jax.ablation import grid
+from seq2seq_jax.ablation import suite
 
 NONE = "--model.attention none --model.input_feeding False"
 ONE_WAY = "--model.direction forward"
@@ -39,39 +39,39 @@ def _size(layers: int, n: int) -> str:
   )
 
 
-def get_ablation() -> grid.Ablation:
+def get_ablation() -> suite.Ablation:
   known = lambda name: f"g2p/cmudict_accuracy/{name}"
   rows = (
-    grid.Row(
+    suite.Row(
       "no attention, one direction",
       f"{NONE} {ONE_WAY}",
       known("encoder-decoder LSTM, 1 layer"),
     ),
-    grid.Row("no attention, both directions", NONE),
-    grid.Row("global, one direction", ONE_WAY),
-    grid.Row("global", (), known("attention, global")),
-    grid.Row(
+    suite.Row("no attention, both directions", NONE),
+    suite.Row("global, one direction", ONE_WAY),
+    suite.Row("global", (), known("attention, global")),
+    suite.Row(
       "local-m",
       f"{WINDOW} --model.attention_window monotonic",
       known("attention, local-m"),
     ),
-    grid.Row(
+    suite.Row(
       "local-p",
       f"{WINDOW} --model.attention_window predictive",
       known("attention, local-p"),
     ),
-    grid.Row(
+    suite.Row(
       "global, sampling 0.1",
       "--optim.sampling constant --optim.sampling_rate 0.9",
     ),
-    grid.Row(
+    suite.Row(
       "ensemble of 5",
       (),
       known("attention, global, ensemble of 5"),
       ensemble=5,
     ),
     *(
-      grid.Row(
+      suite.Row(
         f"LSTM 2 x {n}",
         f"{G2P_SEQ2SEQ} {_size(2, n)}",
         known(f"g2p-seq2seq LSTM 2 x {n}"),
@@ -83,7 +83,7 @@ def get_ablation() -> grid.Ablation:
   small = tuple(
     row.name for row in rows if row.name not in ("LSTM 2 x 512", "local-p")
   )
-  return grid.Ablation(
+  return suite.Ablation(
     title="CMUdict",
     paper=(
       "Yao & Zweig 2015 (arXiv 1506.00196), Toshniwal & Livescu 2016 (arXiv "
@@ -95,11 +95,11 @@ def get_ablation() -> grid.Ablation:
     metrics=("wer",),
     reference="global",
     orderings=(
-      grid.above("LSTM 2 x 512", "LSTM 2 x 64"),
-      grid.above("global", "no attention, one direction", by=3, judged=False),
-      grid.above("global", "global, one direction", judged=False),
-      grid.alike("local-m", "global", 1, judged=False),
-      grid.above("ensemble of 5", "global", judged=False),
+      suite.above("LSTM 2 x 512", "LSTM 2 x 64"),
+      suite.above("global", "no attention, one direction", by=3, judged=False),
+      suite.above("global", "global, one direction", judged=False),
+      suite.alike("local-m", "global", 1, judged=False),
+      suite.above("ensemble of 5", "global", judged=False),
     ),
     scales={
       "smoke": tuple(SMOKE.split()),

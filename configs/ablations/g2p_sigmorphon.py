@@ -13,7 +13,7 @@ alike. The figure is the share of words that are right; published word error
 rates stand beside it as 100 less the rate.
 """
 
-from seq2seq_jax.ablation import grid
+from seq2seq_jax.ablation import suite
 
 LANGUAGES = ("ady", "arm", "fre", "gre", "hin", "ice", "jpn", "vie")
 MEAN = 87.92  # recalled: sigmorphon2020/lstm_accuracy/macro over 8
@@ -36,11 +36,11 @@ CPU = """
 """
 
 
-def _rows(model: str, words: str) -> list[grid.Row]:
+def _rows(model: str, words: str) -> list[suite.Row]:
   """A row a language: compared with the LSTM on the same language."""
   table = f"sigmorphon2020/{model.lower()}_accuracy"
   return [
-    grid.Row(
+    suite.Row(
       f"{model}, {name}",
       f"--data.only 0={name} {words}",
       f"{table}/{name}",
@@ -51,9 +51,9 @@ def _rows(model: str, words: str) -> list[grid.Row]:
   ]
 
 
-def get_ablation() -> grid.Ablation:
+def get_ablation() -> suite.Ablation:
   lstm, transformer = _rows("LSTM", ""), _rows("Transformer", TRANSFORMER)
-  return grid.Ablation(
+  return suite.Ablation(
     title="Eight languages",
     paper="Gorman et al. 2020, SIGMORPHON 2020 task 1",
     base="g2p_sigmorphon2020.py",
@@ -79,19 +79,19 @@ def get_ablation() -> grid.Ablation:
   )
 
 
-def _mean() -> grid.Ordering:
+def _mean() -> suite.Ordering:
   """The task's headline figure, here of eight languages of fifteen."""
-  terms = tuple(grid.Term(1 / 8, f"LSTM, {name}") for name in LANGUAGES)
+  terms = tuple(suite.Term(1 / 8, f"LSTM, {name}") for name in LANGUAGES)
   claim = f"the LSTM's mean over languages within 3 of {MEAN:g}"
-  return grid.Ordering(claim, terms, MEAN - 3, MEAN + 3, False, judged=False)
+  return suite.Ordering(claim, terms, MEAN - 3, MEAN + 3, False, judged=False)
 
 
-def _alike() -> grid.Ordering:
+def _alike() -> suite.Ordering:
   share = 1 / len(LANGUAGES)
-  return grid.Ordering(
+  return suite.Ordering(
     "the mean over languages of the LSTM within 2 of the Transformer's",
     tuple(
-      grid.Term(sign * share, f"{model}, {name}")
+      suite.Term(sign * share, f"{model}, {name}")
       for model, sign in (("LSTM", 1), ("Transformer", -1))
       for name in LANGUAGES
     ),

@@ -12,37 +12,37 @@ To be seen, where translations without penalties are too short: a little of both
 helps, much of both at once hurts.
 """
 
-from seq2seq_jax.ablation import grid
+from seq2seq_jax.ablation import suite
 
 SMALL = "multi30k_britz_small.py"
 VALUES = ("0.0", "0.2", "0.4", "0.6", "0.8", "1.0")
 
 
-def get_ablation() -> grid.Ablation:
-  rows = grid.product(
+def get_ablation() -> suite.Ablation:
+  rows = suite.product(
     [(f"alpha {a}", f"--decode.alpha {a}") for a in VALUES],
     [(f"beta {b}", f"--decode.coverage {b}") for b in VALUES],
     [("", "--decode.length_rule gnmt --decode.beam_size 10")],
   )
   none, little, much = (f"alpha {x}, beta {x}" for x in ("0.0", "0.2", "1.0"))
-  short = grid.Where("length_ratio", none, 100)
-  return grid.Ablation(
+  short = suite.Where("length_ratio", none, 100)
+  return suite.Ablation(
     title="Length and coverage penalties",
     paper="Wu et al. 2016 (arXiv 1609.08144), table 2",
-    rows=tuple(grid.published(rows, "gnmt2016/alpha_beta")),
+    rows=tuple(suite.published(rows, "gnmt2016/alpha_beta")),
     metric="bleu",
     metrics=("chrf", "length_ratio"),
     reference=none,
     orderings=(
-      grid.above(little, none, by=0.3, where=short),
-      grid.above("alpha 0.6, beta 0.0", none, by=0.3, where=short),
-      grid.above("alpha 0.0, beta 0.6", none, by=0.3, where=short),
-      grid.above(little, much),
+      suite.above(little, none, by=0.3, where=short),
+      suite.above("alpha 0.6, beta 0.0", none, by=0.3, where=short),
+      suite.above("alpha 0.0, beta 0.6", none, by=0.3, where=short),
+      suite.above(little, much),
     ),
     base="multi30k_britz.py",
     bases={"smoke": SMALL, "cpu": SMALL, "pod": "gnmt2016.py"},
     scales={
-      "smoke": grid.SMOKE,
+      "smoke": suite.SMOKE,
       "cpu": (),
       "gpu": (),
       "pod": (),

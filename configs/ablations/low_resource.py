@@ -15,7 +15,7 @@ numbers are recalled, unconfirmed, so nothing is judged. The lexical model of
 the paper does not exist here.
 """
 
-from seq2seq_jax.ablation import grid
+from seq2seq_jax.ablation import suite
 
 BASE = """
   --data.source.vocab_size 8000 --data.batch_size 128
@@ -38,9 +38,9 @@ def _updates(n: int) -> str:
   return f"--train.steps {n} --train.validate_every {n // 5}"
 
 
-def _ladder(size: str) -> list[grid.Row]:
+def _ladder(size: str) -> list[suite.Row]:
   limit, updates, table = SIZES[size]
-  base = grid.Row(
+  base = suite.Row(
     "2 baseline", f"{BASE} --data.limit {limit} {_updates(updates)}"
   )
   steps = (
@@ -59,12 +59,12 @@ def _ladder(size: str) -> list[grid.Row]:
     ),
   )
   out = []
-  for row in grid.ladder(base, *steps):
+  for row in suite.ladder(base, *steps):
     known = table and f"{table}/{row.name}" != UNKNOWN
     reference = f"sennrich_zhang2019/{table}/{row.name}" if known else ""
     name = f"{size}, {row.name}"
     out.append(
-      grid.Row(name, row.overrides, reference, 1, f"{size}, 2 baseline")
+      suite.Row(name, row.overrides, reference, 1, f"{size}, 2 baseline")
     )
   return out
 
@@ -76,10 +76,10 @@ def _size(n: int) -> str:
   )
 
 
-def get_ablation() -> grid.Ablation:
+def get_ablation() -> suite.Ablation:
   rows = {size: _ladder(size) for size in SIZES}
   names = {size: tuple(r.name for r in part) for size, part in rows.items()}
-  return grid.Ablation(
+  return suite.Ablation(
     title="Little data",
     paper="Sennrich & Zhang 2019 (arXiv 1905.11901)",
     base="multi30k_deen.py",
@@ -88,10 +88,10 @@ def get_ablation() -> grid.Ablation:
     metrics=("chrf",),
     reference="5k, 2 baseline",
     orderings=(
-      *grid.rising(names["5k"], judged=False),
-      grid.above("5k, 3 + mainstream", "5k, 2 baseline", by=1, judged=False),
-      grid.above("5k, 4 + smaller BPE", "5k, 3 + mainstream", 1, judged=False),
-      *grid.rising(names["29k"], by=-0.3, judged=False),
+      *suite.rising(names["5k"], judged=False),
+      suite.above("5k, 3 + mainstream", "5k, 2 baseline", by=1, judged=False),
+      suite.above("5k, 4 + smaller BPE", "5k, 3 + mainstream", 1, judged=False),
+      *suite.rising(names["29k"], by=-0.3, judged=False),
     ),
     scales={
       "smoke": tuple(f"{_size(16)} {SMOKE}".split()),

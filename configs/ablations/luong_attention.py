@@ -14,7 +14,7 @@ local-m (dot) stayed above 7 and it has no BLEU, so that it is below all others
 is not judged; scores by concat have no BLEU either.
 """
 
-from seq2seq_jax.ablation import grid
+from seq2seq_jax.ablation import suite
 
 WINDOWS = {"global": "none", "local-m": "monotonic", "local-p": "predictive"}
 SCORES = {
@@ -38,11 +38,11 @@ CPU = """
 """
 
 
-def _row(window: str, score: str) -> grid.Row:
+def _row(window: str, score: str) -> suite.Row:
   name = f"{window} ({score})"
   words = (*BACKWARD, "--model.attention_window", WINDOWS[window])
   known = score != "concat" and name not in WITHOUT_BLEU
-  return grid.Row(
+  return suite.Row(
     name,
     (*words, "--model.attention", score),
     f"luong2015/attention/{name}" if known else "",
@@ -57,10 +57,10 @@ def _size(n: int) -> str:
   )
 
 
-def get_ablation() -> grid.Ablation:
+def get_ablation() -> suite.Ablation:
   rows = [_row(w, score) for w, scores in SCORES.items() for score in scores]
   worst = "local-m (dot)"
-  return grid.Ablation(
+  return suite.Ablation(
     title="Attention architectures",
     paper="Luong et al. 2015 (arXiv 1508.04025), table 4",
     base="multi30k_luong.py",
@@ -69,9 +69,9 @@ def get_ablation() -> grid.Ablation:
     metrics=("perplexity",),
     reference="global (location)",
     orderings=(
-      grid.above("global (dot)", "global (location)"),
+      suite.above("global (dot)", "global (location)"),
       *(
-        grid.above(row.name, worst, judged=False)
+        suite.above(row.name, worst, judged=False)
         for row in rows
         if row.published and row.name != worst
       ),

@@ -13,7 +13,7 @@ least 3 over the same model without, and no step is larger than attention.
 
 import dataclasses
 
-from seq2seq_jax.ablation import grid
+from seq2seq_jax.ablation import suite
 
 BASE = """
   --data.reverse_source False --model.dropout_embed 0 --model.dropout_rnn 0
@@ -41,9 +41,9 @@ CPU = """
 """
 
 
-def get_ablation() -> grid.Ablation:
-  rows = grid.ladder(
-    grid.Row("base", BASE),
+def get_ablation() -> suite.Ablation:
+  rows = suite.ladder(
+    suite.Row("base", BASE),
     ("+ reverse", "--data.reverse_source True"),
     ("+ dropout", "--model.dropout_embed 0.2 --model.dropout_rnn 0.2"),
     ("+ global (location)", "--model.attention location"),
@@ -59,16 +59,16 @@ def get_ablation() -> grid.Ablation:
     for row in rows[:2]
   ]
   steps = [row.name for row in rows]
-  rows = grid.published(rows, "luong2015/ladder")
+  rows = suite.published(rows, "luong2015/ladder")
   rows.append(
-    grid.Row(
+    suite.Row(
       "ensemble of 4",
       rows[-1].overrides,
       "luong2015/ladder/ensemble of 8",
       ensemble=4,
     )
   )
-  return grid.Ablation(
+  return suite.Ablation(
     title="Ladder to local attention",
     paper="Luong et al. 2015 (arXiv 1508.04025), table 1",
     base="multi30k_luong.py",
@@ -77,8 +77,8 @@ def get_ablation() -> grid.Ablation:
     metrics=("perplexity",),
     reference="base",
     orderings=(
-      *grid.rising(steps, by=-0.3),
-      grid.above("+ feed", "+ dropout", by=3),
+      *suite.rising(steps, by=-0.3),
+      suite.above("+ feed", "+ dropout", by=3),
       *(
         _largest(better, worse)
         for worse, better in (
@@ -89,7 +89,7 @@ def get_ablation() -> grid.Ablation:
           ("local-p (general)", "+ unknown words"),
         )
       ),
-      grid.above("ensemble of 4", "+ unknown words"),
+      suite.above("ensemble of 4", "+ unknown words"),
     ),
     bases={"pod": "luong2015.py"},
     scales={
@@ -113,15 +113,15 @@ def get_ablation() -> grid.Ablation:
   )
 
 
-def _largest(better: str, worse: str) -> grid.Ordering:
+def _largest(better: str, worse: str) -> suite.Ordering:
   """Attention gains at least as much as another step."""
-  return grid.Ordering(
+  return suite.Ordering(
     f"attention gains more than {better}",
     (
-      grid.Term(1, "+ global (location)"),
-      grid.Term(-1, "+ dropout"),
-      grid.Term(-1, better),
-      grid.Term(1, worse),
+      suite.Term(1, "+ global (location)"),
+      suite.Term(-1, "+ dropout"),
+      suite.Term(-1, better),
+      suite.Term(1, worse),
     ),
   )
 

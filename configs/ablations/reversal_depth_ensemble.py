@@ -15,7 +15,7 @@ nearly a tenth off the perplexity: it must fall; BLEU's order is not judged.
 
 import math
 
-from seq2seq_jax.ablation import grid
+from seq2seq_jax.ablation import suite
 
 SMOKE = """
   --data.buckets 1
@@ -30,35 +30,35 @@ CPU = """
 PUBLISHED = "sutskever2014/bleu"
 
 
-def _deep(layers: int, reverse: bool) -> grid.Row:
+def _deep(layers: int, reverse: bool) -> suite.Row:
   words = ["--model.encoder_layers", str(layers)]
   words += ["--model.decoder_layers", str(layers)]
   words += ["--data.reverse_source", str(reverse)]
   name = "reversed" if reverse else "forward"
-  return grid.Row(f"{name}, layers {layers}", tuple(words))
+  return suite.Row(f"{name}, layers {layers}", tuple(words))
 
 
-def _together(models: int, beam: int) -> grid.Row:
+def _together(models: int, beam: int) -> suite.Row:
   name = f"ensemble of {models}, beam {beam}"
   words = ("--decode.beam_size", str(beam))
-  return grid.Row(name, words, f"{PUBLISHED}/{name}", ensemble=models)
+  return suite.Row(name, words, f"{PUBLISHED}/{name}", ensemble=models)
 
 
-def get_ablation() -> grid.Ablation:
+def get_ablation() -> suite.Ablation:
   forward, reverse = "single forward, beam 12", "single reversed, beam 12"
   together = [_together(*n) for n in ((2, 12), (5, 1), (5, 2), (5, 12))]
-  return grid.Ablation(
+  return suite.Ablation(
     title="Reversal, depth, ensembles",
     paper="Sutskever et al. 2014 (arXiv 1409.3215)",
     base="multi30k_sutskever.py",
     rows=(
-      grid.Row(
+      suite.Row(
         forward,
         ("--data.reverse_source", "False"),
         f"{PUBLISHED}/{forward}",
       ),
-      grid.Row(reverse, (), f"{PUBLISHED}/{reverse}"),
-      grid.Row("single reversed, beam 1", ("--decode.beam_size", "1")),
+      suite.Row(reverse, (), f"{PUBLISHED}/{reverse}"),
+      suite.Row("single reversed, beam 1", ("--decode.beam_size", "1")),
       *together,
       *(_deep(n, r) for n in (1, 4) for r in (False, True)),
     ),
@@ -66,18 +66,18 @@ def get_ablation() -> grid.Ablation:
     metrics=("perplexity", "loss"),
     reference=reverse,
     orderings=(
-      grid.above(reverse, forward, by=1),
+      suite.above(reverse, forward, by=1),
       _perplexity(reverse, forward, 0.92),
-      grid.above(reverse, "single reversed, beam 1"),
-      grid.above("ensemble of 2, beam 12", reverse),
-      grid.above("ensemble of 5, beam 12", "ensemble of 2, beam 12"),
-      grid.above("ensemble of 5, beam 1", reverse),
-      grid.above("ensemble of 5, beam 2", "ensemble of 5, beam 1"),
-      grid.above("ensemble of 5, beam 12", "ensemble of 5, beam 2", by=-0.3),
-      grid.above(reverse, "reversed, layers 1", judged=False),
-      grid.above("reversed, layers 4", reverse, judged=False),
-      grid.below(reverse, "reversed, layers 1", "perplexity"),
-      grid.below("reversed, layers 4", reverse, "perplexity"),
+      suite.above(reverse, "single reversed, beam 1"),
+      suite.above("ensemble of 2, beam 12", reverse),
+      suite.above("ensemble of 5, beam 12", "ensemble of 2, beam 12"),
+      suite.above("ensemble of 5, beam 1", reverse),
+      suite.above("ensemble of 5, beam 2", "ensemble of 5, beam 1"),
+      suite.above("ensemble of 5, beam 12", "ensemble of 5, beam 2", by=-0.3),
+      suite.above(reverse, "reversed, layers 1", judged=False),
+      suite.above("reversed, layers 4", reverse, judged=False),
+      suite.below(reverse, "reversed, layers 1", "perplexity"),
+      suite.below("reversed, layers 4", reverse, "perplexity"),
     ),
     bases={"pod": "sutskever2014.py"},
     scales={
@@ -102,11 +102,11 @@ def get_ablation() -> grid.Ablation:
   )
 
 
-def _perplexity(row: str, other: str, share: float) -> grid.Ordering:
+def _perplexity(row: str, other: str, share: float) -> suite.Ordering:
   """A ratio of perplexities is a difference of losses."""
-  return grid.Ordering(
+  return suite.Ordering(
     f"perplexity of {row} at most {share:g} of that of {other} (loss)",
-    (grid.Term(1, row, metric="loss"), grid.Term(-1, other, metric="loss")),
+    (suite.Term(1, row, metric="loss"), suite.Term(-1, other, metric="loss")),
     low=float("-inf"),
     high=math.log(share),
     points=False,

@@ -15,7 +15,7 @@ Multi30k, German to English. Domhan's numbers are not known here, and those of
 RNMT+ are recalled, unconfirmed, so nothing is judged.
 """
 
-from seq2seq_jax.ablation import grid
+from seq2seq_jax.ablation import suite
 
 # A first layer of two directions, then forward ones, residual.
 RNN = """
@@ -53,40 +53,40 @@ def _size(n: int) -> str:
   )
 
 
-def get_ablation() -> grid.Ablation:
+def get_ablation() -> suite.Ablation:
   ablation, hybrids = "rnmt_plus2018/ablation", "rnmt_plus2018/hybrids"
   rows = (
-    grid.Row("RNN", RNN),
-    grid.Row("RNMT", f"{RNN} --model.input_feeding True"),
-    grid.Row("RNN + multi-head", f"{RNN} {MULTI_HEAD}"),
-    grid.Row("RNN + norm", f"{RNN} {MULTI_HEAD} --model.cell ln_lstm"),
-    grid.Row(
+    suite.Row("RNN", RNN),
+    suite.Row("RNMT", f"{RNN} --model.input_feeding True"),
+    suite.Row("RNN + multi-head", f"{RNN} {MULTI_HEAD}"),
+    suite.Row("RNN + norm", f"{RNN} {MULTI_HEAD} --model.cell ln_lstm"),
+    suite.Row(
       "RNMT+ encoder, Transformer decoder",
       f"{RNMT_PLUS} --model.architecture rnn_transformer",
       f"{hybrids}/RNMT+ encoder, Transformer decoder",
     ),
-    grid.Row(
+    suite.Row(
       "Transformer encoder, RNMT+ decoder",
       f"{RNMT_PLUS} --model.architecture transformer_rnn",
       f"{hybrids}/Transformer encoder, RNMT+ decoder",
     ),
-    grid.Row("Transformer", TRANSFORMER, "rnmt_plus2018/enfr/Transformer big"),
-    grid.Row("RNMT+", RNMT_PLUS, f"{ablation}/full"),
-    grid.Row(
+    suite.Row("Transformer", TRANSFORMER, "rnmt_plus2018/enfr/Transformer big"),
+    suite.Row("RNMT+", RNMT_PLUS, f"{ablation}/full"),
+    suite.Row(
       "RNMT+ without label smoothing",
       f"{RNMT_PLUS} --optim.label_smoothing 0",
       f"{ablation}/without label smoothing",
     ),
-    grid.Row(
+    suite.Row(
       "RNMT+ without multi-head attention",
       f"{RNMT_PLUS} --model.attention additive",
       f"{ablation}/without multi-head attention",
     ),
     # Diverges in the paper.
-    grid.Row("RNMT+ without layer norm", f"{RNMT_PLUS} --model.cell lstm"),
+    suite.Row("RNMT+ without layer norm", f"{RNMT_PLUS} --model.cell lstm"),
   )
   steps = ("RNN", "RNN + multi-head", "RNN + norm")
-  return grid.Ablation(
+  return suite.Ablation(
     title="Recurrent models and the Transformer",
     paper="Domhan 2018 (P18-1167), Chen et al. 2018 (arXiv 1804.09849)",
     base="multi30k_deen.py",
@@ -95,12 +95,12 @@ def get_ablation() -> grid.Ablation:
     metrics=("loss",),
     reference="RNN",
     orderings=(
-      *grid.rising(steps, by=-0.2, judged=False),
-      grid.alike(
+      *suite.rising(steps, by=-0.2, judged=False),
+      suite.alike(
         "RNMT+ encoder, Transformer decoder", "Transformer", 1, judged=False
       ),
       *(
-        grid.above("RNMT+", row.name, by=-0.2, judged=False)
+        suite.above("RNMT+", row.name, by=-0.2, judged=False)
         for row in rows
         if row.name.startswith("RNMT+ without")
       ),

@@ -16,7 +16,7 @@ the oracle of their length, which is search alone, more of the long sequences
 are right. The tolerances are as wide as such runs scatter.
 """
 
-from seq2seq_jax.ablation import grid
+from seq2seq_jax.ablation import suite
 
 ATTENTION = (
   "--model.attention additive --model.placement before "
@@ -46,19 +46,19 @@ SMALL_SCALES = (
 )
 
 
-def _row(name: str, words: str) -> grid.Row:
+def _row(name: str, words: str) -> suite.Row:
   """A row; it is compared with the overall-best model of its split."""
   split, _, *rest = name.split(", ")
   reference = name
   if split != "simple":
     reference = ", ".join((split, "overall-best", *rest))
-  return grid.Row(
+  return suite.Row(
     name, tuple(words.split()), f"lake_baroni2018/scan/{name}", 1, reference
   )
 
 
-def get_ablation() -> grid.Ablation:
-  return grid.Ablation(
+def get_ablation() -> suite.Ablation:
+  return suite.Ablation(
     title="SCAN",
     paper="Lake & Baroni 2018 (arXiv 1711.00350)",
     base="lake_baroni2018.py",
@@ -80,20 +80,20 @@ def get_ablation() -> grid.Ablation:
     metric="exact_match",
     reference="simple, top",
     orderings=(
-      grid.near("simple, overall-best", 99.7, 2),
-      grid.near("simple, top", 99.8, 2),
-      grid.near("length, overall-best", 13.8, 8),
-      grid.near("length, top", 20.8, 8),
-      grid.near("turn left, overall-best", 90.0, 15),
-      grid.near("turn left, top", 90.3, 15),
-      grid.at_most("jump, overall-best", 10),
-      grid.at_most("jump, top", 10),
-      grid.above("length, top", "length, overall-best"),
+      suite.near("simple, overall-best", 99.7, 2),
+      suite.near("simple, top", 99.8, 2),
+      suite.near("length, overall-best", 13.8, 8),
+      suite.near("length, top", 20.8, 8),
+      suite.near("turn left, overall-best", 90.0, 15),
+      suite.near("turn left, top", 90.3, 15),
+      suite.at_most("jump, overall-best", 10),
+      suite.at_most("jump, top", 10),
+      suite.above("length, top", "length, overall-best"),
       *(
-        grid.above(f"length, {model}, oracle length", f"length, {model}")
+        suite.above(f"length, {model}, oracle length", f"length, {model}")
         for model in MODELS
       ),
-      grid.above("turn left, overall-best", "jump, overall-best", by=45),
+      suite.above("turn left, overall-best", "jump, overall-best", by=45),
     ),
     scales={
       "smoke": (

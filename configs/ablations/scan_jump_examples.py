@@ -12,7 +12,7 @@ To be seen: with more examples more of the other commands are right, most of
 them with 32. Generated data.
 """
 
-from seq2seq_jax.ablation import grid
+from seq2seq_jax.ablation import suite
 
 NONE = "none"
 MODEL = (
@@ -30,28 +30,28 @@ SMOKE = (
 )
 
 
-def get_ablation() -> grid.Ablation:
+def get_ablation() -> suite.Ablation:
   more = [
-    grid.Row(str(k), f"--data.name addprim_jump_{k}", reference=NONE)
+    suite.Row(str(k), f"--data.name addprim_jump_{k}", reference=NONE)
     for k in (8, 16, 32)
   ]
-  return grid.Ablation(
+  return suite.Ablation(
     title="SCAN, examples of jump",
     paper="Lake & Baroni 2018 (arXiv 1711.00350)",
     base="lake_baroni2018.py",
     rows=(
-      grid.Row(
+      suite.Row(
         NONE, "--data.name addprim_jump", "lake_baroni2018/scan/jump, top"
       ),
-      *grid.published(more, "lake_baroni2018/jump_composed"),
+      *suite.published(more, "lake_baroni2018/jump_composed"),
     ),
     metric="exact_match",
     reference=NONE,
     orderings=(
-      grid.near("8", 38.3, 15),
-      grid.near("16", 77.8, 15),
-      grid.near("32", 88.4, 15),
-      *grid.rising((NONE, "8", "16", "32")),
+      suite.near("8", 38.3, 15),
+      suite.near("16", 77.8, 15),
+      suite.near("32", 88.4, 15),
+      *suite.rising((NONE, "8", "16", "32")),
     ),
     scales={"smoke": (*MODEL, *SMOKE), "cpu": MODEL},
     checkpoint="last",

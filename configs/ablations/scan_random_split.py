@@ -13,7 +13,7 @@ To be seen: half of the unseen commands right from 2 % of them, nearly all from
 Generated data.
 """
 
-from seq2seq_jax.ablation import grid
+from seq2seq_jax.ablation import suite
 
 ATTENTION = (
   "--model.attention additive --model.placement before "
@@ -23,38 +23,38 @@ SRN = "--model.cell elman"
 PLAIN = ("--model.dropout_embed", "0.0", "--model.dropout_rnn", "0.0")
 
 
-def get_ablation() -> grid.Ablation:
+def get_ablation() -> suite.Ablation:
   coverage = [
-    grid.Row(f"{n} %", f"--data.name simple_p{n}", reference=f"{n} %")
+    suite.Row(f"{n} %", f"--data.name simple_p{n}", reference=f"{n} %")
     for n in (1, 2, 4)
   ]
   cells = [
-    grid.Row("SRN", SRN, "lake_baroni2018/cells/SRN, best"),
-    grid.Row(
+    suite.Row("SRN", SRN, "lake_baroni2018/cells/SRN, best"),
+    suite.Row(
       "SRN with attention",
       f"{SRN} {ATTENTION}",
       "lake_baroni2018/cells/SRN with attention, mean",
     ),
   ]
-  whole = grid.Row("80 %", (), "lake_baroni2018/scan/simple, top")
-  return grid.Ablation(
+  whole = suite.Row("80 %", (), "lake_baroni2018/scan/simple, top")
+  return suite.Ablation(
     title="SCAN, random split",
     paper="Lake & Baroni 2018 (arXiv 1711.00350)",
     base="lake_baroni2018.py",
     rows=(
-      *grid.published(coverage, "lake_baroni2018/coverage"),
+      *suite.published(coverage, "lake_baroni2018/coverage"),
       whole,
       *cells,
     ),
     metric="exact_match",
     reference="80 %",
     orderings=(
-      grid.near("1 %", 5, 8),
-      grid.near("2 %", 54, 8),
-      grid.near("4 %", 93, 8),
-      grid.near("80 %", 99.8, 2),
-      grid.at_most("SRN", 10),
-      grid.above("SRN with attention", "SRN", by=10),
+      suite.near("1 %", 5, 8),
+      suite.near("2 %", 54, 8),
+      suite.near("4 %", 93, 8),
+      suite.near("80 %", 99.8, 2),
+      suite.at_most("SRN", 10),
+      suite.above("SRN with attention", "SRN", by=10),
     ),
     scales={
       "smoke": (

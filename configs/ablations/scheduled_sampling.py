@@ -12,7 +12,7 @@ To be seen: feeding the model's words alone is far worse than a schedule. That a
 schedule beats the reference's words is recalled, unconfirmed, and not judged.
 """
 
-from seq2seq_jax.ablation import grid
+from seq2seq_jax.ablation import suite
 
 SIGMOID = "--optim.sampling inverse_sigmoid --optim.sampling_k"
 LINEAR = "--optim.sampling linear --optim.sampling_low 0.25 --optim.sampling_k"
@@ -22,33 +22,35 @@ EXPONENTIAL = "--optim.sampling exponential --optim.sampling_k"
 STEPS = 1500
 
 
-def _rows() -> list[grid.Row]:
+def _rows() -> list[suite.Row]:
   """Schedules that end where most of the words are the model's own."""
   sigmoid = f"{SIGMOID} 250 --optim.sampling_choice sample"
   published = "bengio2015/captions"
   return [
-    grid.Row("baseline", (), f"{published}/baseline"),
-    grid.Row(
+    suite.Row("baseline", (), f"{published}/baseline"),
+    suite.Row(
       "always sampling",
       "--optim.sampling constant --optim.sampling_rate 0 "
       "--optim.sampling_choice sample",
       f"{published}/always sampling",
     ),
-    grid.Row("inverse sigmoid", sigmoid, f"{published}/scheduled sampling"),
-    grid.Row(
+    suite.Row("inverse sigmoid", sigmoid, f"{published}/scheduled sampling"),
+    suite.Row(
       "linear", f"{LINEAR} {0.75 / STEPS:g} --optim.sampling_choice sample"
     ),
-    grid.Row(
+    suite.Row(
       "exponential",
       f"{EXPONENTIAL} {0.3 ** (1 / STEPS):.6f} --optim.sampling_choice sample",
     ),
-    grid.Row("a coin a sentence", f"{sigmoid} --optim.sampling_unit sequence"),
-    grid.Row("most probable word", f"{sigmoid} --optim.sampling_choice argmax"),
+    suite.Row("a coin a sentence", f"{sigmoid} --optim.sampling_unit sequence"),
+    suite.Row(
+      "most probable word", f"{sigmoid} --optim.sampling_choice argmax"
+    ),
   ]
 
 
-def get_ablation() -> grid.Ablation:
-  return grid.Ablation(
+def get_ablation() -> suite.Ablation:
+  return suite.Ablation(
     title="Scheduled sampling",
     paper="Bengio et al. 2015 (arXiv 1506.03099)",
     base="multi30k_gru.py",
@@ -57,10 +59,10 @@ def get_ablation() -> grid.Ablation:
     metrics=("loss",),
     reference="baseline",
     orderings=(
-      grid.above("inverse sigmoid", "always sampling", by=3),
-      grid.above("inverse sigmoid", "baseline", judged=False),
-      grid.above("inverse sigmoid", "a coin a sentence", judged=False),
-      grid.above("baseline", "always sampling", judged=False),
+      suite.above("inverse sigmoid", "always sampling", by=3),
+      suite.above("inverse sigmoid", "baseline", judged=False),
+      suite.above("inverse sigmoid", "a coin a sentence", judged=False),
+      suite.above("baseline", "always sampling", judged=False),
     ),
     scales={
       "smoke": (

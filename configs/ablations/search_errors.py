@@ -15,7 +15,7 @@ penalty is here, all of it in `gnmt_penalties.py`. Exact search
 (`--decode.exact`) is for smaller vocabularies.
 """
 
-from seq2seq_jax.ablation import grid
+from seq2seq_jax.ablation import suite
 
 SMALL = "multi30k_britz_small.py"
 
@@ -32,28 +32,28 @@ def _published(alpha: float) -> str:
   return f"gnmt2016/alpha_beta/alpha {alpha}, beta 0.0"
 
 
-def _rows() -> list[grid.Row]:
+def _rows() -> list[suite.Row]:
   rows = []
   for rule, words in RULES.items():
     for n in BEAMS:
       known = _published(0.0) if (rule, n) == ("none", 10) else ""
       beam = ("--decode.beam_size", str(n))
-      rows.append(grid.Row(f"{rule}, beam {n}", words + beam, known))
+      rows.append(suite.Row(f"{rule}, beam {n}", words + beam, known))
   for alpha in (0.2, 0.4, 0.6, 0.8, 1.0):
     words = ("--decode.length_rule", "gnmt", "--decode.alpha", str(alpha))
     beam = ("--decode.beam_size", "10")
     rows.append(
-      grid.Row(f"gnmt {alpha}, beam 10", words + beam, _published(alpha))
+      suite.Row(f"gnmt {alpha}, beam 10", words + beam, _published(alpha))
     )
   return rows
 
 
-def get_ablation() -> grid.Ablation:
+def get_ablation() -> suite.Ablation:
   rows = _rows()
   few = tuple(
     row.name for row in rows if row.name.split()[-1] in ("1", "5", "10")
   )
-  return grid.Ablation(
+  return suite.Ablation(
     title="Beam size and length rule",
     paper="Wu et al. 2016 (arXiv 1609.08144), table 2, and others",
     rows=tuple(rows),
@@ -61,16 +61,16 @@ def get_ablation() -> grid.Ablation:
     metrics=("chrf", "length_ratio", "empty", "cut"),
     reference="none, beam 10",
     orderings=(
-      grid.above("none, beam 10", "none, beam 1"),
-      grid.above("none, beam 5", "none, beam 100"),
-      grid.alike("average, beam 100", "average, beam 5", 0.3),
-      grid.above("gnmt 0.6, beam 10", "none, beam 10"),
-      grid.above("reward, beam 100", "none, beam 100", judged=False),
+      suite.above("none, beam 10", "none, beam 1"),
+      suite.above("none, beam 5", "none, beam 100"),
+      suite.alike("average, beam 100", "average, beam 5", 0.3),
+      suite.above("gnmt 0.6, beam 10", "none, beam 10"),
+      suite.above("reward, beam 100", "none, beam 100", judged=False),
     ),
     base="multi30k_britz.py",
     bases={"smoke": SMALL, "cpu": SMALL, "pod": "britz2017.py"},
     scales={
-      "smoke": grid.SMOKE,
+      "smoke": suite.SMOKE,
       "cpu": (),
       "gpu": (),
       "pod": (),

@@ -11,32 +11,32 @@ To be seen: no loss with far fewer parameters. The published numbers are
 recalled, unconfirmed, so nothing is judged.
 """
 
-from seq2seq_jax.ablation import grid
+from seq2seq_jax.ablation import suite
 
 SMALL = "multi30k_britz_small.py"
 
 
-def get_ablation() -> grid.Ablation:
+def get_ablation() -> suite.Ablation:
   rows = [
-    grid.Row("baseline"),
-    grid.Row("decoder", ("--model.tie", "decoder")),
-    grid.Row("three-way", ("--model.tie", "all")),
+    suite.Row("baseline"),
+    suite.Row("decoder", ("--model.tie", "decoder")),
+    suite.Row("three-way", ("--model.tie", "all")),
   ]
-  return grid.Ablation(
+  return suite.Ablation(
     title="Shared embeddings",
     paper="Press & Wolf 2017 (arXiv 1608.05859)",
-    rows=tuple(grid.published(rows, "press_wolf2017/ende")),
+    rows=tuple(suite.published(rows, "press_wolf2017/ende")),
     metric="bleu",
     metrics=("loss",),
     reference="baseline",
     orderings=(
-      grid.alike("decoder", "baseline", 0.5, judged=False),
-      grid.alike("three-way", "baseline", 0.5, judged=False),
+      suite.alike("decoder", "baseline", 0.5, judged=False),
+      suite.alike("three-way", "baseline", 0.5, judged=False),
     ),
     base="multi30k_britz.py",
     bases={"smoke": SMALL, "cpu": SMALL, "pod": "britz2017.py"},
     scales={
-      "smoke": grid.SMOKE,
+      "smoke": suite.SMOKE,
       "cpu": (),
       "gpu": (),
       "pod": (),

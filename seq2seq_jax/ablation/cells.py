@@ -13,7 +13,8 @@ import pathlib
 import socket
 from typing import Any
 
-from seq2seq_jax.ablation import locks, table
+from seq2seq_jax.ablation.report import text_tables
+from seq2seq_jax.runtime import locks
 
 FINAL = ("done", "failed", "diverged")
 
@@ -97,7 +98,7 @@ def leave(cell: Cell, found: dict):
     "date": datetime.date.today().isoformat(),
     **found,
   }
-  table.put(path, json.dumps(found, indent=1))
+  text_tables.put(path, json.dumps(found, indent=1))
 
 
 def differences(old: dict, new: dict) -> list[str]:

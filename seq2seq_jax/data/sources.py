@@ -14,7 +14,7 @@ import zlib
 import numpy as np
 
 from seq2seq_jax import types
-from seq2seq_jax.data import rules, scan, synthetic
+from seq2seq_jax.data import copynet_rules, scan, synthetic
 
 GENERATED = (*synthetic.TASKS, "copy_rules")  # tasks with three splits
 
@@ -250,7 +250,7 @@ def open_split(data, split: str, root: str):
     kind, count = data.name, data.synthetic.rules
     if split == "test" and data.test:
       (kind,) = data.test
-    return Pairs(rules.pairs(kind, split, data.seed, count))
+    return Pairs(copynet_rules.pairs(kind, split, data.seed, count))
   if data.task in synthetic.TASKS:
     s = data.synthetic
     return Pairs(

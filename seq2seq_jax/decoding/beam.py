@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from seq2seq_jax import types
-from seq2seq_jax.decoding import continuations, refill, sample, scores, step
+from seq2seq_jax.decoding import block_topk, greedy, length_rules, slots, stepfn
 
 
 class _Paths(NamedTuple):
@@ -49,8 +49,8 @@ class _Moving(NamedTuple):
 
 
 def search(
-  step_fn: step.StepFn,
-  sentences: step.Sentences,
+  step_fn: stepfn.StepFn,
+  sentences: stepfn.Sentences,
   *,
   eos: int,
   bos: int,
@@ -91,7 +91,7 @@ def search(
   if not 1 <= n_best <= beam_size:
     raise ValueError(f"n_best {n_best} is not in 1..{beam_size}")
   if beam_size == 1:
-    return sample.greedy(
+    return greedy.greedy(
       step_fn,
       sentences,
       eos=eos,
@@ -105,7 +105,7 @@ def search(
       total=total,
     )
 
-  def begin(some: step.Sentences) -> _State:
+  def begin(some: stepfn.Sentences) -> _State:
     return _start(
       step_fn,
       some,
@@ -121,10 +121,10 @@ def search(
     moving, done = _advance(
       step_fn, s, eos, rule, alpha, coverage, patience, n_best
     )
-    moving = step.keep(s.done, s.moving, moving)
+    moving = stepfn.keep(s.done, s.moving, moving)
     return s._replace(moving=moving, done=s.done | done)
 
-  return refill.run(
+  return slots.run(
     begin,
     advance,
     lambda s: _results(s.moving.ended, n_best),
@@ -138,9 +138,9 @@ def _start(
   step_fn, some, bos, k, max_steps, with_attention, coverage, patience
 ) -> _State:
   rows = some.max_len.shape[0]
-  carry = step.expand(some.carry, k)
+  carry = stepfn.expand(some.carry, k)
   last = jnp.full((rows, k), bos, jnp.int32)
-  attention, given = step.attention_room(
+  attention, given = stepfn.attention_room(
     step_fn, some, carry, last, max_steps, with_attention, coverage
   )
   none = jnp.full((rows, k), -jnp.inf, jnp.float32)
@@ -181,21 +181,21 @@ def _advance(
   k = s.last.shape[1]
   carry, log_probs, weights = step_fn(state.memory, s.carry, s.last)
   length = s.t + 1
-  total, parent, token = continuations.best(
+  total, parent, token = block_topk.best(
     s.live.log_prob,
     log_probs,
     2 * k,
-    lambda ids: step.forbidden(ids, length, state.min_len, eos),
+    lambda ids: stepfn.forbidden(ids, length, state.min_len, eos),
     1 + max(types.PAD, types.BOS, eos),
   )
   taken = _continue(s, total, parent, token, log_probs, weights)
   given = None
   if coverage:
-    given = step.reorder(s.given + weights, parent)
+    given = stepfn.reorder(s.given + weights, parent)
 
   is_eos = token == eos
-  score = scores.final(rule, alpha, total, length[:, None])
-  score += scores.coverage(coverage, given, state.real)
+  score = length_rules.final(rule, alpha, total, length[:, None])
+  score += length_rules.coverage(coverage, given, state.real)
   enters, met = is_eos & (total > -jnp.inf), s.met
   if patience:
     enters &= jnp.cumsum(~is_eos, axis=1) < k
@@ -205,20 +205,22 @@ def _advance(
 
   live_log_prob = jnp.where(is_eos, -jnp.inf, total)
   live_log_prob, index = jax.lax.top_k(live_log_prob, k)
-  live = step.reorder(taken, index)._replace(log_prob=live_log_prob)
+  live = stepfn.reorder(taken, index)._replace(log_prob=live_log_prob)
   parent = jnp.take_along_axis(parent, index, axis=1)
   last = jnp.take_along_axis(token, index, axis=1)
-  carry = step.reorder(carry, parent)
+  carry = stepfn.reorder(carry, parent)
   if coverage:
-    given = step.reorder(given, index)
+    given = stepfn.reorder(given, index)
 
   at_end = length >= state.max_len
-  cut = scores.final(rule, alpha, live_log_prob, length[:, None])
-  cut += scores.coverage(coverage, given, state.real)
+  cut = length_rules.final(rule, alpha, live_log_prob, length[:, None])
+  cut += length_rules.coverage(coverage, given, state.real)
   cut = jnp.where(at_end[:, None], cut, -jnp.inf)
   ended = _merge(ended, _Ended(cut, jnp.zeros_like(cut, bool), live))
 
-  reach = scores.bound(rule, alpha, live_log_prob[:, 0], length, state.max_len)
+  reach = length_rules.bound(
+    rule, alpha, live_log_prob[:, 0], length, state.max_len
+  )
   worst = ended.score[:, n_best - 1]
   done = at_end | ((worst > -jnp.inf) & (reach <= worst))
   if patience:
@@ -228,17 +230,17 @@ def _advance(
 
 def _continue(s: _Moving, total, parent, token, log_probs, weights) -> _Paths:
   """The paths of the continuations taken. [B, 2K, ...]."""
-  old = step.reorder(s.live, parent)
+  old = stepfn.reorder(s.live, parent)
   flat = parent * log_probs.shape[-1] + token
   rows = log_probs.reshape(log_probs.shape[0], -1)
   log_prob = jnp.take_along_axis(rows, flat, axis=1)
   attention = old.attention
   if attention is not None:
-    weights = step.reorder(weights, parent)
-    attention = step.put(attention, s.t, weights)
+    weights = stepfn.reorder(weights, parent)
+    attention = stepfn.put(attention, s.t, weights)
   return _Paths(
-    tokens=step.put(old.tokens, s.t, token),
-    token_log_probs=step.put(old.token_log_probs, s.t, log_prob),
+    tokens=stepfn.put(old.tokens, s.t, token),
+    token_log_probs=stepfn.put(old.token_log_probs, s.t, log_prob),
     log_prob=total,
     length=old.length + 1,
     attention=attention,
@@ -251,7 +253,7 @@ def _merge(old: _Ended, new: _Ended) -> _Ended:
   join = lambda a, b: jnp.concatenate([a, b], axis=1)
   both = jax.tree.map(join, old, new)
   _, index = jax.lax.top_k(both.score, k)
-  return step.reorder(both, index)
+  return stepfn.reorder(both, index)
 
 
 def _results(ended: _Ended, n: int) -> types.Hypotheses:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from seq2seq_jax import types
-from seq2seq_jax.decoding import scores, step
+from seq2seq_jax.decoding import length_rules, stepfn
 
 
 class _State(NamedTuple):
@@ -27,8 +27,8 @@ class _State(NamedTuple):
 
 
 def improve(
-  step_fn: step.StepFn,
-  sentences: step.Sentences,
+  step_fn: stepfn.StepFn,
+  sentences: stepfn.Sentences,
   found: types.Hypotheses,
   *,
   eos: int,
@@ -60,12 +60,12 @@ def improve(
   return last.best._replace(proven=last.proven, improved=other)
 
 
-def _start(step_fn, some: step.Sentences, found, eos, bos, max_steps):
+def _start(step_fn, some: stepfn.Sentences, found, eos, bos, max_steps):
   rows = some.max_len.shape[0]
   carry, log_probs, _ = step_fn(
     some.memory, some.carry, jnp.full((rows, 1), bos, jnp.int32)
   )
-  log_probs = step.allowed(log_probs, 1, some.min_len, eos)
+  log_probs = stepfn.allowed(log_probs, 1, some.min_len, eos)
 
   def stack(x, fill=0):
     empty = jnp.full((rows, max_steps, *x.shape[2:]), fill, x.dtype)
@@ -84,7 +84,9 @@ def _start(step_fn, some: step.Sentences, found, eos, bos, max_steps):
   )
 
 
-def _advance(step_fn, some: step.Sentences, s: _State, eos, rule, alpha, limit):
+def _advance(
+  step_fn, some: stepfn.Sentences, s: _State, eos, rule, alpha, limit
+):
   """Tries one continuation of every row's prefix, or takes a token back."""
   rows = jnp.arange(s.depth.shape[0], dtype=jnp.int32)
   places = jnp.arange(s.tokens.shape[1], dtype=jnp.int32)[None]
@@ -97,14 +99,14 @@ def _advance(step_fn, some: step.Sentences, s: _State, eos, rule, alpha, limit):
   total = jnp.sum(prefix, axis=-1) + term
 
   bar = s.best.score[:, 0]
-  reach = scores.bound(rule, alpha, total, length, some.max_len)
+  reach = length_rules.bound(rule, alpha, total, length, some.max_len)
   hopeless = ~(reach > bar)
   tried = ~hopeless & ~s.done
   ends = (token == eos) | (length >= some.max_len)
   place = jnp.where(tried, s.depth, nowhere)
   put = lambda x, value: x.at[rows, place].set(value, mode="drop")
   tokens, terms = put(s.tokens, token), put(s.token_log_probs, term)
-  value = scores.final(rule, alpha, total, length)
+  value = length_rules.final(rule, alpha, total, length)
   better = tried & ends & (value > bar)
   inside = places < length[:, None]
   new = types.Hypotheses(
@@ -119,7 +121,7 @@ def _advance(step_fn, some: step.Sentences, s: _State, eos, rule, alpha, limit):
   # A step deeper.
   here = jax.tree.map(lambda x: x[rows, s.depth][:, None], s.carry)
   carry, log_probs, _ = step_fn(some.memory, here, token[:, None])
-  log_probs = step.allowed(log_probs, length + 1, some.min_len, eos)
+  log_probs = stepfn.allowed(log_probs, length + 1, some.min_len, eos)
   down = tried & ~ends
   deeper = jnp.where(down, length, nowhere)
   push = lambda x, value: x.at[rows, deeper].set(value[:, 0], mode="drop")
@@ -134,7 +136,7 @@ def _advance(step_fn, some: step.Sentences, s: _State, eos, rule, alpha, limit):
     open=push(
       s.open.at[rows, place, token].set(-jnp.inf, mode="drop"), log_probs
     ),
-    best=step.keep(~better, s.best, new),
+    best=stepfn.keep(~better, s.best, new),
     steps=steps,
     proven=proven,
     done=s.done | proven | (steps >= limit),

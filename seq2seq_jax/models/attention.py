@@ -14,7 +14,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from seq2seq_jax.models import initial, recurrence
+from seq2seq_jax.models import initializers, recurrence
 
 
 class Score(nn.Module):
@@ -38,11 +38,11 @@ class Score(nn.Module):
   remembers = False  # whether `past` [B, Q, S] comes in and is kept
 
   def matrix(self, name, shape):
-    init = initial.alignment(self.init_kind, self.init_scale)
+    init = initializers.alignment(self.init_kind, self.init_scale)
     return self.param(name, init, shape)
 
   def vector(self, name, size):
-    init = initial.weights(self.init_kind, self.init_scale)
+    init = initializers.weights(self.init_kind, self.init_scale)
     if self.init_kind == "bahdanau":
       init = nn.initializers.zeros
     return self.param(name, init, (size, 1))
@@ -113,7 +113,7 @@ class Additive(Score):
   def setup(self):
     self.query = self.matrix("query", (self.query_dim, self.dim))
     self.key = self.matrix("key", (self.value_dim, self.dim))
-    init = initial.bias(self.init_kind, self.value_dim)
+    init = initializers.bias(self.init_kind, self.value_dim)
     self.bias = self.param("bias", init, (self.dim,))
     self.v = self.vector("v", self.dim)
 
@@ -362,7 +362,7 @@ class Attention(nn.Module):
     args = dict(self.score_args)
     self.score = self.score_class(**args)
     if self.window == "predictive":
-      init = initial.weights(args["init_kind"], args["init_scale"])
+      init = initializers.weights(args["init_kind"], args["init_scale"])
       width = args["query_dim"], args["dim"]
       self.window_weight = self.param("window_weight", init, width)
       self.window_v = self.param("window_v", init, (args["dim"], 1))

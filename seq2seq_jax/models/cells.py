@@ -8,8 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from seq2seq_jax.models import initial, recurrence
-from seq2seq_jax.models import noise as noises
+from seq2seq_jax.models import dropout_masks, initializers, recurrence
 
 # Order of the gates' blocks of columns; i, f, o are sigmoids, g the candidate.
 GATE_ORDERS = {"cudnn": "ifgo", "tensorflow": "igfo"}
@@ -62,8 +61,8 @@ class Cell(nn.Module):
 
   def setup(self):
     width = self.gates * self.features
-    dense = initial.by_gate(
-      initial.gate(self.init_kind, self.init_scale), self.gates
+    dense = initializers.by_gate(
+      initializers.gate(self.init_kind, self.init_scale), self.gates
     )
     if self.inputs:
       self.kernel = self.param("kernel", dense, (self.inputs, width))
@@ -90,15 +89,17 @@ class Cell(nn.Module):
 
   def own(self, width: int):
     """Declares the parameters behind the inputs' products."""
-    square = initial.by_gate(
-      initial.recurrent(self.init_kind, self.init_scale, self.recurrent_init),
+    square = initializers.by_gate(
+      initializers.recurrent(
+        self.init_kind, self.init_scale, self.recurrent_init
+      ),
       self.gates,
     )
     self.recurrent = self.param("recurrent", square, (self.features, width))
     self.bias = self.param("bias", self.bias_init, (width,))
 
   def bias_init(self, rng, shape, dtype=jnp.float32):
-    init = initial.gate_bias(self.init_kind, self.features)
+    init = initializers.gate_bias(self.init_kind, self.features)
     return init(rng, shape, dtype)
 
   def scale(self, name: str, width: int):
@@ -118,7 +119,7 @@ class Cell(nn.Module):
   @nn.nowrap
   def masks(self, name: str, state: float, update: float, shared: bool):
     """The masks of a step, their names behind `name/`."""
-    one = lambda what, rate, shared: noises.Mask(
+    one = lambda what, rate, shared: dropout_masks.Mask(
       f"{name}/{what}", self.features, rate, shared
     )
     zones = [one(f"zone_{i}", self.zoneout, False) for i in range(self.leaves)]
@@ -140,7 +141,7 @@ class Cell(nn.Module):
     """
     xs, kernels = [*feeds], [*self.feed_kernels[: len(feeds)]]
     if self.additive:
-      xs.append(noises.apply(h, noise, "state"))
+      xs.append(dropout_masks.apply(h, noise, "state"))
       kernels.append(self.recurrent)
     if not xs:
       return projected
@@ -159,7 +160,7 @@ class Cell(nn.Module):
 
   def back(self, h, noise):
     """The recurrent product. [..., H] -> [..., gates * H]."""
-    h = noises.apply(h, noise, "state")
+    h = dropout_masks.apply(h, noise, "state")
     return recurrence.product(h, self.recurrent, self.dtype)
 
   def zero(self, *shape: int):
@@ -183,7 +184,9 @@ class Cell(nn.Module):
 
   def zoned(self, old, new, noise, name):
     # A mask is 0 or 1 / (1 - rate); without one this is the expectation.
-    return old + (1.0 - self.zoneout) * noises.apply(new - old, noise, name)
+    return old + (1.0 - self.zoneout) * dropout_masks.apply(
+      new - old, noise, name
+    )
 
   def update(self, carry, z, noise):
     """The equations of a step, from z = W x and what is fed.
@@ -230,7 +233,7 @@ class LSTM(Cell):
   def gated(self, carry, z, noise):
     """From the gates' sums to the carry."""
     i, f, g, o = squashed(z)
-    g = noises.apply(g, noise, "update")
+    g = dropout_masks.apply(g, noise, "update")
     c = f * carry[0] + i * g
     return c, o * self.shown(c)
 
@@ -300,14 +303,14 @@ class GRU(Cell):
 
   def own(self, width):
     super().own(width)
-    one = initial.gate_bias(self.init_kind, self.features, 1)
+    one = initializers.gate_bias(self.init_kind, self.features, 1)
     self.bias_hn = self.param("bias_hn", one, (self.features,))
 
   def bias_init(self, rng, shape, dtype=jnp.float32):
     """The candidate has one bias here and one inside of the reset."""
     h = self.features
     first, second = jax.random.split(rng)
-    one = initial.gate_bias(self.init_kind, h, 1)
+    one = initializers.gate_bias(self.init_kind, h, 1)
     bias = super().bias_init(first, shape, dtype)
     return bias.at[2 * h :].set(one(second, (h,), dtype))
 
@@ -317,7 +320,7 @@ class GRU(Cell):
     ur, uz, un = jnp.split(self.back(h, noise), 3, axis=-1)
     r, z = nn.sigmoid(xr + ur), nn.sigmoid(xz + uz)
     n = jnp.tanh(xn + r * recurrence.add_bias(un, self.bias_hn))
-    n = noises.apply(n, noise, "update")
+    n = dropout_masks.apply(n, noise, "update")
     return ((1.0 - z) * n + z * h,)
 
 
@@ -345,7 +348,7 @@ class NormGRU(Cell):
     xr, xz, xn = jnp.split(x, 3, axis=-1)
     ur, uz, un = jnp.split(u, 3, axis=-1)
     r, z = nn.sigmoid(xr + ur), nn.sigmoid(xz + uz)
-    n = noises.apply(jnp.tanh(xn + r * un), noise, "update")
+    n = dropout_masks.apply(jnp.tanh(xn + r * un), noise, "update")
     return ((1.0 - z) * n + z * h,)
 
 
@@ -363,11 +366,11 @@ class BahdanauGRU(Cell):
   def update(self, carry, z, noise):
     (h,) = carry
     both = 2 * self.features
-    seen = noises.apply(h, noise, "state")
+    seen = dropout_masks.apply(h, noise, "state")
     gates = recurrence.product(seen, self.recurrent[:, :both], self.dtype)
     r, z_gate = jnp.split(nn.sigmoid(z[..., :both] + gates), 2, axis=-1)
     back = recurrence.product(r * seen, self.recurrent[:, both:], self.dtype)
-    n = noises.apply(jnp.tanh(z[..., both:] + back), noise, "update")
+    n = dropout_masks.apply(jnp.tanh(z[..., both:] + back), noise, "update")
     new = z_gate if self.updates else 1.0 - z_gate
     return ((1.0 - new) * h + new * n,)
 
@@ -386,7 +389,7 @@ class Elman(Cell):
   additive = True
 
   def update(self, carry, z, noise):
-    return (noises.apply(jnp.tanh(z), noise, "update"),)
+    return (dropout_masks.apply(jnp.tanh(z), noise, "update"),)
 
 
 class SRU(Cell):
@@ -404,7 +407,7 @@ class SRU(Cell):
     del width
     both = (2 * self.features,)
     self.bias = self.param("bias", nn.initializers.zeros, both)
-    uniform = initial.uniform(3.0**0.5)  # the paper's: variance 1
+    uniform = initializers.uniform(3.0**0.5)  # the paper's: variance 1
     self.peephole = self.param("peephole", uniform, both)
 
   def update(self, carry, z, noise):
@@ -416,7 +419,7 @@ class SRU(Cell):
     row = lambda a: a.reshape((1,) * (c.ndim - 1) + a.shape)
     f = nn.sigmoid(f + row(v[0]) * c + row(bias[0]))
     r = nn.sigmoid(r + row(v[1]) * c + row(bias[1]))
-    new = f * c + (1.0 - f) * noises.apply(x, noise, "update")
+    new = f * c + (1.0 - f) * dropout_masks.apply(x, noise, "update")
     return new, r * new + (1.0 - r) * high
 
 

@@ -9,12 +9,12 @@ from seq2seq_jax import types
 from seq2seq_jax.models import (
   attention,
   bridges,
+  decoder_unroll,
+  dropout_masks,
   heads,
   layers,
   stepping,
-  unrolling,
 )
-from seq2seq_jax.models import noise as noises
 
 
 class Carry(NamedTuple):
@@ -229,7 +229,7 @@ class Decoder(stepping.Stepping):
     return 1 if low and self.head_class is not heads.Pointer else self.layers
 
   @nn.nowrap
-  def masks(self) -> tuple[noises.Mask, ...]:
+  def masks(self) -> tuple[dropout_masks.Mask, ...]:
     """Masks of a call, by name."""
     d = self.dropout
     masks = list(d.inputs(self.embed_table.features))
@@ -241,7 +241,9 @@ class Decoder(stepping.Stepping):
       names.append("layer_0_context")
     for name in names:
       masks += cell.masks(name, d.state, d.update, d.shared)
-    readout = noises.Mask("readout", self.readout_width(), d.readout, d.shared)
+    readout = dropout_masks.Mask(
+      "readout", self.readout_width(), d.readout, d.shared
+    )
     return (*masks, readout)
 
   # What happens before the steps.
@@ -294,8 +296,8 @@ class Decoder(stepping.Stepping):
 
     Of a step [B, Q]; of all steps `together` [T, B], outside of loops.
     """
-    x = noises.apply(self.embed_table(tokens), noise, "embed")
-    x = noises.apply(x, noise, "word")
+    x = dropout_masks.apply(self.embed_table(tokens), noise, "embed")
+    x = dropout_masks.apply(x, noise, "word")
     read = self.readout_inputs == "all" or self.head_class is heads.Pointer
     first = self.stack[0]
     return Inputs(
@@ -337,7 +339,7 @@ class Decoder(stepping.Stepping):
     states = [carry.cells[0]]
 
     def layer(i, x, feeds):
-      cell, masks = self.stack[i], noises.part(noise, f"layer_{i}")
+      cell, masks = self.stack[i], dropout_masks.part(noise, f"layer_{i}")
       state, x = cell.advance(before.cells[i], cell.project(x), feeds, masks)
       states.append(state)
       return x
@@ -367,12 +369,12 @@ class Decoder(stepping.Stepping):
       feeds += (fed,)
     if self.head_class.reads:
       feeds += (self.head.read(memory, carry.copied, inputs.tokens),)
-    masks = noises.part(noise, "layer_0")
+    masks = dropout_masks.part(noise, "layer_0")
     state, x = self.stack[0].advance(carry.cells[0], gates, feeds, masks)
     if self.placement in ("between", "bottom", "bottom_unfed"):
       carry, attended = self.attend(memory, carry, x)
     if self.placement == "between":
-      masks = noises.part(noise, "layer_0_context")
+      masks = dropout_masks.part(noise, "layer_0_context")
       state, x = self.second.advance(
         state, self.second.project(attended.context), (), masks
       )
@@ -391,7 +393,7 @@ class Decoder(stepping.Stepping):
     below = []
     for i in range(1, self.layers):
       last = x
-      x = layer(i, noises.apply(x, noise, f"layer_{i - 1}"), feeds)
+      x = layer(i, dropout_masks.apply(x, noise, f"layer_{i - 1}"), feeds)
       if self.residual != "none" and i + 1 >= self.residual_start:
         below.append(last)
         x = sum(below if self.residual == "dense" else [last], x)
@@ -432,7 +434,7 @@ class Decoder(stepping.Stepping):
   ) -> types.StepOutput:
     """From state, context and embedding to what the head sees."""
     top = hidden.get("previous", hidden["top"])
-    parts = [noises.apply(top, noise, f"layer_{self.layers - 1}")]
+    parts = [dropout_masks.apply(top, noise, f"layer_{self.layers - 1}")]
     if self.readout_inputs != "state" and attended.context is not None:
       shape = (*top.shape[:2], attended.context.shape[-1])
       parts.append(jnp.broadcast_to(attended.context, shape))
@@ -449,7 +451,7 @@ class Decoder(stepping.Stepping):
     extra = self.head.extra(memory, {**hidden, "read": embedded}, attended)
     if self.feed_kind() == "readout":
       extra["feed"] = x
-    x = noises.apply(x, noise, "readout")
+    x = dropout_masks.apply(x, noise, "readout")
     return types.StepOutput(x, attended.weights, extra)
 
   # All steps with given tokens.
@@ -462,4 +464,4 @@ class Decoder(stepping.Stepping):
       tokens: inputs of the steps, BOS first.
       noise: masks [T, B, D].
     """
-    return unrolling.steps(self, memory, tokens, noise or {})
+    return decoder_unroll.steps(self, memory, tokens, noise or {})

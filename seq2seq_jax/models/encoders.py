@@ -5,8 +5,13 @@ import jax
 import jax.numpy as jnp
 
 from seq2seq_jax import types
-from seq2seq_jax.models import cudnn, initial, layers, recurrence
-from seq2seq_jax.models import noise as noises
+from seq2seq_jax.models import (
+  cudnn,
+  dropout_masks,
+  initializers,
+  layers,
+  recurrence,
+)
 
 
 class Encoder(nn.Module):
@@ -64,7 +69,7 @@ class Encoder(nn.Module):
     return both if self.direction == "both" else (self.direction,)
 
   @nn.nowrap
-  def masks(self) -> tuple[noises.Mask, ...]:
+  def masks(self) -> tuple[dropout_masks.Mask, ...]:
     """Masks of a call, by name."""
     d = self.dropout
     masks = list(d.inputs(self.embed.features))
@@ -86,8 +91,8 @@ class Encoder(nn.Module):
     x, lengths = self.embed(src, src_len)
     # A front end shortens what masks were drawn for.
     outer = {k: m[:, : x.shape[1]] for k, m in outer.items()}
-    x = noises.apply(x, outer, "embed")
-    x = noises.apply(x, outer, "word")
+    x = dropout_masks.apply(x, outer, "embed")
+    x = dropout_masks.apply(x, outer, "word")
     split = self.stacking == "separate" and self.direction == "both"
     streams = [x] * (2 if split else 1)
     below = [[] for _ in streams]  # inputs of the layers, for residuals
@@ -128,7 +133,7 @@ class Encoder(nn.Module):
     for d, name in enumerate(self.directions(i)):
       x = streams[d if len(streams) > 1 else 0]
       cell = self.cells[f"{name}_{i}"]
-      inner = noises.part(noise, f"{name}_{i}")
+      inner = dropout_masks.part(noise, f"{name}_{i}")
       inner = {k: m[: x.shape[1]] for k, m in inner.items()}
       carry, y = recurrence.layer(
         lambda c, z, noise, cell=cell: cell.advance(c, z, (), noise),
@@ -190,7 +195,7 @@ class Convolution(nn.Module):
     for i in range(2):
       x = layers.zero_padding(x, lengths)
       shape = (3, 3, x.shape[-1], self.channels)
-      init = initial.weights(self.init_kind, self.init_scale)
+      init = initializers.weights(self.init_kind, self.init_scale)
       kernel = self.param(f"kernel_{i}", init, shape)
       x = jax.lax.conv_general_dilated(
         x.astype(self.dtype),

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from seq2seq_jax import types
-from seq2seq_jax.models import initial, layers, recurrence, softmax
+from seq2seq_jax.models import initializers, layers, recurrence, softmax
 
 TINY = 1e-30  # added to probabilities whose logarithm is taken
 
@@ -40,13 +40,13 @@ class Softmax(nn.Module):
     args = dict(self.args)
     self.adapter = None
     if self.tied is None:
-      init = initial.weights(args["init_kind"], args["init_scale"])
+      init = initializers.weights(args["init_kind"], args["init_scale"])
       self.kernel = self.param("kernel", init, (self.inputs, self.vocab_size))
     elif self.tied.features != self.inputs:
       self.adapter = layers.Dense(
         self.inputs, self.tied.features, use_bias=False, **args
       )
-    init = initial.bias(args["init_kind"], self.inputs)
+    init = initializers.bias(args["init_kind"], self.inputs)
     self.bias = self.param("bias", init, (self.vocab_size,))
     self.own()
 

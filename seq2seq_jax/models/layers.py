@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from seq2seq_jax import types
-from seq2seq_jax.models import initial, recurrence
-from seq2seq_jax.models import noise as noises
+from seq2seq_jax.models import dropout_masks, initializers, recurrence
 
 
 class Dropout(NamedTuple):
@@ -23,17 +22,17 @@ class Dropout(NamedTuple):
   readout: float = 0.0
   shared: bool = False  # the same masks at all steps (variational, Gal)
 
-  def inputs(self, width: int) -> tuple[noises.Mask, ...]:
+  def inputs(self, width: int) -> tuple[dropout_masks.Mask, ...]:
     """Masks of embedded tokens."""
     return (
-      noises.Mask("embed", width, self.embed, self.shared),
-      noises.Mask("word", 1, self.word),
+      dropout_masks.Mask("embed", width, self.embed, self.shared),
+      dropout_masks.Mask("word", 1, self.word),
     )
 
-  def output(self, i: int, depth: int, width: int) -> noises.Mask:
+  def output(self, i: int, depth: int, width: int) -> dropout_masks.Mask:
     """Mask of what layer i of `depth` puts out."""
     rate = self.rnn if self.last or i + 1 < depth else 0.0
-    return noises.Mask(f"layer_{i}", width, rate, self.shared)
+    return dropout_masks.Mask(f"layer_{i}", width, rate, self.shared)
 
 
 class Embed(nn.Module):
@@ -45,7 +44,7 @@ class Embed(nn.Module):
   init_scale: float = 0.08
 
   def setup(self):
-    init = initial.table(self.init_kind, self.init_scale, self.features)
+    init = initializers.table(self.init_kind, self.init_scale, self.features)
     self.table = self.param("table", init, (self.size, self.features))
 
   def __call__(self, ids):
@@ -66,11 +65,11 @@ class Dense(nn.Module):
 
   @nn.compact
   def __call__(self, x):
-    init = initial.weights(self.init_kind, self.init_scale)
+    init = initializers.weights(self.init_kind, self.init_scale)
     kernel = self.param("kernel", init, (self.inputs, self.features))
     y = recurrence.product(x, kernel, self.dtype)
     if self.use_bias:
-      init = initial.bias(self.init_kind, self.inputs)
+      init = initializers.bias(self.init_kind, self.inputs)
       bias = self.param("bias", init, (self.features,))
       y = recurrence.add_bias(y, bias)
     return y

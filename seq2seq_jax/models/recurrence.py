@@ -9,7 +9,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from seq2seq_jax.models import deferred
+from seq2seq_jax.models import deferred_scan
 
 
 def product(x, w, dtype):
@@ -50,7 +50,7 @@ def add_bias(x, bias):
 
 def scan(body, carry, inputs, *, reverse=False):
   """`carry, y = body(carry, x)` over the leading axis of `inputs`."""
-  return deferred.scan(body, carry, inputs, reverse=reverse)
+  return deferred_scan.scan(body, carry, inputs, reverse=reverse)
 
 
 def layer(advance, carry, projected, lengths, noise=None, *, reverse=False):

@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from seq2seq_jax import types
-from seq2seq_jax.models import layers, sampling
-from seq2seq_jax.models import noise as noises
+from seq2seq_jax.models import dropout_masks, layers, scheduled_sampling
 
 
 class Losses(NamedTuple):
@@ -77,7 +76,9 @@ class Seq2Seq(nn.Module):
     With `sampled` some of them are the model's own.
     """
     if sampled is not None:
-      tokens = sampling.inputs_of(self, memory, tokens, noise or {}, sampled)
+      tokens = scheduled_sampling.inputs_of(
+        self, memory, tokens, noise or {}, sampled
+      )
     return self.decoder.unroll(memory, tokens, noise)
 
   def __call__(self, batch: types.Batch, keys=None, sampled=None):
@@ -92,9 +93,9 @@ class Seq2Seq(nn.Module):
     if keys is not None:
       if self.encoder is not None:
         masks = self.encoder.masks()
-        enc_noise = noises.draw(fold(keys, 0), batch.src.shape[1], masks)
+        enc_noise = dropout_masks.draw(fold(keys, 0), batch.src.shape[1], masks)
       masks = self.decoder.masks()
-      dec_noise = noises.draw(fold(keys, 1), batch.tgt.shape[1], masks)
+      dec_noise = dropout_masks.draw(fold(keys, 1), batch.tgt.shape[1], masks)
     rows = batch.tgt_len if batch.src is None else batch.src_len
     memory = self.encode(batch.src, rows, enc_noise, batch.src_ext)
     tokens = shifted(references(batch))
@@ -118,16 +119,16 @@ class Seq2Seq(nn.Module):
     what = what or Losses()
     sampled = None
     if keys is not None and what.course != "none":
-      gold = sampling.gold_probability(
+      gold = scheduled_sampling.gold_probability(
         what.course, step, what.rate, what.low, what.k
       )
-      coins = sampling.coins(
+      coins = scheduled_sampling.coins(
         what.unit, batch_key, fold(keys, 2), batch.tgt.shape[1]
       )
       # Gold behind the end: no step is made for it.
       coins = jnp.where(target_mask(batch).T, coins, -1.0)
       own = fold(keys, 3) if what.choice == "sample" else None
-      sampled = sampling.Sampled(gold, coins, own)
+      sampled = scheduled_sampling.Sampled(gold, coins, own)
     memory, output = self(batch, keys, sampled)
     real = target_mask(batch).astype(jnp.float32)
     loss, nll, correct = self.decoder.losses(

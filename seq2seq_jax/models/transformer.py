@@ -11,8 +11,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from seq2seq_jax import types
-from seq2seq_jax.models import attention, layers, stepping
-from seq2seq_jax.models import noise as noises
+from seq2seq_jax.models import attention, dropout_masks, layers, stepping
 
 
 class Shape(NamedTuple):
@@ -143,7 +142,7 @@ class Layer(nn.Module):
 
   def join(self, norm, x, y, noise, name):
     """Residual, dropout and, behind them, post-norm."""
-    x = x + noises.apply(y, noise, name)
+    x = x + dropout_masks.apply(y, noise, name)
     return x if self.shape.norm == "pre" else norm(x)
 
   def __call__(self, x, own, allowed, memory, mask, noise):
@@ -174,7 +173,9 @@ def masks(shape: Shape, dropout: layers.Dropout, crossed: bool):
     for name in (
       ("attention", "cross", "feed") if crossed else ("attention", "feed")
     ):
-      out.append(noises.Mask(f"layer_{i}/{name}", shape.width, dropout.rnn))
+      out.append(
+        dropout_masks.Mask(f"layer_{i}/{name}", shape.width, dropout.rnn)
+      )
   return tuple(out)
 
 
@@ -214,10 +215,12 @@ class Encoder(nn.Module):
     noise = {k: m[:, : x.shape[1]] for k, m in noise.items()}
     x = self.entry(x) if self.entry else x
     x = self.places(x, jnp.arange(x.shape[1], dtype=jnp.int32)[None])
-    x = noises.apply(noises.apply(x, noise, "embed"), noise, "word")
+    x = dropout_masks.apply(
+      dropout_masks.apply(x, noise, "embed"), noise, "word"
+    )
     mask = layers.length_mask(lengths, x.shape[1])
     for i, layer in enumerate(self.stack):
-      inner = noises.part(noise, f"layer_{i}")
+      inner = dropout_masks.part(noise, f"layer_{i}")
       x, _ = layer(x, layer.attention.keys, mask[:, None], None, None, inner)
     x = self.norm(x) if self.shape.norm == "pre" else x
     x = layers.zero_padding(x, lengths)
@@ -291,7 +294,9 @@ class Decoder(stepping.Stepping):
     x = self.embed_table(tokens)
     x = self.entry(x) if self.entry else x
     # Before positions are added: the masks are those of the embedding alone.
-    return Inputs(noises.apply(noises.apply(x, noise, "embed"), noise, "word"))
+    return Inputs(
+      dropout_masks.apply(dropout_masks.apply(x, noise, "embed"), noise, "word")
+    )
 
   def advance(self, memory, carry: Carry, inputs: Inputs, noise=None):
     """One step of K hypotheses, each over its own cache."""
@@ -322,7 +327,7 @@ class Decoder(stepping.Stepping):
     weights, mask = None, memory.mask[:, None]
     for i, layer in enumerate(self.stack):
       keys = memory.keys.attention[i] if self.memory_dim else None
-      masks = noises.part(noise, f"layer_{i}")
+      masks = dropout_masks.part(noise, f"layer_{i}")
       x, weights = layer(x, own(i, layer), allowed, keys, mask, masks)
     x = self.norm(x) if self.shape.norm == "pre" else x
     if not self.memory_dim:

@@ -12,10 +12,12 @@ import types as types_
 
 import pytest
 
-from seq2seq_jax import ablate, ablate_cell, ablate_plan, train, types
-from seq2seq_jax.ablation import grid
+from seq2seq_jax import ablate, train, types
+from seq2seq_jax.ablation import plan as ablation_plan
+from seq2seq_jax.ablation import suite, worker
 from seq2seq_jax.data import pipeline
 
+ROOT = pathlib.Path(__file__).parents[2]
 TINY = str(pathlib.Path(__file__).parent.parent / "configs" / "tiny.py")
 ENV = os.environ | {"JAX_PLATFORMS": "cpu"}
 FEW = ("--train.steps", "40", "--train.validate_every", "20")
@@ -25,10 +27,10 @@ FEW += ("--train.metric", "loss")  # no search in validation: less to compile
 
 def _ablation(**changes):
   rows = (
-    grid.Row("attention"),
-    grid.Row("greedy", "--decode.beam_size 1"),
-    grid.Row("fixed", "--model.attention none --model.input_feeding False"),
-    grid.Row("two", ensemble=2),
+    suite.Row("attention"),
+    suite.Row("greedy", "--decode.beam_size 1"),
+    suite.Row("fixed", "--model.attention none --model.input_feeding False"),
+    suite.Row("two", ensemble=2),
   )
   settings = {
     "title": "Copying",
@@ -41,13 +43,13 @@ def _ablation(**changes):
     "scales": {"smoke": FEW, "none": ()},
     "scale": "smoke",
     "bins": (2, 4),
-    "orderings": (grid.above("attention", "fixed", by=5),),
+    "orderings": (suite.above("attention", "fixed", by=5),),
   }
-  return grid.Ablation(**(settings | changes))
+  return suite.Ablation(**(settings | changes))
 
 
 def _plan(folder, seeds=2, extra=(), **changes):
-  return ablate_plan.Plan(_ablation(**changes), folder, seeds, extra)
+  return ablation_plan.Plan(_ablation(**changes), folder, seeds, extra)
 
 
 @pytest.mark.quick
@@ -71,9 +73,9 @@ def test_rows_of_other_test_sets_share_their_trainings(tmp_path):
   """And the beam of validation, which chooses the best, makes another one."""
   rules = "--data.task copy_rules --data.name all --data.synthetic.rules 5"
   rows = (
-    grid.Row("all", rules),
-    grid.Row("some", f"{rules} --data.test x_xx"),
-    grid.Row("beam", f"{rules} --decode.valid_beam_size 2"),
+    suite.Row("all", rules),
+    suite.Row("some", f"{rules} --data.test x_xx"),
+    suite.Row("beam", f"{rules} --decode.valid_beam_size 2"),
   )
   changes = {"rows": rows, "reference": "all", "orderings": ()}
   cells = _plan(tmp_path, 1, **changes).cells
@@ -90,7 +92,7 @@ def _configs(folder, **changes):
 
 @pytest.mark.quick
 def test_seeds_in_one_program(tmp_path):
-  plan = ablate_plan.Plan(_ablation(), tmp_path, 3, (), together=True)
+  plan = ablation_plan.Plan(_ablation(), tmp_path, 3, (), together=True)
   jobs = {job.name: job for job in plan.jobs()}
   job = jobs["attention, seed 0, 1, 2"]
   [training] = {m for c in job.cells for m in c.members}
@@ -102,7 +104,7 @@ def test_seeds_in_one_program(tmp_path):
 def test_of_seeds_in_one_program_the_diverged_one_is_told(
   tmp_path, monkeypatch
 ):
-  plan = ablate_plan.Plan(_ablation(), tmp_path, 3, (), together=True)
+  plan = ablation_plan.Plan(_ablation(), tmp_path, 3, (), together=True)
   [training] = plan.cells[0].members
   training.folder.mkdir(parents=True)
   run = types_.SimpleNamespace(
@@ -111,10 +113,10 @@ def test_of_seeds_in_one_program_the_diverged_one_is_told(
   )
   monkeypatch.setattr(train, "train", lambda *_, **__: run)
   for _ in range(2):  # trained, then remembered
-    assert ablate_cell._train(training, 0) == 7
+    assert worker._train(training, 0) == 7
     with pytest.raises(types.Diverged, match="diverged at step 26"):
-      ablate_cell._train(training, 1)
-    assert ablate_cell._train(training, 2) == 7
+      worker._train(training, 1)
+    assert worker._train(training, 2) == 7
     monkeypatch.setattr(train, "train", None)
 
 
@@ -139,10 +141,10 @@ def test_what_makes_a_cell_another_one(tmp_path):
 def test_bad_tables_are_refused_with_the_place(tmp_path):
   file = tmp_path / "x.py"
   with pytest.raises(types.UserError, match=r"x\.py: no such file; there are"):
-    ablate_plan.load(str(file))
+    ablation_plan.load(str(file))
   file.write_text("import math\n")
   with pytest.raises(types.UserError, match="must define get_ablation"):
-    ablate_plan.load(str(file))
+    ablation_plan.load(str(file))
   for text, told in (
     ("x = 1\ndef get_ablation(:", r"x\.py, line 2: SyntaxError: invalid"),
     (
@@ -153,21 +155,21 @@ def test_bad_tables_are_refused_with_the_place(tmp_path):
     (ABLATION.replace("rows=", "rosw="), r"x\.py, line 8: TypeError: .*rosw"),
     (ABLATION + "\n", None),
   ):
-    file.write_text(text.format(folder=str(pathlib.Path(__file__).parent)))
+    file.write_text(text.format(folder=str(ROOT)))
     if told:
       with pytest.raises(types.UserError, match=told):
-        ablate_plan.load(str(file))
+        ablation_plan.load(str(file))
     else:
-      assert ablate_plan.load(str(file)).metric == "exact_match"
+      assert ablation_plan.load(str(file)).metric == "exact_match"
   changed = ABLATION.replace("rows=(", "metric='exact_mach', rows=(")
-  file.write_text(changed.format(folder=str(pathlib.Path(__file__).parent)))
+  file.write_text(changed.format(folder=str(ROOT)))
   with pytest.raises(types.UserError, match="'exact_mach'; nearest: exact_m"):
-    ablate_plan.load(str(file))
+    ablation_plan.load(str(file))
   assert _ablation(scales={}).at("smoke").scale == "smoke"
   with pytest.raises(ValueError, match="no row is called 'best'"):
     _ablation(reference="best")
   with pytest.raises(ValueError, match="another row has the same folder"):
-    _ablation(rows=(grid.Row("fixed"), grid.Row("Fixed")))
+    _ablation(rows=(suite.Row("fixed"), suite.Row("Fixed")))
   with pytest.raises(ValueError, match=r"scale 'gpu': there are smoke, none"):
     _ablation().at("gpu")
 
@@ -195,15 +197,15 @@ def test_a_workdir_of_another_table_is_refused(tmp_path):
 def grow_stale(tmp_path):
   """Run by the test below, with one device: less to compile."""
   rows = (
-    grid.Row("fixed", "--model.attention none --model.input_feeding False"),
-    grid.Row("wild", "--optim.learning_rate 3e38 --optim.clip_norm 0"),
+    suite.Row("fixed", "--model.attention none --model.input_feeding False"),
+    suite.Row("wild", "--optim.learning_rate 3e38 --optim.clip_norm 0"),
   )
   make = lambda *extra: _plan(
     tmp_path, 1, ("--train.steps", "20", *extra), rows=rows, orderings=()
   )
   plan = make()
   for job in plan.jobs():
-    assert ablate_cell.work(job, plan) == 0
+    assert worker.work(job, plan) == 0
   good, wild = plan.cells
   assert good.status()["status"] == "done"
   assert wild.status()["status"] == "diverged"
@@ -217,7 +219,7 @@ def grow_stale(tmp_path):
   }
   trains = train.train
   train.train = None
-  assert ablate_cell.work(search.jobs()[0], search) == 0
+  assert worker.work(search.jobs()[0], search) == 0
   train.train = trains
   assert search.cells[0].status()["status"] == "done"
   assert (good.folder / "result.json.stale-1").exists()
@@ -234,7 +236,7 @@ def grow_stale(tmp_path):
     )
 
   train.train = pretended
-  ablate_cell._train(shorter.cells[0].members[0], 0)
+  worker._train(shorter.cells[0].members[0], 0)
   assert (kept / "checkpoints").is_dir()
   assert not (good.folder / "checkpoints").exists()
   shutil.rmtree(good.folder)
@@ -243,7 +245,7 @@ def grow_stale(tmp_path):
   # Other data do; the old run is kept aside.
   other = make("--data.synthetic.train", "200")
   assert other.cells[0].status()["status"] == "stale"
-  ablate_cell._train(other.cells[0].members[0], 0)
+  worker._train(other.cells[0].members[0], 0)
   aside = good.folder.with_name("seed_0.stale-1")
   assert (aside / "checkpoints").is_dir() and (aside / "result.json").exists()
 
@@ -251,8 +253,8 @@ def grow_stale(tmp_path):
 def test_cells_that_diverge_and_cells_that_grow_stale(tmp_path):
   code = f"""
 import pathlib, sys
-sys.path.insert(0, {str(pathlib.Path(__file__).parent)!r})
-import test_ablate
+sys.path.insert(0, {str(ROOT)!r})
+from tests.ablation import test_ablate
 test_ablate.grow_stale(pathlib.Path({str(tmp_path)!r}))
 """
   subprocess.run([sys.executable, "-c", code], env=ENV, check=True)
@@ -261,24 +263,24 @@ test_ablate.grow_stale(pathlib.Path({str(tmp_path)!r}))
 ABLATION = """
 import sys
 sys.path.insert(0, {folder!r})
-import test_ablate
-from seq2seq_jax.ablation import grid
+from seq2seq_jax.ablation import suite
+from tests.ablation import test_ablate
 
 def get_ablation():
   return test_ablate._ablation(
     rows=(
-      grid.Row("attention"),
-      grid.Row("greedy", "--decode.beam_size 1"),
+      suite.Row("attention"),
+      suite.Row("greedy", "--decode.beam_size 1"),
     ),
     reference="attention",
-    orderings=(grid.alike("attention", "greedy", 30),),
+    orderings=(suite.alike("attention", "greedy", 30),),
   )
 """
 
 
 def _start(folder):
   file = folder.parent / "table.py"
-  here = str(pathlib.Path(__file__).parent)
+  here = str(ROOT)
   file.write_text(ABLATION.format(folder=here))
   return subprocess.Popen(
     [

@@ -6,11 +6,12 @@ import importlib.util
 import pathlib
 
 import pytest
-import test_configs
 
 from seq2seq_jax import cli, config
-from seq2seq_jax.ablation import grid, published
+from seq2seq_jax.ablation import published
+from seq2seq_jax.ablation import suite as suite_lib
 from seq2seq_jax.training import optim
+from tests import test_configs
 
 CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
 FILES = sorted((CONFIGS / "ablations").glob("*.py"))
@@ -33,7 +34,7 @@ def each_file(test):
 
 
 @functools.cache
-def load(path: pathlib.Path) -> grid.Ablation:
+def load(path: pathlib.Path) -> suite_lib.Ablation:
   spec = importlib.util.spec_from_file_location("suite", path)
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)
@@ -135,7 +136,7 @@ def test_the_largest_scale_is_the_paper_s(path):
     return
   assert suite.at("pod").base == paper
   # Other data may be scored, but nothing else is trained.
-  assert suite.scales["pod"] in ((), grid.NEWSTEST2013)
+  assert suite.scales["pod"] in ((), suite_lib.NEWSTEST2013)
 
 
 def test_scan_is_the_paper_s_own_protocol():

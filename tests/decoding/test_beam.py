@@ -7,11 +7,12 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
-import oracle
 import pytest
 
 from seq2seq_jax import types
-from seq2seq_jax.decoding import beam, sample, scores, step
+from seq2seq_jax.decoding import beam, length_rules, stepfn
+from seq2seq_jax.decoding import greedy as greedy_lib
+from tests.helpers import oracle_search as oracle
 
 CASES = [
   ("none", 0.0),
@@ -49,7 +50,7 @@ def _compiled(
 
   return function(
     step_fn,
-    step.Sentences(memory, carry, min_len, max_len, real),
+    stepfn.Sentences(memory, carry, min_len, max_len, real),
     eos=types.EOS,
     bos=types.BOS,
     **dict(options),
@@ -89,7 +90,7 @@ def _beam(model, limits, size, n_best=None, **options):
 
 
 def _greedy(model, limits, **options):
-  return _run(model, limits, sample.greedy, **options)
+  return _run(model, limits, greedy_lib.greedy, **options)
 
 
 def _slow(search, model, row, limits, **options):
@@ -146,7 +147,9 @@ def _assert_same_bits(a, b):
 def test_final_score_is_the_length_rule(rule, alpha):
   log_prob = np.array([[-0.5, -7.0], [-31.0, 0.0]], np.float32)
   length = np.array([[1, 4], [50, 2]], np.int32)
-  got = scores.final(rule, alpha, jnp.asarray(log_prob), jnp.asarray(length))
+  got = length_rules.final(
+    rule, alpha, jnp.asarray(log_prob), jnp.asarray(length)
+  )
   want = [
     oracle.score(rule, alpha, float(p), int(n))
     for p, n in zip(log_prob.flat, length.flat, strict=True)

@@ -6,11 +6,11 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
-import oracle
 import pytest
 
 from seq2seq_jax import types
-from seq2seq_jax.decoding import beam, exact, step
+from seq2seq_jax.decoding import beam, exact, stepfn
+from tests.helpers import oracle_search as oracle
 
 LOW, HIGH = np.array([0, 1, 2, 4, 5, 1]), np.array([4, 4, 4, 4, 4, 2])
 RULES = [("none", 0.0), ("average", 1.0), ("gnmt", 0.6), ("word_reward", 0.4)]
@@ -25,7 +25,7 @@ def _search(params, carry, *, rule, alpha, limit, size=1):
     return oracle.Rnn.apply(params, carry, tokens)
 
   limits = jnp.asarray(LOW, jnp.int32), jnp.asarray(HIGH, jnp.int32)
-  sentences = step.Sentences((), carry, *limits)
+  sentences = stepfn.Sentences((), carry, *limits)
   how = {"eos": types.EOS, "bos": types.BOS, "max_steps": 4}
   how |= {"rule": rule, "alpha": alpha}
   found = beam.search(step_fn, sentences, beam_size=size, n_best=1, **how)

@@ -5,12 +5,12 @@ from types import SimpleNamespace
 import jax
 import jax.numpy as jnp
 import numpy as np
-import oracle_models as oracle
 import pytest
-from numeric import close, trees_close
 
 from seq2seq_jax import config
 from seq2seq_jax.models import attention
+from tests.helpers import oracle_models as oracle
+from tests.helpers.numeric import close, trees_close
 
 pytestmark = pytest.mark.usefixtures("strict")
 Q, V, A, S = 4, 6, 8, 7

@@ -11,9 +11,9 @@ import jax.extend.core as jex
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_models import example, made
 
-from seq2seq_jax.models import deferred, recurrence, seq2seq
+from seq2seq_jax.models import deferred_scan, recurrence, seq2seq
+from tests.helpers.small_models import example, made
 
 pytestmark = pytest.mark.usefixtures("strict")
 CASES = {
@@ -77,7 +77,7 @@ def test_products_of_the_backward_loop_are_as_narrow():
       carry = jnp.tanh(recurrence.product(carry, w, jnp.bfloat16) + x)
       return carry, carry
 
-    return jnp.sum(deferred.scan(body, jnp.zeros((2, 4)), xs)[1])
+    return jnp.sum(deferred_scan.scan(body, jnp.zeros((2, 4)), xs)[1])
 
   found = jax.make_jaxpr(jax.grad(total))(w, jnp.ones((3, 2, 4)))
   assert list(dots(found.jaxpr)) == [("bfloat16", "bfloat16")] * 3
@@ -97,10 +97,10 @@ def test_whole_models(name, monkeypatch):
   half, _ = made(**fields, dtype="bfloat16")
   loss, gradient = loss_and_gradient(full, variables)
   off = {}
-  for scan in (deferred.scan, plain):
+  for scan in (deferred_scan.scan, plain):
     monkeypatch.setattr(recurrence, "scan", scan)
     rough, rounded = loss_and_gradient(half, variables)
     assert abs(rough - loss) < 0.005 * loss
     off[scan] = np.linalg.norm(rounded - gradient) / np.linalg.norm(gradient)
-  assert 0 < off[deferred.scan] < 0.02
-  assert off[deferred.scan] < 1.5 * off[plain]
+  assert 0 < off[deferred_scan.scan] < 0.02
+  assert off[deferred_scan.scan] < 1.5 * off[plain]

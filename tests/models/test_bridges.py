@@ -3,9 +3,14 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import oracle_models as oracle
 import pytest
-from numeric import (
+
+from seq2seq_jax.models import (
+  bridges,
+  cells,
+)
+from tests.helpers import oracle_models as oracle
+from tests.helpers.numeric import (
   DENSE,
   close,
   compiled,
@@ -15,11 +20,6 @@ from numeric import (
   scattered,
   some_memory,
   trees_close,
-)
-
-from seq2seq_jax.models import (
-  bridges,
-  cells,
 )
 
 pytestmark = pytest.mark.usefixtures("strict")

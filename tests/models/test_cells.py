@@ -3,11 +3,11 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import oracle_models as oracle
 import pytest
-from numeric import close, trees_close
 
 from seq2seq_jax.models import cells
+from tests.helpers import oracle_models as oracle
+from tests.helpers.numeric import close, trees_close
 
 pytestmark = pytest.mark.usefixtures("strict")
 H, D, FEEDS = 4, 3, (2, 5)

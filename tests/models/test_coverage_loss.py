@@ -3,12 +3,12 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import oracle_models as oracle
 import pytest
-from numeric import close, compiled, double
-from oracle_decoder import a_batch, modelled
 
 from seq2seq_jax.models import seq2seq
+from tests.helpers import oracle_models as oracle
+from tests.helpers.numeric import close, compiled, double
+from tests.helpers.oracle_decoder import a_batch, modelled
 
 pytestmark = pytest.mark.usefixtures("strict")
 

@@ -5,9 +5,15 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
-import oracle_models as oracle
 import pytest
-from numeric import (
+
+from seq2seq_jax import types
+from seq2seq_jax.models import (
+  build,
+  seq2seq,
+)
+from tests.helpers import oracle_models as oracle
+from tests.helpers.numeric import (
   close,
   compiled,
   double,
@@ -16,13 +22,7 @@ from numeric import (
   slopes_close,
   trees_close,
 )
-from oracle_decoder import BASE, VOCAB
-
-from seq2seq_jax import types
-from seq2seq_jax.models import (
-  build,
-  seq2seq,
-)
+from tests.helpers.oracle_decoder import BASE, VOCAB
 
 pytestmark = pytest.mark.usefixtures("strict")
 

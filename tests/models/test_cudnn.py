@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.experimental import rnn
-from numeric import close, leaves_close
-from small_models import example, made
 
 from seq2seq_jax import config, types
 from seq2seq_jax.models import cudnn, recurrence
+from tests.helpers.numeric import close, leaves_close
+from tests.helpers.small_models import example, made
 
 pytestmark = pytest.mark.usefixtures("strict")
 WIDTH = {"encoder_dim": 6, "decoder_dim": 12}

@@ -3,9 +3,9 @@
 import dataclasses
 
 import pytest
-from oracle_decoder import BASE, DROPOUTS, VOCAB, check_decoder
 
 from seq2seq_jax.models import build
+from tests.helpers.oracle_decoder import BASE, DROPOUTS, VOCAB, check_decoder
 
 pytestmark = pytest.mark.usefixtures("strict")
 

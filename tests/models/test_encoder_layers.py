@@ -4,13 +4,13 @@ import functools
 
 import jax
 import jax.numpy as jnp
-import numeric
 import numpy as np
 import pytest
-from numeric import scattered
-from small_models import VOCAB, encoder_fields, example
 
 from seq2seq_jax.models import cells, encoders, layers
+from tests.helpers import numeric
+from tests.helpers.numeric import scattered
+from tests.helpers.small_models import VOCAB, encoder_fields, example
 
 pytestmark = pytest.mark.usefixtures("strict")
 

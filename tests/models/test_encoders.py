@@ -5,9 +5,12 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
-import oracle_models as oracle
 import pytest
-from numeric import (
+
+from seq2seq_jax import types
+from seq2seq_jax.models import build, cells, dropout_masks, encoders, layers
+from tests.helpers import oracle_models as oracle
+from tests.helpers.numeric import (
   close,
   compiled,
   double,
@@ -17,17 +20,8 @@ from numeric import (
   slopes_close,
   trees_close,
 )
-from oracle_decoder import BASE, DROPOUTS, VOCAB
-from small_models import encoder_fields
-
-from seq2seq_jax import types
-from seq2seq_jax.models import (
-  build,
-  cells,
-  encoders,
-  layers,
-  noise,
-)
+from tests.helpers.oracle_decoder import BASE, DROPOUTS, VOCAB
+from tests.helpers.small_models import encoder_fields
 
 pytestmark = pytest.mark.usefixtures("strict")
 
@@ -244,8 +238,10 @@ def test_encoder_with_masks_equals_a_loop(name):
 @pytest.mark.quick
 def test_which_masks_are_shared_by_all_steps():
   """Gal's are, word dropout and zoneout are not, the state's always is."""
-  keys = noise.row_keys(0, 1, np.arange(9, dtype=np.int32))
-  draw = lambda masks: compiled(lambda keys: noise.draw(keys, 40, masks))(keys)
+  keys = dropout_masks.row_keys(0, 1, np.arange(9, dtype=np.int32))
+  draw = lambda masks: compiled(
+    lambda keys: dropout_masks.draw(keys, 40, masks)
+  )(keys)
   always = lambda name: name.endswith("/state")
   never = lambda name: name == "word" or "/zone" in name
   for shared in (False, True):
@@ -301,8 +297,10 @@ def test_word_masks_drop_whole_embeddings():
   batch = types.Batch(src, full, src[:, :3], full, rows)
   init = lambda key: module.init(key, batch, method="initialize")
   variables = scattered(jax.eval_shape(init, jax.random.key(0)))
-  keys = noise.row_keys(0, 1, batch.row)
-  draw = compiled(lambda keys: noise.draw(keys, 30, module.encoder.masks()))
+  keys = dropout_masks.row_keys(0, 1, batch.row)
+  draw = compiled(
+    lambda keys: dropout_masks.draw(keys, 30, module.encoder.masks())
+  )
   masks = draw(keys)
   assert set(masks) == {"word"} == set(drawn_for(module.decoder, 30))
   mask = masks["word"]
@@ -422,7 +420,7 @@ def test_dropout_behind_the_front_end(kind):
 
   def run(key):
     variables = module.init(key, batch, method="initialize")
-    keys = noise.row_keys(0, 0, rows)
+    keys = dropout_masks.row_keys(0, 0, rows)
     return module.apply(variables, batch, keys, method="losses")
 
   assert jax.eval_shape(run, jax.random.key(0))["nll"].shape == tgt.shape

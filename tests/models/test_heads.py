@@ -5,25 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
-import oracle_models as oracle
 import pytest
-from numeric import (
-  DENSE,
-  close,
-  compiled,
-  double,
-  normal,
-  scattered,
-  trees_close,
-)
-from oracle_decoder import (
-  BASE,
-  VOCAB,
-  a_batch,
-  check_decoder,
-  modelled,
-  slow_rows,
-)
 
 from seq2seq_jax import types
 from seq2seq_jax.models import (
@@ -32,6 +14,24 @@ from seq2seq_jax.models import (
   heads,
   layers,
   seq2seq,
+)
+from tests.helpers import oracle_models as oracle
+from tests.helpers.numeric import (
+  DENSE,
+  close,
+  compiled,
+  double,
+  normal,
+  scattered,
+  trees_close,
+)
+from tests.helpers.oracle_decoder import (
+  BASE,
+  VOCAB,
+  a_batch,
+  check_decoder,
+  modelled,
+  slow_rows,
 )
 
 pytestmark = pytest.mark.usefixtures("strict")

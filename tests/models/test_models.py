@@ -4,14 +4,14 @@ import functools
 
 import jax
 import jax.numpy as jnp
-import numeric
 import numpy as np
 import pytest
-from numeric import leaves_close
-from small_models import CONFIGS, VOCAB, example, made
 
 from seq2seq_jax import types
 from seq2seq_jax.models import seq2seq
+from tests.helpers import numeric
+from tests.helpers.numeric import leaves_close
+from tests.helpers.small_models import CONFIGS, VOCAB, example, made
 
 pytestmark = pytest.mark.usefixtures("strict")
 

@@ -4,12 +4,12 @@ import functools
 
 import jax
 import jax.numpy as jnp
-import numeric
 import numpy as np
 import pytest
-from small_models import VOCAB
 
 from seq2seq_jax.models import softmax
+from tests.helpers import numeric
+from tests.helpers.small_models import VOCAB
 
 pytestmark = pytest.mark.usefixtures("strict")
 

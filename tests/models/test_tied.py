@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from numeric import close, compiled, normal
-from oracle_decoder import BASE, VOCAB, a_batch, modelled
 
 from seq2seq_jax import types
 from seq2seq_jax.models import layers, seq2seq
+from tests.helpers.numeric import close, compiled, normal
+from tests.helpers.oracle_decoder import BASE, VOCAB, a_batch, modelled
 
 pytestmark = pytest.mark.usefixtures("strict")
 

@@ -7,17 +7,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from numeric import close, compiled, drawn_for, normal, scattered
 
 from seq2seq_jax import config, types
 from seq2seq_jax.models import (
   build,
+  dropout_masks,
   encoders,
   heads,
   layers,
-  noise,
   transformer,
 )
+from tests.helpers.numeric import close, compiled, drawn_for, normal, scattered
 
 pytestmark = pytest.mark.usefixtures("strict")
 VOCAB, WIDTH, HEADS, HIDDEN, DEPTH = 9, 8, 2, 12, 2
@@ -627,8 +627,8 @@ def test_encoder_masks_are_those_of_its_length():
   )
 
   def values(variables, src):
-    keys = noise.row_keys(0, 0, batch.row)
-    masks = noise.draw(keys, src.shape[1], module.encoder.masks())
+    keys = dropout_masks.row_keys(0, 0, batch.row)
+    masks = dropout_masks.draw(keys, src.shape[1], module.encoder.masks())
     names = {
       f"layer_{i}/{n}" for i in range(DEPTH) for n in ("attention", "feed")
     }

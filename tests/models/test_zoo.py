@@ -2,7 +2,6 @@
 
 import math
 
-import covering
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,8 +9,9 @@ import optax
 import pytest
 
 from seq2seq_jax import types
-from seq2seq_jax.decoding import sample, step
-from seq2seq_jax.models import build, noise, seq2seq
+from seq2seq_jax.decoding import greedy, stepfn
+from seq2seq_jax.models import build, dropout_masks, seq2seq
+from tests.helpers import covering
 
 pytestmark = pytest.mark.usefixtures("strict")
 CASES = covering.stored()
@@ -68,7 +68,7 @@ def everything(module, batch, steps: int):
     return step
 
   def loss(params, step):
-    keys = noise.row_keys(0, step, batch.row)
+    keys = dropout_masks.row_keys(0, step, batch.row)
     terms = module.apply(params, batch, keys, method="losses")
     return jnp.sum(terms["loss"]) / jnp.sum(batch.tgt_len).astype(jnp.float32)
 
@@ -96,13 +96,13 @@ def everything(module, batch, steps: int):
     memory = module.apply(
       params, batch.src, batch.src_len, None, batch.src_ext, method="encode"
     )
-    sentences = step.Sentences(
+    sentences = stepfn.Sentences(
       memory,
       module.apply(params, memory, TARGET, method="start"),
       jnp.zeros(8, jnp.int32),
       jnp.full(8, TARGET, jnp.int32),
     )
-    found = sample.greedy(
+    found = greedy.greedy(
       lambda memory, *args: stepper(params, memory)(*args),
       sentences,
       eos=types.EOS,
@@ -158,5 +158,5 @@ def test_every_pair_meets():
 
 @pytest.mark.slow
 def test_stored_cases_are_those_of_the_factors():
-  """Else: python tests/models/covering.py"""
+  """Else: python -m tests.helpers.covering"""
   assert covering.most_first(covering.cases()) == CASES

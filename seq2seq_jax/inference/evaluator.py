@@ -1,0 +1,295 @@
+"""Scores of a split: what a model makes of its references, and its outputs."""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from seq2seq_jax import config, metrics, types
+from seq2seq_jax.data import pipeline
+from seq2seq_jax.inference import loading
+from seq2seq_jax.inference import text as inference_text
+from seq2seq_jax.inference import translator as translation
+from seq2seq_jax.runtime import parallel
+
+MODEL_METRICS = ("loss", "perplexity", "token_accuracy")
+
+
+def make_scoring(models):
+  """Builds `score(params, batch) -> [B, T] nll, [B, T] correct`.
+
+  Several models are an ensemble: the mean of their probabilities. What it ranks
+  first is not known from each member's own, so there `correct` is left out.
+  """
+
+  def score(params, batch: types.Batch):
+    terms = [m.apply(p, batch, method="losses") for m, p in zip(models, params)]
+    if len(terms) == 1:
+      return terms[0]["nll"], terms[0]["correct"]
+    every = jnp.stack([-t["nll"] for t in terms])
+    return (math.log(len(terms)) - jax.nn.logsumexp(every, axis=0),)
+
+  return score
+
+
+class Scorer:
+  """Scores given targets; fixed rows, so batches never change a bit."""
+
+  def __init__(self, models, rows: int, mapper: parallel.Mapper):
+    self.rows = rows
+    self.program = mapper.rows(make_scoring(models))
+
+  def score(self, params, pairs) -> list[np.ndarray]:
+    """Log-probability of every target token, and whether it ranked first.
+
+    Args:
+      params: tuple of parameter trees on the mapper's devices.
+      pairs: (source ids or None, target ids), each with EOS.
+
+    Returns:
+      A [2, T] array for each pair; [1, T] of an ensemble.
+    """
+    out = [None] * len(pairs)
+    batches = pipeline.eval_batches(pairs, self.rows)
+    for turn, (part, batch) in enumerate(batches):
+      nll, *correct = jax.device_get(self.program(params, batch, turn))
+      for row, i in enumerate(part):
+        n = len(pairs[i][1])
+        out[i] = np.stack([x[row, :n] for x in (-nll, *correct)])
+    return out
+
+
+def model_metrics(scored) -> dict[str, float]:
+  """Loss (nats a token), perplexity, and of one model token accuracy in %."""
+  tokens = sum(s.shape[1] for s in scored)
+  nll = -math.fsum(float(np.sum(s[0], dtype=np.float64)) for s in scored)
+  loss = nll / tokens
+  found = {"loss": loss, "perplexity": math.exp(min(loss, 700.0))}
+  if all(len(s) == 2 for s in scored):
+    correct = sum(float(np.sum(s[1])) for s in scored)
+    found["token_accuracy"] = 100.0 * correct / tokens
+  return found
+
+
+class Evaluator:
+  """A split, encoded once, and the programs that score it."""
+
+  def __init__(self, conf: config.Config, toks, models, split, mapper):
+    self.conf, self.toks = conf, toks
+    pairs = [split[i] for i in range(len(split))]
+    copies = conf.model.copies()
+    self.encoded = [pipeline.encode_pair(toks, p, copies=copies) for p in pairs]
+    self.sources, self.references = _grouped(pairs, conf.data.alternatives)
+    if not any(has_text(p) for p in self.encoded):
+      raise types.UserError("what is to be scored has no reference with text")
+    translator = translation.Translator(models, conf.decode, mapper)
+    self.reader = inference_text.Reader(translator, toks, conf)
+    self.scorer = Scorer(models, conf.decode.rows, mapper)
+
+  def losses(self, params) -> dict[str, float]:
+    """What the model makes of the references."""
+    full = [p for p in self.encoded if has_text(p)]
+    return model_metrics(self.scorer.score(params, full))
+
+  def translate(self, params, options, done=None, together=None):
+    """Hypotheses of the sources with text, and an output for every source.
+
+    Of `together` sentences at a time, by default of all.
+    """
+    real = [i for i, text in enumerate(self.sources) if text.strip()]
+    both, size = [], together or max(1, len(real))
+    made = lambda text, h: (h, self.reader.text(text, h))
+    for first in range(0, len(real), size):
+      so_far = done and (lambda n, first=first: done(first + n))
+      part = real[first : first + size]
+      some, lengths = [self.sources[i] for i in part], self.lengths(part)
+      both += self.reader.search(params, some, options, so_far, made, lengths)
+    texts = [""] * len(self.sources)
+    for i, (_, text) in zip(real, both, strict=True):
+      texts[i] = text
+    return [h for h, _ in both], texts
+
+  def lengths(self, places) -> list[int] | None:
+    """The references' tokens of these sources, where the oracle is asked."""
+    if not self.conf.decode.oracle_length:
+      return None
+    return [len(self.encoded[i][1]) - 1 for i in places]
+
+  def score_texts(self, texts: list[str], names) -> dict:
+    """Decoded metrics of outputs against the references."""
+    names = [n for n in names if n not in MODEL_METRICS]
+    references = self.compared(texts)
+    return metrics.score(names, texts, references, **self.comparison())
+
+  def compared(self, texts: list[str]) -> list[str]:
+    """Each output's reference; of alternatives the closest one."""
+    lowercase = self.comparison()["lowercase"]
+    return metrics.closest(texts, self.references, lowercase=lowercase)
+
+  def comparison(self) -> dict:
+    """How outputs are compared with references, for `metrics`."""
+    data = self.conf.data
+    target = data.source if data.joint else data.target
+    return {
+      "lowercase": target.lowercase,
+      "tokenize": self.conf.train.bleu_tokenize,
+    }
+
+
+def _grouped(pairs, alternatives: bool):
+  """Sources, and the references of each."""
+  if not alternatives:
+    return [p[0] for p in pairs], [(p[1],) for p in pairs]
+  groups: dict = {}
+  for source, reference in pairs:
+    groups.setdefault(source, []).append(reference)
+  return list(groups), [tuple(g) for g in groups.values()]
+
+
+def has_text(encoded) -> bool:
+  """Whether a reference has more than its end."""
+  return len(encoded[1]) > 1
+
+
+class Detail(NamedTuple):
+  """A model's scores of a split, with what they are made of."""
+
+  scores: dict  # metric -> value, `signature`
+  sentences: metrics.Sentences  # of one metric
+  outputs: list[dict]  # source, reference, hypothesis, length of the source
+  attention: list[dict]  # source and target tokens, weights, of a few
+  parameters: int  # of all members
+
+
+def detail(
+  members: list[loading.Loaded],
+  conf: config.Config,
+  split,
+  names: list[str],
+  metric: str,
+  mapper: parallel.Mapper,
+  shown: int = 3,
+) -> Detail:
+  """Scores a split, and keeps what a test over sentences needs.
+
+  Args:
+    members: a model, or those of an ensemble.
+    conf: with the search to use.
+    split: of text pairs.
+    names: metrics.
+    metric: the one whose statistics of sentences are kept.
+    mapper: over the devices.
+    shown: sentences whose attention is kept.
+  """
+  evaluator = Evaluator(
+    conf, members[0].toks, [m.model for m in members], split, mapper
+  )
+  params = tuple(m.params for m in members)
+  scored = evaluator.scorer.score(params, evaluator.encoded)
+  full = [s for s, p in zip(scored, evaluator.encoded) if has_text(p)]
+  scores, outputs, attention = model_metrics(full), [], []
+  decoded = [n for n in names if n not in config.OF_SEARCH]
+  if members[0].toks.source is not None:
+    options = translation.options_of(conf.decode)
+    found, texts = evaluator.translate(params, options)
+    scores |= evaluator.score_texts(texts, decoded)
+    scores |= of_search(found, conf.decode.oracle_length)
+    length = len if conf.data.source.tokenizer == "char" else _words
+    outputs = [
+      {"source": s, "reference": r, "hypothesis": h, "length": length(s)}
+      for s, r, h in zip(evaluator.sources, evaluator.compared(texts), texts)
+    ]
+    attention = _attended(evaluator, params, options, shown)
+  if metric in MODEL_METRICS:
+    sentences = metrics.Sentences(_token_sums(scored, metric), score_of(metric))
+  else:
+    sentences = metrics.sentences(
+      metric,
+      [o["hypothesis"] for o in outputs],
+      [o["reference"] for o in outputs],
+      **evaluator.comparison(),
+    )
+  size = sum(x.size for m in members for x in jax.tree.leaves(m.params))
+  return Detail(scores, sentences, outputs, attention, size)
+
+
+def _words(text: str) -> int:
+  return len(text.split())
+
+
+def of_search(found, oracle_length: bool = False) -> dict[str, float]:
+  """What is told of outputs, in percent: config.OF_SEARCH.
+
+  cut: at the longest length, without an end; by an oracle all are. Of exact
+  search, search_errors: the beam had missed it; proven: it is the best. What is
+  not proven may be missed by both, so the errors are a lower bound.
+  """
+  share = lambda flags: 100.0 * float(np.mean(flags))
+  told = {}
+  if found and not oracle_length:
+    told["cut"] = share([not h.finished[0] for h in found])
+  if found and found[0].proven is not None:
+    told["search_errors"] = share([h.improved for h in found])
+    told["proven"] = share([h.proven for h in found])
+  return told
+
+
+def _token_sums(scored, metric) -> np.ndarray:
+  """[N, 2]: what is summed over a sentence's tokens, and their number."""
+  part = 1 if metric == "token_accuracy" else 0
+  if part and any(len(s) == 1 for s in scored):
+    raise types.UserError("token_accuracy is of one model, not of an ensemble")
+  sign = 1.0 if part else -1.0
+  return np.array([[sign * np.sum(s[part]), s.shape[1]] for s in scored])
+
+
+def score_of(metric: str):
+  """From the sums of sentences' statistics to the score."""
+  if metric in ("loss", "perplexity"):
+    mean = lambda sums: sums[..., 0] / np.maximum(sums[..., 1], 1)
+    return mean if metric == "loss" else lambda sums: np.exp(mean(sums))
+  if metric == "token_accuracy":
+    return metrics.ratio
+  return metrics.score_of(metric)
+
+
+def _attended(evaluator, params, options, count: int) -> list[dict]:
+  """Attention over a few sentences of middling length; none of exact search."""
+  if options.exact:
+    return []
+  words = [_words(s) for s in evaluator.sources]
+  order = sorted(range(len(words)), key=lambda i: (words[i], i))
+  fitting = [i for i in order if words[i] <= 20] or order[:count]
+  chosen = [
+    fitting[len(fitting) * (2 * k + 1) // (2 * count)] for k in range(count)
+  ]
+  chosen = list(dict.fromkeys(chosen))
+  texts = [evaluator.sources[i] for i in chosen]
+  found = evaluator.reader.search(
+    params,
+    texts,
+    options._replace(attention=True),
+    lengths=evaluator.lengths(chosen),
+  )
+  out = []
+  for text, hypothesis in zip(texts, found):
+    if hypothesis.attention is None:
+      return []
+    entry = inference_text.describe(text, hypothesis, evaluator.reader, True)
+    best = entry["hypotheses"][0] if entry["hypotheses"] else None
+    if best and "attention" in best:
+      out.append(
+        {
+          "source": entry["source_tokens"],
+          "target": best["tokens"],
+          "weights": [[round(w, 4) for w in row] for row in best["attention"]],
+        }
+      )
+  return out
+
+
+def wanted(conf: config.Config) -> list[str]:
+  """The metrics of a config: the one that decides, then the others."""
+  return list(dict.fromkeys((conf.train.metric, *conf.train.metrics)))

@@ -1,0 +1,224 @@
+"""Figures show their data, and their SVGs may share a page."""
+
+import itertools
+import re
+import sys
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from seq2seq_jax import types
+from seq2seq_jax.ablation.report import figure_style
+from seq2seq_jax.ablation.report import figures as figures_lib
+
+
+def _row(i, **more):
+  mean = 20.0 + i
+  return {
+    "name": f"row {i}",
+    "mean": mean,
+    "sd": 0.3,
+    "published": mean + 0.5,
+    "published_sd": None,
+    "unconfirmed": i == 1,
+    "reference": "row 0" if i else None,
+    "delta": {"estimate": i, "low": i - 0.4, "high": i + 0.4} if i else None,
+    "tag_significance": "better",
+    "lengths": {"means": [mean + 4, mean, None], "sds": [0.3, None, None]},
+  } | more
+
+
+def _table(rows=4):
+  steps = [500, 1000, 1500]
+  curve = lambda i: {
+    "name": f"row {i}",
+    "metric": "bleu",
+    "split": "valid",
+    "steps": steps,
+    "mean": [10.0 + i, 15.0 + i, 18.0 + i],
+    "low": [9.5 + i, None, 17.0 + i],
+    "high": [10.5 + i, 15.5 + i, 19.0 + i],
+    "n": 3,
+  }
+  return {
+    "metric": "bleu",
+    "higher_is_better": True,
+    "rows": [_row(i) for i in range(rows)],
+    "learning_curves": [curve(i) for i in range(rows)],
+    "bins": [
+      {"label": "up to 10", "low": 0, "high": 10, "sentences": 320},
+      {"label": "11–15", "low": 10, "high": 15, "sentences": 410},
+      {"label": "over 15", "low": 15, "high": 1_000_000, "sentences": 80},
+    ],
+    "published_curves": [
+      {"name": "RNNsearch-50", "tag": "D", "x": [8, 12, 30], "y": [22, 24, 23]},
+      {"name": "row 1", "tag": "D", "x": [8, 12, 30], "y": [20, 19, 15]},
+    ],
+    "attention": [
+      {
+        "row": "row 1",
+        "source": ["$x_1$", "<b>", "▁a", "</s>"],
+        "target": ["a$", "猫", "</s>"],
+        "weights": [
+          [0.7, 0.1, 0.1, 0.1],
+          [0.1, 0.7, 0.1, 0.1],
+          [0.0, 0.0, 0.0, 1.0],
+        ],
+      }
+    ],
+  }
+
+
+def _flat(figures):
+  for name, figure in figures.items():
+    for one in figure if isinstance(figure, list) else [figure]:
+      yield name, one
+
+
+def _words(svg):
+  return " ".join(re.findall(r">([^<>]+)</text>", svg))
+
+
+@pytest.fixture(scope="module")
+def drawn():
+  """(table, figures, SVGs by name) of four rows."""
+  pytest.importorskip("matplotlib")
+  table = _table()
+  figures = figures_lib.of_table(table)
+  return table, figures, {n: figures_lib.svg(f, n) for n, f in _flat(figures)}
+
+
+def test_rows_and_published_curves_are_named(drawn):
+  table, figures, svgs = drawn
+  assert list(figures) == ["differences", "learning", "lengths", "attention"]
+  for name in ("differences", "learning", "lengths"):
+    for row in table["rows"]:
+      assert row["name"] in _words(svgs[name]), name
+  assert "RNNsearch-50, published" in _words(svgs["lengths"])
+  assert "row 1, published" in _words(svgs["lengths"])
+  assert "stroke-dasharray" in svgs["lengths"]
+  assert "published, unconfirmed" in _words(svgs["differences"])
+  assert "+2.00" in _words(svgs["differences"])
+  assert "[1.60, 2.40]" in _words(svgs["differences"])
+  # Tokens are no formulas and no tags.
+  for token in ("$x_1$", "a$", "&lt;b&gt;", "猫", "▁a"):
+    assert token in _words(svgs["attention"])
+
+
+def test_svgs_may_share_a_page(drawn):
+  table, _, svgs = drawn
+  # The same axes, and no label to tell them apart.
+  for i in (0, 1):
+    curve = table["learning_curves"][i]
+    svgs = svgs | {
+      i: figures_lib.svg(figures_lib.learning_curves([curve], table["rows"]))
+    }
+  ids = {n: re.findall(r'\bid="([^"]+)"', svg) for n, svg in svgs.items()}
+  everything = [one for found in ids.values() for one in found]
+  assert ids["learning"] and len(everything) == len(set(everything))
+  for name, svg in svgs.items():
+    asked = re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', svg)
+    assert {a or b for a, b in asked} == set(ids[name])
+    ET.fromstring(svg)
+    assert "http" not in svg and "<metadata" not in svg
+    assert svg.startswith('<svg role="img"')
+  assert svgs["learning"].startswith('<svg role="img" aria-label="learning"')
+
+
+def test_same_table_same_svg(drawn):
+  _, figures, svgs = drawn
+  again = dict(_flat(figures_lib.of_table(_table())))
+  for name in svgs:
+    assert figures_lib.svg(again[name], name) == svgs[name]
+  # However often and as whatever it was drawn before.
+  assert figures_lib.svg(figures["learning"], "learning") == svgs["learning"]
+  assert figures_lib.svg(figures["learning"], "other") != svgs["learning"]
+
+
+def test_a_row_has_one_colour_everywhere(drawn):
+  table, _, svgs = drawn
+  for i, _ in enumerate(table["rows"]):
+    colour = figure_style.look_of(i)["color"].lower()
+    for name in ("differences", "learning", "lengths"):
+      assert colour in svgs[name], (i, name)
+  # The row's place in the table counts, not that among the curves.
+  late = figures_lib.learning_curves(
+    table["learning_curves"][3:], table["rows"]
+  )
+  svg = figures_lib.svg(late)
+  assert figure_style.look_of(3)["color"].lower() in svg
+  assert figure_style.look_of(0)["color"].lower() not in svg
+  looks = [figure_style.look_of(i) for i in range(20)]
+  assert len({(k["color"], str(k["ls"])) for k in looks}) == 20
+
+
+def test_files_are_written_the_same_each_time(drawn, tmp_path):
+  _, figures, _ = drawn
+  figure = figures["differences"]
+  png, pdf = figures_lib.save(figure, tmp_path / "new" / "v1.2")
+  assert (png.name, pdf.name) == ("v1.2.png", "v1.2.pdf")
+  assert png.read_bytes().startswith(b"\x89PNG") and png.stat().st_size > 5000
+  assert pdf.read_bytes().startswith(b"%PDF") and pdf.stat().st_size > 5000
+  before = png.read_bytes(), pdf.read_bytes()
+  figures_lib.save(figure, tmp_path / "new" / "v1.2")
+  assert (png.read_bytes(), pdf.read_bytes()) == before
+
+
+def test_settings_do_not_stay(drawn):
+  import matplotlib
+
+  assert matplotlib.rcParams["text.parse_math"]
+  assert "matplotlib.pyplot" not in sys.modules
+
+
+def test_differences_are_drawn_where_rows_are_compared():
+  pytest.importorskip("matplotlib")
+  rows = [_row(i) for i in range(3)]
+  assert len(figures_lib.differences(rows, "wer").axes) == 2
+  alone = [row | {"delta": None, "reference": None} for row in rows]
+  figure = figures_lib.differences(alone, "wer")
+  assert len(figure.axes) == 1
+  assert "difference" not in _words(figures_lib.svg(figure))
+
+
+def test_half_filled_rows():
+  pytest.importorskip("matplotlib")
+  nothing = dict.fromkeys(_row(0)) | {"name": "later", "reference": "row 0"}
+  alone = _row(0, sd=None, lengths={"means": [None, 2.0, 1.0], "sds": None})
+  table = {"metric": "wer", "rows": [nothing, alone], "bins": _table()["bins"]}
+  figures = figures_lib.of_table(table)
+  assert list(figures) == ["differences", "lengths"]
+  words = _words(figures_lib.svg(figures["lengths"]))
+  assert "up to 10" in words and "n = 320" in words and "row 0" in words
+  assert "later" in _words(figures_lib.svg(figures["differences"]))
+  curve = _table()["learning_curves"][0] | {"low": None, "high": None}
+  empty = curve | {"steps": [], "mean": []}
+  for curves in ([curve], [empty]):
+    figures_lib.svg(figures_lib.learning_curves(curves, [alone]))
+  assert figures_lib.of_table({"rows": []}) == {}
+
+
+def test_many_rows_have_panels_of_their_own():
+  pytest.importorskip("matplotlib")
+  table = _table(9)
+  figures = figures_lib.of_table({**table, "attention": []})
+  for name in ("learning", "lengths"):
+    assert len(figures[name].axes) == 9
+    words = _words(figures_lib.svg(figures[name]))
+    assert all(row["name"] in words for row in table["rows"])
+  # Its own published curve is in a row's panel, the other one in all.
+  dashed = [len(a.get_lines()) for a in figures["lengths"].axes]
+  assert dashed[1] == dashed[0] + 1 == dashed[2] + 1
+
+
+def test_labels_move_apart():
+  heights = figures_lib._apart([0.5, 0.51, 0.52, 1.0, 1.0], 0.1)
+  gaps = [b - a for a, b in itertools.pairwise(heights)]
+  assert all(gap >= 0.1 - 1e-9 for gap in gaps)
+  assert heights[-1] <= 1.0 and heights[0] == 0.5
+
+
+def test_without_matplotlib_a_clear_message(monkeypatch):
+  monkeypatch.setitem(sys.modules, "matplotlib", None)
+  with pytest.raises(types.UserError, match="plots"):
+    figures_lib.of_table(_table())

@@ -1,0 +1,188 @@
+"""Cells shared out among processes; the work itself is pretended."""
+
+import collections
+import io
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from seq2seq_jax.ablation import cells, scheduler
+from seq2seq_jax.runtime import locks
+
+# A cell's process: takes its locks, notes that it works, leaves a result.
+WORK = """
+  import json, pathlib, sys, time
+  from seq2seq_jax.ablation import scheduler
+  from seq2seq_jax.runtime import locks
+  folder, lock, shared, key, seconds, fate = sys.argv[1:]
+  folder, held = pathlib.Path(folder), []
+  for path in (lock, shared):
+    held.append(locks.claim(pathlib.Path(path)))
+    if held[-1] is None:
+      for one in held[:-1]:
+        one.release()
+      sys.exit(scheduler.BUSY)
+  folder.mkdir(parents=True, exist_ok=True)
+  result = folder / "result.json"
+  if not result.exists():
+    with open(folder.parent / "worked.txt", "a") as f:
+      print(folder.name, file=f)
+    time.sleep(float(seconds))
+    if fate == "crash":
+      sys.exit(3)
+    found = {"key": key, "status": fate, "value": 1.0, "message": "why"}
+    part = folder / "part"
+    part.write_text(json.dumps(found))
+    part.rename(result)
+  for one in held:
+    one.release()
+"""
+
+
+def _cells(folder: pathlib.Path, count: int, shared=False):
+  out = []
+  for i in range(count):
+    lock = folder / "locks" / ("training" if shared else f"training-{i}")
+    training = cells.Training(folder / f"c{i}", lock, (0,), None, 10)
+    out.append(
+      cells.Cell(
+        f"row {i}",
+        0,
+        folder / f"c{i}",
+        folder / "locks" / f"cell-{i}",
+        "k",
+        {"a": 1},
+        (training,),
+      )
+    )
+  return out
+
+
+def _runner(table, slots=2, fates=None, seconds=0.2, stream=None):
+  fates = fates or {}
+  board = scheduler.Board(
+    table,
+    lambda found: str(found.get("value")),
+    {},
+    live=False,
+    stream=stream or io.StringIO(),
+  )
+
+  def launch(job):
+    cell = job.cells[0]
+    fate = fates.get(cell.row, "done")
+    return subprocess.Popen(
+      [
+        sys.executable,
+        "-c",
+        textwrap.dedent(WORK),
+        str(cell.folder),
+        str(cell.lock),
+        str(cell.members[0].lock),
+        cell.key,
+        str(seconds),
+        fate,
+      ],
+      start_new_session=True,
+    )
+
+  jobs = [scheduler.Job([c]) for c in table]
+  return scheduler.Runner(jobs, launch, [0, 1], slots, board)
+
+
+@pytest.fixture(autouse=True)
+def quick_looks(monkeypatch):
+  monkeypatch.setattr(scheduler, "LOOK", 0.1)
+
+
+def _worked(folder):
+  path = folder / "worked.txt"
+  return collections.Counter(path.read_text().split()) if path.exists() else {}
+
+
+def test_a_failed_cell_stops_no_other(tmp_path):
+  table, out = _cells(tmp_path, 4), io.StringIO()
+  fates = {"row 0": "diverged", "row 1": "crash", "row 2": "failed"}
+  assert _runner(table, fates=fates, stream=out).run() is None
+  statuses = [c.status()["status"] for c in table]
+  assert statuses == ["diverged", "failed", "failed", "done"]
+  # Whose process dies is tried a second time.
+  assert _worked(tmp_path) == {f"c{i}": 1 + (i == 1) for i in range(4)}
+  assert "row 1, seed 0: its process ended with 3; see" in out.getvalue()
+  assert "ended 2 times, with 3; see" in table[1].status()["message"]
+  assert "3 failed" in out.getvalue()
+
+
+def test_what_is_done_is_left_alone_and_what_changed_is_stale(tmp_path):
+  table = _cells(tmp_path, 2)
+  _runner(table).run()
+  _runner(table).run()
+  assert _worked(tmp_path) == {"c0": 1, "c1": 1}
+  found = table[0].result()
+  (table[0].folder / "result.json").write_text(
+    str(found | {"key": "other", "identity": {"a": 0}}).replace("'", '"')
+  )
+  status = table[0].status()
+  assert status == {"status": "stale", "changed": ["a: 0 -> 1"]}
+
+
+def test_two_runners_share_a_table(tmp_path):
+  code = f"""
+    import pathlib, sys
+    sys.path.insert(0, {str(pathlib.Path(__file__).parents[2])!r})
+    from seq2seq_jax.ablation import scheduler
+    from tests.ablation import test_scheduler
+    scheduler.LOOK = 0.1
+    table = test_scheduler._cells(pathlib.Path({str(tmp_path)!r}), 6)
+    test_scheduler._runner(table, stream=sys.stderr).run()
+  """
+  both = [
+    subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)])
+    for _ in range(2)
+  ]
+  assert [p.wait(60) for p in both] == [0, 0]
+  assert _worked(tmp_path) == {f"c{i}": 1 for i in range(6)}
+  assert not list((tmp_path / "locks").iterdir())
+
+
+def test_cells_of_one_training_wait_for_each_other(tmp_path):
+  table = _cells(tmp_path, 3, shared=True)
+  _runner(table, slots=3).run()
+  assert _worked(tmp_path) == {f"c{i}": 1 for i in range(3)}
+
+
+def test_a_killed_worker_is_replaced_by_the_next_runner(tmp_path):
+  table = _cells(tmp_path, 1)
+  first = _runner(table, seconds=60)
+  first.board.look()
+  first._turn()
+  job = first.jobs[0]
+  for _ in range(1000):
+    if _worked(tmp_path):
+      break
+    time.sleep(0.02)
+  assert table[0].status()["status"] == "running"
+  os.kill(job.process.pid, signal.SIGKILL)
+  job.process.wait()
+  assert table[0].lock.exists() and not locks.live(table[0].lock)
+  _runner(table, seconds=0).run()
+  assert table[0].status()["status"] == "done"
+  assert _worked(tmp_path) == {"c0": 2}
+
+
+def test_the_last_cells_get_the_free_cores(tmp_path):
+  one = _runner(_cells(tmp_path, 1))
+  one._turn()
+  assert one.jobs[0].cores == (0, 1)
+  one.jobs[0].process.wait()
+  two = _runner(_cells(tmp_path / "b", 2))
+  two._turn()
+  assert [j.cores for j in two.jobs] == [(0,), (1,)]
+  for job in two.jobs:
+    job.process.wait()

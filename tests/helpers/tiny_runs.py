@@ -1,0 +1,46 @@
+"""Runs of the tiny config, and what is read of them."""
+
+import dataclasses
+import json
+import pathlib
+
+import jax
+import numpy as np
+
+from seq2seq_jax import config
+from seq2seq_jax.checkpoints import store as checkpoint_store
+
+TINY = pathlib.Path(__file__).parents[1] / "configs" / "tiny.py"
+
+
+def tiny(**changes) -> config.Config:
+  """The tiny config with fields changed: `train={"steps": 3}`."""
+  conf = config.load(str(TINY))
+  for section, fields in changes.items():
+    part = dataclasses.replace(getattr(conf, section), **fields)
+    conf = dataclasses.replace(conf, **{section: part})
+  return conf
+
+
+def small(train, **changes) -> config.Config:
+  """One shape of batches, and no search in validation: less to compile."""
+  return tiny(data={"buckets": 1}, train={"metric": "loss"} | train, **changes)
+
+
+def state_of(workdir, step=None):
+  """All arrays of a checkpoint."""
+  store = checkpoint_store.Checkpoints(workdir, read_only=True)
+  step = step or store.steps()[-1]
+  tree = store.read(step)
+  store.close()
+  return jax.tree.leaves(tree)
+
+
+def curve(workdir, split="train"):
+  lines = (workdir / "metrics.jsonl").read_text().splitlines()
+  rows = [json.loads(line) for line in lines]
+  return {r["step"]: r["loss"] for r in rows if r["split"] == split}
+
+
+def same(a, b):
+  return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))

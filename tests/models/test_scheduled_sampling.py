@@ -1,0 +1,258 @@
+"""Scheduled sampling: whose token is the next input."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from seq2seq_jax import types
+from seq2seq_jax.models import build, dropout_masks, scheduled_sampling, seq2seq
+from tests.helpers import oracle_models as oracle
+from tests.helpers.numeric import FAST, close, compiled, drawn_for, scattered
+from tests.helpers.oracle_decoder import BASE, DROPOUTS, VOCAB, decoding
+from tests.helpers.small_models import example, made
+
+pytestmark = pytest.mark.usefixtures("strict")
+
+
+@pytest.mark.quick
+def test_courses_of_scheduled_sampling():
+  courses = (
+    ("linear", 0.9, 0.2, 0.01, (0.9, 0.01, 0.2)),
+    ("exponential", 0.0, 0.0, 0.97, (0.97,)),
+    ("inverse_sigmoid", 0.0, 0.0, 20.0, (20.0,)),
+  )
+  steps = np.array([0, 1, 7, 40, 69, 70, 71, 150, 5000], np.int32)
+  for course, rate, low, k, args in courses:
+    run = compiled(
+      lambda i, c=course, a=(rate, low, k): scheduled_sampling.gold_probability(
+        c, i, *a
+      )
+    )
+    for i in steps:
+      want = oracle.gold_probability(course, int(i), *args)
+      np.testing.assert_allclose(run(i), want, rtol=2e-5, atol=1e-7)
+  assert (
+    scheduled_sampling.gold_probability("constant", 9, 0.25, 0.0, 0.0) == 0.25
+  )
+  assert (
+    scheduled_sampling.gold_probability("inverse_sigmoid", 10**6, 1, 0, 1.0)
+    == 0
+  )
+
+
+@pytest.mark.quick
+def test_coins_are_those_of_their_unit():
+  folded = jax.jit(lambda rows: dropout_masks.row_keys(3, 5, rows))
+  keys = lambda rows: folded(np.array(rows, np.int32))
+  shared = dropout_masks.batch_key(3, 5)
+  for unit in ("token", "sequence", "step"):
+    draw = jax.jit(
+      lambda keys, n=6, unit=unit: scheduled_sampling.coins(
+        unit, shared, keys, n
+      ),
+      static_argnums=1,
+      compiler_options=FAST,
+    )
+    coins = np.asarray(draw(keys([0, 1, 2, 3])))
+    assert coins.shape == (6, 4)
+    assert np.all((coins >= 0) & (coins < 1))
+    over_time = np.all(coins == coins[:1])
+    over_rows = np.all(coins == coins[:, :1])
+    assert over_time == (unit == "sequence")
+    assert over_rows == (unit == "step")
+    alone = np.asarray(draw(keys([7, 2, 0])))
+    assert np.array_equal(alone[:, 1:], coins[:, [2, 0]])
+    assert np.array_equal(draw(keys([0, 1, 2, 3]), 9)[:6], coins)
+    if unit == "token":
+      assert len(np.unique(coins)) == coins.size
+  other = scheduled_sampling.coins(
+    "step", dropout_masks.batch_key(3, 6), keys([0]), 6
+  )
+  assert not np.any(other[:, 0] == coins[:, 0])
+
+
+SAMPLED = {
+  "luong": {"decoder_layers": 2},
+  "all_at_once": {"input_feeding": False, "decoder_layers": 2},
+  "copynet": {"head": "copynet"},
+  "transformer": {
+    "architecture": "rnn_transformer",
+    "transformer_dim": 4,
+    "transformer_heads": 2,
+    "transformer_layers": 2,
+    "transformer_hidden": 6,
+  },
+}
+
+
+@pytest.mark.parametrize("name", SAMPLED)
+def test_sampled_inputs_are_the_models_own(name):
+  """Gold, greedy and mixed inputs against search's steps."""
+  m = dataclasses.replace(BASE, **SAMPLED[name], **DROPOUTS)
+  module, variables, memory, _ = decoding(m)
+  rng = np.random.default_rng(4)
+  steps, rows = 5, len(memory.mask)
+  given = rng.integers(4, VOCAB, (rows, steps)).astype(np.int32)
+  given[:, 0] = types.BOS
+  coins = rng.random((steps, rows)).astype(np.float32)
+  masks = drawn_for(module.decoder, steps, rows)
+  assert "embed" in masks
+
+  @compiled
+  def run(variables, gold, coins):
+    def both(module):
+      ready = module.decoder.prepare(memory)
+      sampled = scheduled_sampling.Sampled(gold, coins, None)
+      plain = [
+        module.unroll(ready, jnp.asarray(given), noise, sampled)
+        for noise in (None, masks)
+      ]
+      return [module.decoder.log_probs(ready, output) for output in plain]
+
+    return module.apply(variables, method=both)
+
+  @compiled
+  def forced(variables, inputs):
+    def both(module):
+      ready = module.decoder.prepare(memory)
+      plain = [module.unroll(ready, inputs, noise) for noise in (None, masks)]
+      return [module.decoder.log_probs(ready, output) for output in plain]
+
+    return module.apply(variables, method=both)
+
+  def inputs_of(gold, noisy):
+    """What the model chooses, found by feeding longer and longer prefixes."""
+    fed = given.copy()
+    for t in range(1, steps):
+      found = forced(variables, fed)[noisy][:, t - 1].astype(np.float64)
+      found[:, [types.PAD, types.BOS]] = -np.inf
+      fed[:, t] = np.where(coins[t] < gold, given[:, t], np.argmax(found, 1))
+    return fed
+
+  for gold in (1.0, 0.5, 0.0):
+    got = run(variables, np.float32(gold), coins)
+    for noisy in (0, 1):
+      fed = inputs_of(gold, noisy)
+      assert np.array_equal(fed, given) == (gold == 1.0)
+      want = forced(variables, fed)[noisy]
+      close(np.exp(got[noisy]), np.exp(want))
+
+
+def test_drawn_inputs_depend_on_their_row_alone():
+  m = dataclasses.replace(BASE, head="pointer")
+  module, variables, memory, given = decoding(m, rows=4)
+  base = dropout_masks.row_keys(0, 0, np.arange(4, dtype=np.int32))
+
+  @compiled
+  def run(variables, memory, given, keys):
+    def sampled(module):
+      ready = module.decoder.prepare(memory)
+      coins = scheduled_sampling.coins("token", None, seq2seq.fold(keys, 2), 3)
+      own = scheduled_sampling.Sampled(
+        np.float32(0.1), coins, seq2seq.fold(keys, 3)
+      )
+      output = module.unroll(ready, given, None, own)
+      return module.decoder.log_probs(ready, output)
+
+    return module.apply(variables, method=sampled)
+
+  found = run(variables, memory, given, base)
+  order = np.array([2, 0, 3])
+  some = jax.tree.map(lambda a: a[order], memory)
+  again = run(variables, some, given[order], base[order])
+  close(np.exp(again), np.exp(found)[order])
+  other = run(variables, memory, given, base[np.array([1, 0, 3, 2])])
+  assert not np.allclose(np.exp(other[:, 1:]), np.exp(found[:, 1:]), atol=1e-4)
+
+
+@pytest.mark.quick
+def test_drawn_tokens_follow_the_distribution():
+  log_probs = np.log(np.array([0.3, 0.2, 0.1, 0.1, 0.3], np.float32))
+  keys = dropout_masks.row_keys(0, 0, np.arange(4000, dtype=np.int32))
+  own = scheduled_sampling.Sampled(0.0, None, keys)
+  wide = np.broadcast_to(log_probs, (4000, 5))
+  run = compiled(lambda t: scheduled_sampling.choose(own, wide, t))
+  drawn = run(0)
+  share = np.bincount(drawn, minlength=5) / 4000
+  close(share[:2], [0, 0])  # neither pad nor bos
+  np.testing.assert_allclose(share[2:], [0.2, 0.2, 0.6], atol=0.035)
+  assert np.mean(drawn == run(1)) < 0.6
+
+
+def test_losses_sample_by_the_course():
+  """At probability 1 the plain losses; validation never samples."""
+  m = dataclasses.replace(BASE, dropout_rnn=0.2)
+  module = build.build(m, VOCAB, VOCAB)
+  rng = np.random.default_rng(1)
+  rows = np.arange(3, dtype=np.int32)
+  length = np.array([5, 3, 4], np.int32)
+  ids = rng.integers(4, VOCAB, (3, 5)).astype(np.int32)
+  batch = types.Batch(ids, length, ids, length, rows)
+  init = lambda key: module.init(key, batch, method="initialize")
+  variables = scattered(jax.eval_shape(init, jax.random.key(0)))
+  what = [
+    seq2seq.Losses(),
+    seq2seq.Losses(course="constant", rate=1.0),
+    seq2seq.Losses(course="linear", rate=1.0, k=0.1, unit="step"),
+    seq2seq.Losses(course="linear", rate=1.0, k=0.1, choice="sample"),
+  ]
+
+  @compiled
+  def run(variables, step):
+    keys = dropout_masks.row_keys(0, 7, rows)
+    shared = dropout_masks.batch_key(0, 7)
+    out = [
+      module.apply(variables, batch, keys, w, shared, step, method="losses")
+      for w in what
+    ]
+    silent = module.apply(
+      variables, batch, None, what[2], None, step, method="losses"
+    )
+    plain = module.apply(variables, batch, None, method="losses")
+    return [o["loss"] for o in out], silent["loss"], plain["loss"]
+
+  losses, silent, plain = run(variables, np.int32(0))
+  for loss in losses[1:]:
+    close(loss, losses[0])
+  assert np.array_equal(silent, plain)
+  losses, silent, plain = run(variables, np.int32(10))
+  close(losses[1], losses[0])
+  assert np.array_equal(silent, plain)
+  assert not np.allclose(losses[2], losses[0], atol=1e-4)
+  assert not np.allclose(losses[3], losses[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("tie", ["none", "all"])
+def test_losses_of_a_whole_model(tie):
+  """Also where both sides share a table; of gold alone it is the plain loss."""
+  model, variables = made(tie=tie, dropout_embed=0.2, dropout_readout=0.2)
+  batch = example()
+  keys = dropout_masks.row_keys(0, 0, np.arange(4, dtype=np.int32))
+
+  @compiled
+  def run(variables, rate):
+    def loss(variables, what):
+      terms = model.apply(
+        variables,
+        batch,
+        keys,
+        what,
+        dropout_masks.batch_key(0, 0),
+        method="losses",
+      )
+      return terms["loss"]
+
+    sampled = seq2seq.Losses(course="linear", rate=rate)
+    both = [seq2seq.Losses(), sampled]
+    return [jax.value_and_grad(loss)(variables, what) for what in both]
+
+  (want, slopes), (got, same) = run(variables, np.float32(1.0))
+  close(got, want)
+  jax.tree.map(close, same, slopes)
+  other, changed = run(variables, np.float32(0.2))[1]
+  assert np.isfinite(other) and abs(other - want) > 1e-4 * want
+  kernel = lambda grads: grads["params"]["decoder"]["layer_0"]["recurrent"]
+  assert np.max(np.abs(kernel(changed) - kernel(slopes))) > 0
