@@ -52,7 +52,7 @@ def batch(rows: int, source: int, target: int, size: int, seed: int = 0):
 
 
 class Trainer:
-  """A model, its state and its compiled train step; of `seeds` lanes."""
+  """A model, its state and its compiled train step; of `seeds` replicas."""
 
   def __init__(
     self, conf: config.Config, size: int, batch: types.Batch, seeds: int = 1
@@ -73,7 +73,7 @@ class Trainer:
     state = fresh(0)
     self.fed = batch
     if seeds > 1:
-      one = step.over_lanes(one)
+      one = step.over_replicas(one)
       state = jax.tree.map(
         lambda *xs: np.stack(jax.device_get(xs)), *map(fresh, range(seeds))
       )

@@ -43,7 +43,7 @@ def add_model_flags(p: argparse.ArgumentParser) -> None:
     "--workdir",
     action="append",
     required=True,
-    help="folder of a run, or FOLDER#LANE; given several times, an ensemble",
+    help="folder of a run, or FOLDER#REPLICA; given several times, an ensemble",
   )
   p.add_argument(
     "--checkpoint",
@@ -52,7 +52,7 @@ def add_model_flags(p: argparse.ArgumentParser) -> None:
     help="which parameters (default: best)",
   )
   p.add_argument(
-    "--lane",
+    "--replica",
     type=int,
     metavar="I",
     help="which of a run's train.seeds, from 0",

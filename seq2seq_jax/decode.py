@@ -44,7 +44,7 @@ def main(argv=None) -> int:
   mapper = parallel.Mapper("pmap", local=True)
   say = lambda text: print(text, file=sys.stderr)
   members = loading.load_all(
-    args.workdir, args.checkpoint, mapper, say, args.lane
+    args.workdir, args.checkpoint, mapper, say, args.replica
   )
   first = members[0]
   conf = cli.override(first.config, args, rest, "decode")

@@ -71,26 +71,27 @@ def _pairs(args, conf):
 def run(workdirs, args, rest=()) -> dict:
   """Scores a trained model; returns metric name to value.
 
-  Of a run with several seeds and no --lane: means over its lanes, deviations
-  as `NAME_sd`, and each lane's values under `lanes`.
+  Of a run with several seeds and no --replica: means over its replicas,
+  deviations as `NAME_sd`, and each replica's values under `replicas`.
   """
-  lanes = 1
+  replicas = 1
   path = pathlib.Path(workdirs[0]) / "config.json"
-  if args.lane is None and path.is_file():
-    lanes = config.from_json(path.read_text(), str(path)).train.seeds
-  if lanes == 1 or args.score:  # scores are of one model, line by line
-    return _run_lane(workdirs, args, rest, args.lane)
+  if args.replica is None and path.is_file():
+    replicas = config.from_json(path.read_text(), str(path)).train.seeds
+  if replicas == 1 or args.score:  # scores are of one model, line by line
+    return _run_replica(workdirs, args, rest, args.replica)
   if args.output:
     raise types.UserError(
-      f"--output: {workdirs[0]} holds {lanes} runs; choose one with --lane"
+      f"--output: {workdirs[0]} holds {replicas} runs; choose one with "
+      "--replica"
     )
   lost = select.diverged(pathlib.Path(workdirs[0]))
-  kept = [lane for lane in range(lanes) if lane not in lost]
-  for lane in sorted(lost):
-    print(f"lane {lane} diverged and is left out", file=sys.stderr)
+  kept = [replica for replica in range(replicas) if replica not in lost]
+  for replica in sorted(lost):
+    print(f"replica {replica} diverged and is left out", file=sys.stderr)
   if not kept:
-    raise types.UserError(f"{workdirs[0]}: all lanes diverged")
-  found = [{"lane": n} | _run_lane(workdirs, args, rest, n) for n in kept]
+    raise types.UserError(f"{workdirs[0]}: all replicas diverged")
+  found = [{"replica": n} | _run_replica(workdirs, args, rest, n) for n in kept]
   result = {}
   for name, value in found[0].items():
     if isinstance(value, float):
@@ -98,15 +99,15 @@ def run(workdirs, args, rest=()) -> dict:
       result[name] = float(np.mean(values))
       if len(values) > 1:
         result[f"{name}_sd"] = float(np.std(values, ddof=1))
-    elif name not in ("checkpoint_step", "lane"):
+    elif name not in ("checkpoint_step", "replica"):
       result[name] = value
-  return result | {"lanes": found}
+  return result | {"replicas": found}
 
 
-def _run_lane(workdirs, args, rest, lane) -> dict:
+def _run_replica(workdirs, args, rest, replica) -> dict:
   mapper = parallel.Mapper("pmap", local=True)
   say = lambda text: print(text, file=sys.stderr)
-  members = loading.load_all(workdirs, args.checkpoint, mapper, say, lane)
+  members = loading.load_all(workdirs, args.checkpoint, mapper, say, replica)
   first = members[0]
   conf = cli.override(first.config, args, list(rest), "evaluate")
   names = _names(args, conf, first.toks)
@@ -188,11 +189,11 @@ def main(argv=None) -> int:
   result = run(args.workdir, args, rest)
   if not args.score:
     for name, value in result.items():
-      if name == "lanes":
+      if name == "replicas":
         for found in value:
           numbers = {k: v for k, v in found.items() if isinstance(v, float)}
           told = ", ".join(f"{k} {v:.4f}" for k, v in numbers.items())
-          print(f"lane {found['lane']}: {told}")
+          print(f"replica {found['replica']}: {told}")
       elif isinstance(value, dict):
         for key, text in value.items():
           print(f"{name} {key}: {text}")

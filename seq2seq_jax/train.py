@@ -195,10 +195,10 @@ def _unreachable(run: training_run.Run) -> int:
 def _summary(run: training_run.Run):
   if not run.primary:
     return
-  for lane, told in enumerate(run.histories):
-    name = run.named(run.conf.train.metric, lane)
+  for replica, told in enumerate(run.histories):
+    name = run.named(run.conf.train.metric, replica)
     if told["diverged"]:
-      print(f"lane {lane} diverged at step {told['diverged']}")
+      print(f"replica {replica} diverged at step {told['diverged']}")
     elif told["best_step"] is not None:
       last, score = told["validated"][-1]
       print(

@@ -13,15 +13,15 @@ from seq2seq_jax.training import run as training_run
 from seq2seq_jax.training import step, throughput
 from tests.helpers.tiny_runs import small, state_of, tiny
 
-LANES = 3
+REPLICAS = 3
 
 
 def curves(workdir, name="loss", split="train"):
-  """[steps, lanes] of a metric."""
+  """[steps, replicas] of a metric."""
   rows = [json.loads(x) for x in (workdir / "metrics.jsonl").open()]
   rows = [r for r in rows if r["split"] == split]
-  keys = [k for k in rows[0] if k == name or k.startswith(f"{name}/lane_")]
-  keys = sorted(keys)[1:] if len(keys) > LANES else keys
+  keys = [k for k in rows[0] if k == name or k.startswith(f"{name}/replica_")]
+  keys = sorted(keys)[1:] if len(keys) > REPLICAS else keys
   return np.array(
     [[np.nan if r.get(k) is None else r[k] for k in keys] for r in rows]
   )
@@ -32,24 +32,24 @@ def quick(**changes):
 
 
 @pytest.fixture(scope="module")
-def lanes(tmp_path_factory):
-  """A finished run of three lanes."""
-  workdir = tmp_path_factory.mktemp("lanes")
-  train.train(quick(seeds=LANES), workdir, live=False)
+def replicas(tmp_path_factory):
+  """A finished run of three replicas."""
+  workdir = tmp_path_factory.mktemp("replicas")
+  train.train(quick(seeds=REPLICAS), workdir, live=False)
   return workdir
 
 
-def test_each_lane_equals_a_run_of_its_seed(lanes, tmp_path):
-  together = curves(lanes)
-  assert together.shape == (40, LANES)
-  for lane in range(LANES):
-    alone = tmp_path / str(lane)
-    train.train(quick(seed=lane), alone, live=False)
+def test_each_replica_equals_a_run_of_its_seed(replicas, tmp_path):
+  together = curves(replicas)
+  assert together.shape == (40, REPLICAS)
+  for replica in range(REPLICAS):
+    alone = tmp_path / str(replica)
+    train.train(quick(seed=replica), alone, live=False)
     np.testing.assert_allclose(
-      together[:, lane], curves(alone)[:, 0], rtol=2e-4
+      together[:, replica], curves(alone)[:, 0], rtol=2e-4
     )
     for which in ("last", "best"):
-      a, step_a = select.load(lanes, which, str, lane)
+      a, step_a = select.load(replicas, which, str, replica)
       b, step_b = select.load(alone, which, str)
       assert step_a == step_b
       for x, y in zip(*(map(np.ravel, jax.tree.leaves(t)) for t in (a, b))):
@@ -57,26 +57,28 @@ def test_each_lane_equals_a_run_of_its_seed(lanes, tmp_path):
   assert not np.allclose(together[:, 0], together[:, 1])
 
 
-def test_lanes_go_on_bit_for_bit(lanes, tmp_path):
-  train.train(quick(seeds=LANES, steps=20), tmp_path, live=False)
-  train.train(quick(seeds=LANES), tmp_path, live=False)
-  for a, b in zip(state_of(tmp_path), state_of(lanes), strict=True):
+def test_replicas_go_on_bit_for_bit(replicas, tmp_path):
+  train.train(quick(seeds=REPLICAS, steps=20), tmp_path, live=False)
+  train.train(quick(seeds=REPLICAS), tmp_path, live=False)
+  for a, b in zip(state_of(tmp_path), state_of(replicas), strict=True):
     assert np.array_equal(a, b)
 
 
-def test_a_lane_that_stopped_or_diverged_stays_as_it_is(tmp_path, monkeypatch):
+def test_a_replica_that_stopped_or_diverged_stays_as_it_is(
+  tmp_path, monkeypatch
+):
   fold, kept = training_run.Run.fold, {}
 
-  def stopping(self, lane, at, score):
-    if lane == 1 and at == 20:
-      self.histories[lane]["stopped"] = True
-    fold(self, lane, at, score)
-    if lane == 1 and at == 20:
+  def stopping(self, replica, at, score):
+    if replica == 1 and at == 20:
+      self.histories[replica]["stopped"] = True
+    fold(self, replica, at, score)
+    if replica == 1 and at == 20:
       kept["params"] = jax.tree.leaves(self.params(1))
       self.diverge(2, at)
 
   monkeypatch.setattr(training_run.Run, "fold", stopping)
-  run = train.train(quick(seeds=LANES), tmp_path, live=False)
+  run = train.train(quick(seeds=REPLICAS), tmp_path, live=False)
   after = jax.tree.leaves(run.params(1))
   for a, b in zip(kept["params"], after, strict=True):
     assert np.array_equal(a, b)
@@ -87,11 +89,13 @@ def test_a_lane_that_stopped_or_diverged_stays_as_it_is(tmp_path, monkeypatch):
   assert np.isnan(losses[-1, 1:]).all()
 
 
-def test_a_workdir_of_lanes_asks_which_one(lanes):
-  with pytest.raises(types.UserError, match="3 runs; choose one with --lane"):
-    select.load(lanes, "last", str)
-  with pytest.raises(types.UserError, match="--lane 0 to 2"):
-    select.load(lanes, "last", str, 3)
+def test_a_workdir_of_replicas_asks_which_one(replicas):
+  with pytest.raises(
+    types.UserError, match="3 runs; choose one with --replica"
+  ):
+    select.load(replicas, "last", str)
+  with pytest.raises(types.UserError, match="--replica 0 to 2"):
+    select.load(replicas, "last", str, 3)
 
 
 @pytest.mark.parametrize("seeds", [1, pytest.param(2, marks=pytest.mark.slow)])
@@ -147,11 +151,11 @@ def test_steps_per_call_is_refused_where_shapes_change():
 
 
 @pytest.mark.quick
-def test_the_last_lane_to_diverge_leaves_what_others_have_reached():
-  """Where no lane has come to an end of its own, that is an error."""
+def test_the_last_replica_to_diverge_leaves_what_others_have_reached():
+  """Where no replica has come to an end of its own, that is an error."""
 
-  class Lanes:
-    lanes = 2
+  class Replicas:
+    replicas = 2
     say = staticmethod(str)
 
     def __init__(self, **first):
@@ -161,14 +165,14 @@ def test_the_last_lane_to_diverge_leaves_what_others_have_reached():
     def running(self):
       return [i for i, h in enumerate(self.histories) if not h["stopped"]]
 
-    def diverge(self, lane, at):
-      self.histories[lane] |= {"stopped": True, "diverged": at}
+    def diverge(self, replica, at):
+      self.histories[replica] |= {"stopped": True, "diverged": at}
 
   loss = np.array([[1.0, np.nan]])
   meter = object.__new__(throughput.Meter)
-  meter.run = Lanes(stopped=True)
+  meter.run = Replicas(stopped=True)
   meter._check(4, {"loss": loss, "grad_norm": np.ones((1, 2))})
   assert meter.run.histories[1] == {"stopped": True, "diverged": 5}
-  meter.run = Lanes(stopped=True, diverged=3)
+  meter.run = Replicas(stopped=True, diverged=3)
   with pytest.raises(types.Diverged, match="step 5"):
     meter._check(4, {"loss": loss, "grad_norm": np.ones((1, 2))})

@@ -4,7 +4,7 @@ import json
 import pathlib
 
 
-def read(folder: pathlib.Path, epoch: int, lane: int | None = None) -> dict:
+def read(folder: pathlib.Path, epoch: int, replica: int | None = None) -> dict:
   """How a run went, by its metrics file.
 
   `seconds` and `tokens` of its updates alone, without compilation and
@@ -14,11 +14,11 @@ def read(folder: pathlib.Path, epoch: int, lane: int | None = None) -> dict:
   Args:
     folder: the run's workdir.
     epoch: batches in an epoch.
-    lane: which of several runs in one program.
+    replica: which of several runs in one program.
   """
   seconds = tokens = before = 0.0
   steps, valid = 0, {}
-  suffix = "" if lane is None else f"/lane_{lane}"
+  suffix = "" if replica is None else f"/replica_{replica}"
   for line in _lines(folder / "metrics.jsonl"):
     if line["split"] == "train":
       count, rate = line.get("tokens") or 0, line.get("tokens_per_second")

@@ -103,8 +103,8 @@ class Plan:
   def _training(self, row, conf, seed: int, ensemble: int) -> cells.Training:
     """The run of a config and seed; rows of one config share it."""
     fixed = training(conf)
-    # The members of an ensemble are runs of their own, never lanes of one.
-    fixed["lanes"] = self.together and ensemble == 1
+    # The members of an ensemble are runs of their own, never replicas of one.
+    fixed["replicas"] = self.together and ensemble == 1
     key = json.dumps(fixed, sort_keys=True)
     # The folder is named by the first row that needs it.
     owner = self._trainings.setdefault(key, (suite.folder(row.name), {}))

@@ -98,8 +98,8 @@ def _train(training: cells.Training, seed: int) -> int:
       "diverged": [h["diverged"] for h in run.histories],
     }
     store.write_json(note, told)
-  lane = training.seeds.index(seed) if len(training.seeds) > 1 else 0
-  if at := told["diverged"][lane]:
+  replica = training.seeds.index(seed) if len(training.seeds) > 1 else 0
+  if at := told["diverged"][replica]:
     raise types.Diverged(f"diverged at step {at}")
   return told["batches_per_epoch"]
 
@@ -116,13 +116,13 @@ def _score(
   """
   mapper = parallel.Mapper("pmap", local=True)
   say = lambda text: print(text, flush=True)
-  lane = None
+  replica = None
   first = cell.members[0]
   if len(first.seeds) > 1:
-    lane = first.seeds.index(cell.seed)
+    replica = first.seeds.index(cell.seed)
   folders = [m.folder for m in cell.members]
   members = loading.load_all(
-    folders, plan.ablation.checkpoint, mapper, say, lane
+    folders, plan.ablation.checkpoint, mapper, say, replica
   )
   wanted = plan.configs[cell.row]
   conf = dataclasses.replace(members[0].config, decode=wanted.decode)
@@ -149,7 +149,7 @@ def _score(
     "parameters": found.parameters,
     "best_step": members[0].step,
     "courses": [
-      learning_curve.read(m.folder, epoch, lane)
+      learning_curve.read(m.folder, epoch, replica)
       for m, epoch in zip(cell.members, epochs)
     ],
   }

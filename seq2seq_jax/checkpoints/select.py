@@ -11,14 +11,14 @@ from seq2seq_jax import types
 from seq2seq_jax.checkpoints import store as checkpoint_store
 
 
-def load(workdir: pathlib.Path, which: str, say, lane: int | None = None):
+def load(workdir: pathlib.Path, which: str, say, replica: int | None = None):
   """(params, step) of a workdir, as NumPy arrays; averaged ones where kept.
 
   Args:
     workdir: folder of a run.
     which: last, best, average, or a step.
     say: told what was chosen.
-    lane: which of several runs in one program.
+    replica: which of several runs in one program.
   """
   store = checkpoint_store.Checkpoints(workdir, read_only=True, say=say)
   try:
@@ -28,15 +28,17 @@ def load(workdir: pathlib.Path, which: str, say, lane: int | None = None):
         f"{workdir}: holds no checkpoint yet; train further first"
       )
     host = store.latest_host()
-    lanes = host.get("lanes")
-    if lanes:
-      host = _lane_of(workdir, lanes, lane)
-    elif lane:
-      raise types.UserError(f"--lane {lane}: {workdir} holds one run, lane 0")
+    replicas = host.get("replicas")
+    if replicas:
+      host = _replica_of(workdir, replicas, replica)
+    elif replica:
+      raise types.UserError(
+        f"--replica {replica}: {workdir} holds one run, replica 0"
+      )
     chosen = choose(workdir, which, steps, host)
     trees = [store.read(s) for s in chosen]
-    if lanes:
-      trees = [jax.tree.map(lambda x: x[lane], tree) for tree in trees]
+    if replicas:
+      trees = [jax.tree.map(lambda x: x[replica], tree) for tree in trees]
   finally:
     store.close()
   if len(trees) == 1:
@@ -49,36 +51,36 @@ def load(workdir: pathlib.Path, which: str, say, lane: int | None = None):
 
 
 def diverged(workdir: pathlib.Path) -> set[int]:
-  """Lanes of a run whose loss was not finite."""
+  """Replicas of a run whose loss was not finite."""
   store = checkpoint_store.Checkpoints(
     workdir, read_only=True, say=lambda _: None
   )
   try:
     steps = store.steps()
-    lanes = store.latest_host().get("lanes", []) if steps else []
+    replicas = store.latest_host().get("replicas", []) if steps else []
   finally:
     store.close()
-  return {n for n, host in enumerate(lanes) if host["diverged"] is not None}
+  return {n for n, host in enumerate(replicas) if host["diverged"] is not None}
 
 
-def _lane_of(workdir, lanes: list[dict], lane: int | None) -> dict:
-  if lane is None or not 0 <= lane < len(lanes):
+def _replica_of(workdir, replicas: list[dict], replica: int | None) -> dict:
+  if replica is None or not 0 <= replica < len(replicas):
     raise types.UserError(
-      f"{workdir}: holds {len(lanes)} runs; choose one with --lane 0 to "
-      f"{len(lanes) - 1} (train.init_from: {workdir}#0 and so on)"
+      f"{workdir}: holds {len(replicas)} runs; choose one with --replica 0 to "
+      f"{len(replicas) - 1} (train.init_from: {workdir}#0 and so on)"
     )
-  return lanes[lane]
+  return replicas[replica]
 
 
 def load_any(place: str, say):
   """Parameters of a workdir's best checkpoint, or of an `.npz` file.
 
   A file's arrays are named by path, `params/decoder/layer_0/kernel`. Of a
-  workdir with several seeds, `DIR#LANE` is one.
+  workdir with several seeds, `DIR#REPLICA` is one.
   """
-  path, lane = place_of(place)
+  path, replica = place_of(place)
   if path.is_dir():
-    return load(path, "best", say, lane)[0]
+    return load(path, "best", say, replica)[0]
   try:
     with path.open("rb") as f, np.load(f) as stored:
       flat = {name: stored[name] for name in stored.files}
@@ -95,10 +97,10 @@ def load_any(place: str, say):
 
 
 def place_of(place: str) -> tuple[pathlib.Path, int | None]:
-  """Path and lane of `DIR#LANE`, or a path alone."""
-  name, mark, lane = place.rpartition("#")
-  if mark and lane.isdigit() and not pathlib.Path(place).exists():
-    return pathlib.Path(name), int(lane)
+  """Path and replica of `DIR#REPLICA`, or a path alone."""
+  name, mark, replica = place.rpartition("#")
+  if mark and replica.isdigit() and not pathlib.Path(place).exists():
+    return pathlib.Path(name), int(replica)
   return pathlib.Path(place), None
 
 

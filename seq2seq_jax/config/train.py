@@ -37,7 +37,7 @@ class Train:
   seed: int = 0
   """Seed of initialisation, dropout and the order of examples."""
   seeds: int = 1
-  """Runs trained in one program, with the seeds from `seed` on: lanes."""
+  """Runs trained in one program, with the seeds from `seed` on: replicas."""
   steps_per_call: int = 1
   """Updates made by one call of the compiled program, for models so small that
   a call costs more than an update."""
@@ -72,7 +72,7 @@ class Train:
   mapper: Literal["pmap", "shard_map", "vmap"] = fields.free("pmap")
   """How steps are mapped over devices; vmap is the oracle on one device."""
   init_from: str = ""
-  """Workdir (`DIR#LANE` of several seeds), or `.npz` file of arrays named by
+  """Workdir (`DIR#REPLICA` of several seeds), or `.npz` file of arrays named by
   path, whose parameters, merged by name, start this run. Of another vocabulary
   no row is taken."""
 
@@ -90,7 +90,7 @@ class Train:
     fields.check(
       0 <= self.seed <= 2**32 - self.seeds,
       "seed",
-      "must lie between 0 and 4294967295, and so must those of all lanes",
+      "must lie between 0 and 4294967295, and so must those of all replicas",
     )
     for name in (
       "keep_best",

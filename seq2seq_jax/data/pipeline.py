@@ -358,15 +358,15 @@ class TrainData:
     return iter(data)
 
 
-class Lanes:
-  """The data of several runs in one program: batches with lanes on axis 1.
+class Replicas:
+  """The data of several runs in one program: batches with replicas on axis 1.
 
   The shapes of batches are those of all; what fills them differs by seed.
   """
 
-  def __init__(self, lanes: list[TrainData]):
-    self.lanes = lanes
-    first = lanes[0]
+  def __init__(self, replicas: list[TrainData]):
+    self.replicas = replicas
+    first = replicas[0]
     self.buckets, self.plan = first.buckets, first.plan
     self.indices, self.left_out = first.indices, first.left_out
     self.lengths = first.lengths
@@ -374,7 +374,7 @@ class Lanes:
 
   def batches(self, first: int, last: int, process=0, processes=1, calls=1):
     wanted = (first, last, process, processes, calls)
-    parts = [d.batches(*wanted) for d in self.lanes]
+    parts = [d.batches(*wanted) for d in self.replicas]
     axis = 1 if calls == 1 else 2  # behind the rows, and the steps
     return (stack(batches, axis) for batches in zip(*parts, strict=True))
 

@@ -19,7 +19,9 @@ class Loaded(NamedTuple):
   step: int
 
 
-def load(workdir: pathlib.Path, which: str, mapper, say, lane=None) -> Loaded:
+def load(
+  workdir: pathlib.Path, which: str, mapper, say, replica=None
+) -> Loaded:
   """Reads config, vocabularies and parameters of a workdir."""
   path = workdir / "config.json"
   if not path.is_file():
@@ -36,19 +38,20 @@ def load(workdir: pathlib.Path, which: str, mapper, say, lane=None) -> Loaded:
     toks.target.vocab_size,
     ctc=conf.optim.ctc_weight > 0,
   )
-  params, step = select.load(workdir, which, say, lane)
+  params, step = select.load(workdir, which, say, replica)
   return Loaded(conf, toks, model, mapper.replicate(params), step)
 
 
-def load_all(workdirs, which: str, mapper, say, lane=None) -> list[Loaded]:
+def load_all(workdirs, which: str, mapper, say, replica=None) -> list[Loaded]:
   """Reads the members of an ensemble, which must read and write alike.
 
-  `DIR#LANE` names one of several seeds; `lane` holds for the other workdirs.
+  `DIR#REPLICA` names one of several seeds; `replica` holds for the other
+  workdirs.
   """
   members = []
   for w in workdirs:
     place, own = select.place_of(str(w))
-    own = lane if own is None else own
+    own = replica if own is None else own
     members.append(load(place, which, mapper, say, own))
   for w, m in zip(workdirs, members):
     if m.toks.checksum() != members[0].toks.checksum():

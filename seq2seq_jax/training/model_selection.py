@@ -32,7 +32,7 @@ class Rules(NamedTuple):
 
 
 class History:
-  """The decisions of one run, or of one lane of several in one program."""
+  """The decisions of one run, or of one replica of several in one program."""
 
   def __init__(self, rules: Rules, host: dict | None = None):
     self.rules = rules
@@ -101,11 +101,11 @@ class History:
 
 
 def pack(histories: list[History]) -> dict:
-  """What a checkpoint holds of one run or of its lanes."""
+  """What a checkpoint holds of one run or of its replicas."""
   if len(histories) == 1:
     return histories[0].host
-  return {"lanes": [h.host for h in histories]}
+  return {"replicas": [h.host for h in histories]}
 
 
 def unpack(rules: Rules, host: dict) -> list[History]:
-  return [History(rules, h) for h in host.get("lanes", [host])]
+  return [History(rules, h) for h in host.get("replicas", [host])]

@@ -86,7 +86,7 @@ class Run:
     )
     self.toks = self._tokenizers(resumed)
     self.copies = conf.model.copies()
-    self.lanes = conf.train.seeds
+    self.replicas = conf.train.seeds
     self.train_data = self._train_data()
     for bucket in self.train_data.buckets:
       self.mapper.check_rows(
@@ -149,9 +149,9 @@ class Run:
       copies=self.copies,
     )
     seed = self.conf.train.seed
-    if self.lanes == 1:
+    if self.replicas == 1:
       return one(seed)
-    return pipeline.Lanes([one(seed + i) for i in range(self.lanes)])
+    return pipeline.Replicas([one(seed + i) for i in range(self.replicas)])
 
   def _tokenizers(self, resumed: bool) -> pipeline.Tokenizers:
     folder = self.workdir / "tokenizers"
@@ -177,8 +177,8 @@ class Run:
       accumulate=conf.optim.accumulate,
       ema_decay=conf.optim.ema_decay,
     )
-    if self.lanes > 1:
-      train_step = step.over_lanes(train_step)
+    if self.replicas > 1:
+      train_step = step.over_replicas(train_step)
     if conf.train.steps_per_call > 1:
       sizes = [(b.source, b.target) for b in self.train_data.buckets]
       train_step = step.over_steps(train_step, sizes)
@@ -199,7 +199,9 @@ class Run:
     target = parallel.to_global(self.state)._asdict()
     found = self.checkpoints.restore_latest(target)
     rules = decisions(conf)
-    self.histories = [model_selection.History(rules) for _ in range(self.lanes)]
+    self.histories = [
+      model_selection.History(rules) for _ in range(self.replicas)
+    ]
     self.first = 0
     if found:
       self.first, restored, host = found
@@ -244,27 +246,27 @@ class Run:
     return frozenset(n for n in here if here[n].shape != there[n].shape)
 
   def _fresh(self, params, example, merged=None) -> step.TrainState:
-    """The state before the first update, lanes on a leading axis."""
+    """The state before the first update, replicas on a leading axis."""
     ema, states = self.conf.optim.ema_decay > 0, []
-    for lane in range(self.lanes):
-      seed = self.conf.train.seed + lane
-      if lane:
+    for replica in range(self.replicas):
+      seed = self.conf.train.seed + replica
+      if replica:
         params = initial_params(self.model, seed, example)
       start = params if merged is None else merged
       states.append(step.init_state(start, self.optimizer, seed, ema))
-    if self.lanes == 1:
+    if self.replicas == 1:
       return states[0]
     return jax.tree.map(lambda *xs: np.stack(jax.device_get(xs)), *states)
 
-  def params(self, lane: int = 0):
+  def params(self, replica: int = 0):
     """What is validated and decoded with: averaged parameters where kept."""
     params = self.state.ema if self.state.ema is not None else self.state.params
     same = self.local.kind == self.mapper.kind and jax.process_count() == 1
-    if same and self.lanes == 1:
+    if same and self.replicas == 1:
       return params
     host = jax.tree.map(lambda x: np.asarray(x.addressable_data(0)), params)
-    if self.lanes > 1:
-      host = jax.tree.map(lambda x: x[lane], host)
+    if self.replicas > 1:
+      host = jax.tree.map(lambda x: x[replica], host)
     return self.local.replicate(host)
 
   def compile(self, out: metrics_writer.Writer, stopped=lambda: False) -> bool:
@@ -288,8 +290,8 @@ class Run:
         bucket.target,
         copies=self.copies,
       )
-      if self.lanes > 1:
-        batch = pipeline.stack([batch] * self.lanes)
+      if self.replicas > 1:
+        batch = pipeline.stack([batch] * self.replicas)
       if calls > 1:
         batch = pipeline.stack([batch] * calls)
       sharded = self.mapper.shard(batch)
@@ -305,35 +307,37 @@ class Run:
     return not stopped()
 
   def running(self) -> list[int]:
-    """Lanes that have not stopped."""
+    """Replicas that have not stopped."""
     return [i for i, h in enumerate(self.histories) if not h["stopped"]]
 
   def validate(self, at: int, out: metrics_writer.Writer) -> None:
-    """Scores every running lane, and makes the decisions that follow."""
+    """Scores every running replica, and makes the decisions that follow."""
     every = {}
-    for lane in self.running():
-      values = self._scores(lane, out)
-      every |= {self.named(k, lane): v for k, v in values.items()}
-      self.fold(lane, at, values[self.conf.train.metric])
+    for replica in self.running():
+      values = self._scores(replica, out)
+      every |= {self.named(k, replica): v for k, v in values.items()}
+      self.fold(replica, at, values[self.conf.train.metric])
     out.write(at, "valid", every)
     metric = self.conf.train.metric
-    for lane, h in enumerate(self.histories):
-      if self.named(metric, lane) in every:
+    for replica, h in enumerate(self.histories):
+      if self.named(metric, replica) in every:
         out.validation(
           at,
-          self.named(metric, lane),
+          self.named(metric, replica),
           h["last_score"],
           h["best_step"],
           h["best_score"],
         )
 
-  def named(self, name: str, lane: int) -> str:
-    return name if self.lanes == 1 else f"{name}/lane_{lane}"
+  def named(self, name: str, replica: int) -> str:
+    return name if self.replicas == 1 else f"{name}/replica_{replica}"
 
-  def _scores(self, lane: int, out: metrics_writer.Writer) -> dict[str, float]:
+  def _scores(
+    self, replica: int, out: metrics_writer.Writer
+  ) -> dict[str, float]:
     """Scores of the validation set."""
     names = evaluator.wanted(self.conf)
-    params = (self.params(lane),)
+    params = (self.params(replica),)
     total = len(self.evaluator.sources)
     out.phase("validating: loss")
     values = self.evaluator.losses(params)
@@ -347,24 +351,25 @@ class Run:
       values |= {k: v for k, v in scores.items() if isinstance(v, float)}
     return values
 
-  def fold(self, lane: int, at: int, score: float) -> None:
+  def fold(self, replica: int, at: int, score: float) -> None:
     """Makes every decision that follows from a validation."""
-    told = self.histories[lane]
+    told = self.histories[replica]
     falls = told.fold(at, score)
     if falls or told["stopped"]:
       scale = np.array(self.state.lr_scale.addressable_data(0))
-      lanes = scale.reshape(-1)  # a view: one entry a lane
-      lanes[lane] = told.lowered(lanes[lane]) if falls else lanes[lane]
-      if told["stopped"] and self.lanes > 1:
-        lanes[lane] = 0.0
+      scales = scale.reshape(-1)  # a view: one entry a replica
+      if falls:
+        scales[replica] = told.lowered(scales[replica])
+      if told["stopped"] and self.replicas > 1:
+        scales[replica] = 0.0
       self.state = self.state._replace(lr_scale=self.mapper.replicate(scale))
 
-  def diverge(self, lane: int, at: int) -> None:
-    """Stops a lane whose loss is not finite."""
-    self.histories[lane]["diverged"] = at
-    self.histories[lane]["stopped"] = True
+  def diverge(self, replica: int, at: int) -> None:
+    """Stops a replica whose loss is not finite."""
+    self.histories[replica]["diverged"] = at
+    self.histories[replica]["stopped"] = True
     scale = np.array(self.state.lr_scale.addressable_data(0))
-    scale[lane] = 0.0
+    scale[replica] = 0.0
     self.state = self.state._replace(lr_scale=self.mapper.replicate(scale))
 
   def needed(self) -> set[int]:

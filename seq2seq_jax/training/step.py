@@ -17,7 +17,7 @@ class TrainState(NamedTuple):
   params: Any
   opt_state: Any
   ema: Any  # averaged parameters, or None
-  lr_scale: Any  # float32, the plateau schedule's factor; 0: a stopped lane
+  lr_scale: Any  # float32, the plateau schedule's factor; 0: a stopped replica
 
 
 def init_state(params, optimizer, seed: int, ema: bool) -> TrainState:
@@ -120,15 +120,15 @@ def make_train_step(
   return train_step
 
 
-def over_lanes(train_step):
+def over_replicas(train_step):
   """The step of several runs in one program.
 
-  State has a leading axis of lanes, metrics too; of a batch the lanes are axis
-  1, behind the rows. A lane whose `lr_scale` is 0 has stopped and stays as it
-  is.
+  State has a leading axis of replicas, metrics too; of a batch the replicas are
+  axis 1, after the rows. A replica whose `lr_scale` is 0 has stopped and stays
+  as it is.
   """
 
-  def lanes_step(state: TrainState, batch, *, axis_name=None, shape=None):
+  def replicas_step(state: TrainState, batch, *, axis_name=None, shape=None):
     one = lambda s, b: train_step(s, b, axis_name=axis_name, shape=shape)
     new, metrics = jax.vmap(one, in_axes=(0, 1))(state, batch)
 
@@ -138,7 +138,7 @@ def over_lanes(train_step):
 
     return jax.tree.map(keep, state, new), metrics
 
-  return lanes_step
+  return replicas_step
 
 
 class Shape(NamedTuple):
@@ -161,7 +161,7 @@ def cut(batch: types.Batch, size) -> types.Batch:
 
 
 def shape_of(batch: types.Batch, sizes) -> Shape:
-  """The smallest of `sizes` that holds all rows of a batch, all lanes'."""
+  """The smallest of `sizes` that holds all rows of a batch, all replicas'."""
   limits = jnp.array(sizes, jnp.int32)[:-1]
   fits = jnp.max(batch.tgt_len) <= limits[:, 1]
   if batch.src_len is not None:

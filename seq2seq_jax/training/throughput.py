@@ -53,18 +53,20 @@ class Meter:
       self._read_part(start, end, {k: v[part] for k, v in every.items()})
 
   def _read_part(self, start: int, at: int, values):
-    """Counts steps start + 1 to `at`, and shows the last. [steps, lanes]."""
+    """Counts steps start + 1 to `at`, and shows the last. [steps, replicas]."""
     run, data = self.run, self.run.train_data
     self._check(start, values)
-    lanes = run.running() or [0]
-    for lane in lanes:
-      run.histories[lane]["tokens"] += int(values["tokens"][:, lane].sum())
-    self.tokens += float(values["tokens"][:, lanes].sum())
+    replicas = run.running() or [0]
+    for replica in replicas:
+      run.histories[replica]["tokens"] += int(
+        values["tokens"][:, replica].sum()
+      )
+    self.tokens += float(values["tokens"][:, replicas].sum())
     buckets = [data.buckets[data.bucket(step)] for step in range(start, at)]
-    self.padded += sum(b.rows * b.target for b in buckets) * len(lanes)
+    self.padded += sum(b.rows * b.target for b in buckets) * len(replicas)
     spent = max(1e-9, time.monotonic() - self.mark)
     values = {k: v[-1] for k, v in values.items()}
-    mean = lambda name: float(np.mean(values[name][lanes]))
+    mean = lambda name: float(np.mean(values[name][replicas]))
     shown = {
       "loss": mean("loss"),
       "learning_rate": mean("learning_rate"),
@@ -79,27 +81,27 @@ class Meter:
         "epoch": epoch + 1,
         "nll": mean("nll"),
         "grad_norm": mean("grad_norm"),
-        "tokens": run.histories[lanes[0]]["tokens"],
+        "tokens": run.histories[replicas[0]]["tokens"],
       }
-      if run.lanes > 1:
+      if run.replicas > 1:
         line |= {
-          run.named(name, lane): float(values[name][lane])
+          run.named(name, replica): float(values[name][replica])
           for name in ("loss", "nll", "grad_norm")
-          for lane in lanes
+          for replica in replicas
         }
       self.out.write(at, "train", line)
       self.pause()
 
   def _check(self, start: int, values) -> None:
-    """Stops at a loss that is not finite; of several lanes, that one alone."""
+    """Stops at a loss that is not finite; of several replicas only that one."""
     run = self.run
     finite = np.isfinite(values["loss"]) & np.isfinite(values["grad_norm"])
-    for lane in run.running():
-      if finite[:, lane].all():
+    for replica in run.running():
+      if finite[:, replica].all():
         continue
-      place = int(np.argmin(finite[:, lane]))
+      place = int(np.argmin(finite[:, replica]))
       loss, norm = (
-        float(values[k][place, lane]) for k in ("loss", "grad_norm")
+        float(values[k][place, replica]) for k in ("loss", "grad_norm")
       )
       at = start + 1 + place
       told = (
@@ -110,7 +112,7 @@ class Meter:
       finished = any(
         h["stopped"] and h["diverged"] is None for h in run.histories
       )
-      if run.running() == [lane] and not finished:
+      if run.running() == [replica] and not finished:
         raise types.Diverged(told)
-      run.say(f"lane {lane} has diverged and stops: {told}")
-      run.diverge(lane, at)
+      run.say(f"replica {replica} has diverged and stops: {told}")
+      run.diverge(replica, at)

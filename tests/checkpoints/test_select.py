@@ -17,7 +17,7 @@ def test_a_best_checkpoint_that_is_gone_is_not_the_last_one():
     best({"best_step": 2})
 
 
-def test_a_lane_of_several_runs(tmp_path):
+def test_a_replica_of_several_runs(tmp_path):
   assert select.place_of(f"{tmp_path}#1") == (tmp_path, 1)
   assert select.place_of(str(tmp_path)) == (tmp_path, None)
   odd = tmp_path / "x#2"

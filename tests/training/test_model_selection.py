@@ -72,5 +72,5 @@ def test_what_a_checkpoint_holds():
     RULES, model_selection.pack([one]) | {"digest": 3}
   )
   assert again.host == one.host
-  lanes = model_selection.unpack(RULES, model_selection.pack([one, two]))
-  assert [h.host for h in lanes] == [one.host, two.host]
+  replicas = model_selection.unpack(RULES, model_selection.pack([one, two]))
+  assert [h.host for h in replicas] == [one.host, two.host]
