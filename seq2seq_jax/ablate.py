@@ -28,8 +28,8 @@ from seq2seq_jax.ablation import (
 from seq2seq_jax.ablation import plan as ablation_plan
 from seq2seq_jax.ablation.report import figures as figures_lib
 from seq2seq_jax.ablation.report import html, text_tables
-from seq2seq_jax.checkpoints import store
 from seq2seq_jax.inference import evaluator
+from seq2seq_jax.runtime import files
 
 
 def launch(
@@ -137,7 +137,7 @@ def _write(data: dict, workdir: pathlib.Path) -> list[pathlib.Path]:
     if drawn and ours.fullmatch(path.name):
       path.unlink()
   page = workdir / "report.html"
-  text_tables.put(page, html.html(data, figures))
+  files.replace(page, html.html(data, figures))
   return [*paths, page]
 
 
@@ -169,7 +169,7 @@ def _open(plan: ablation_plan.Plan, args) -> pathlib.Path:
   elif (workdir / "config.json").exists():
     raise types.UserError(f"{workdir} holds a single run; choose another one")
   try:
-    store.write_json(path, json.dumps(told | {"seeds": args.seeds}))
+    files.write_json(path, told | {"seeds": args.seeds})
   except OSError as e:
     raise types.UserError(f"{path}: cannot write: {e.strerror}") from e
   return workdir

@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import dataclasses
-import gzip
 import hashlib
 import os
 import pathlib
@@ -110,49 +109,6 @@ def override(conf: config.Config, args, rest: list[str], prog: str):
         f"{name}: belongs to the trained run and cannot change here"
       )
   return overrides(conf, rest, f"python -m seq2seq_jax.{prog}")
-
-
-@contextlib.contextmanager
-def output(path: str | None):
-  """Text to a file, put in place when it is whole, or to standard output.
-
-  Where NAME.gz is asked for, it is compressed. A link stays one, and a pipe or
-  a device is written to as it is.
-  """
-  form = {"mode": "wt", "encoding": "utf-8", "newline": "\n"}
-  if path is None:
-    yield os.fdopen(os.dup(1), **form)
-    return
-  target = pathlib.Path(path)
-  device = target.absolute().is_relative_to("/dev")
-  replaced = not device and (target.is_file() or not target.exists())
-  part = target
-  if replaced:
-    target = target.resolve()
-    part = target.with_name(target.name + ".part")
-  opened = gzip.open if replaced and target.suffix == ".gz" else open
-  try:
-    with opened(part, **form) as f:
-      yield f
-    if replaced:
-      part.replace(target)
-  except OSError as e:
-    raise types.UserError(f"{path}: cannot write: {e.strerror}") from e
-  finally:
-    if replaced:
-      part.unlink(missing_ok=True)
-
-
-def check_writable(flag: str, path: str) -> None:
-  """Refuses a path, before the work, to which its result cannot go."""
-  target = pathlib.Path(path)
-  folder = target.absolute().parent
-  if target.is_dir():
-    raise types.UserError(f"{flag} {path}: is a folder")
-  if not folder.is_dir():
-    raise types.UserError(f"{flag} {path}: its folder does not exist")
-  if not os.access(target if target.exists() else folder, os.W_OK):
-    raise types.UserError(f"{flag} {path}: may not be written")
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from seq2seq_jax.data import sources
 from seq2seq_jax.inference import loading
 from seq2seq_jax.inference import text as inference_text
 from seq2seq_jax.inference import translator as translation
-from seq2seq_jax.runtime import parallel
+from seq2seq_jax.runtime import files, parallel
 
 
 def parser() -> argparse.ArgumentParser:
@@ -98,8 +98,8 @@ def main(argv=None) -> int:
     )
 
   if args.output:
-    cli.check_writable("--output", args.output)
-  with cli.output(args.output) as out:
+    files.check_writable("--output", args.output)
+  with files.output(args.output) as out:
     if args.input is None and sys.stdin.isatty():
       _converse(answer, out)
       return 0

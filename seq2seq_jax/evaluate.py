@@ -18,7 +18,7 @@ from seq2seq_jax.data import pipeline, sources
 from seq2seq_jax.inference import evaluator as evaluator_lib
 from seq2seq_jax.inference import loading, translator
 from seq2seq_jax.inference import text as inference_text
-from seq2seq_jax.runtime import parallel
+from seq2seq_jax.runtime import files, parallel
 from seq2seq_jax.training import run_info
 
 
@@ -130,7 +130,7 @@ def _run_replica(workdirs, args, rest, replica) -> dict:
     result |= evaluator.score_texts(texts, names)
     result |= evaluator_lib.of_search(found, conf.decode.oracle_length)
     if args.output:
-      with cli.output(args.output) as out:
+      with files.output(args.output) as out:
         out.writelines(inference_text.lines([t], 1) for t in texts)
   result |= {
     "sentences": len(evaluator.sources),
@@ -183,9 +183,9 @@ def _score(evaluator, params) -> dict:
 def main(argv=None) -> int:
   args, rest = parser().parse_known_args(argv)
   if args.json:
-    cli.check_writable("--json", args.json)
+    files.check_writable("--json", args.json)
   if args.output:
-    cli.check_writable("--output", args.output)
+    files.check_writable("--output", args.output)
   result = run(args.workdir, args, rest)
   if not args.score:
     for name, value in result.items():
@@ -202,7 +202,7 @@ def main(argv=None) -> int:
       else:
         print(f"{name}: {value}")
   if args.json:
-    with cli.output(args.json) as out:
+    with files.output(args.json) as out:
       out.write(json.dumps(result, indent=2) + "\n")
   return 0
 

@@ -13,8 +13,7 @@ import pathlib
 import socket
 from typing import Any
 
-from seq2seq_jax.ablation.report import text_tables
-from seq2seq_jax.runtime import locks
+from seq2seq_jax.runtime import files, locks
 
 FINAL = ("done", "failed", "diverged")
 
@@ -98,7 +97,7 @@ def leave(cell: Cell, found: dict):
     "date": datetime.date.today().isoformat(),
     **found,
   }
-  text_tables.put(path, json.dumps(found, indent=1))
+  files.write_json(path, found)
 
 
 def differences(old: dict, new: dict) -> list[str]:

@@ -15,10 +15,9 @@ import numpy as np
 from seq2seq_jax import config, train, types
 from seq2seq_jax.ablation import cells, learning_curve, scheduler
 from seq2seq_jax.ablation import plan as ablation_plan
-from seq2seq_jax.checkpoints import store
 from seq2seq_jax.data import pipeline
 from seq2seq_jax.inference import evaluator, loading
-from seq2seq_jax.runtime import locks, parallel
+from seq2seq_jax.runtime import files, locks, parallel
 
 
 def work(job: scheduler.Job, plan: ablation_plan.Plan) -> int:
@@ -97,7 +96,7 @@ def _train(training: cells.Training, seed: int) -> int:
       "batches_per_epoch": len(run.train_data.plan),
       "diverged": [h["diverged"] for h in run.histories],
     }
-    store.write_json(note, told)
+    files.write_json(note, told)
   replica = training.seeds.index(seed) if len(training.seeds) > 1 else 0
   if at := told["diverged"][replica]:
     raise types.Diverged(f"diverged at step {at}")
@@ -136,8 +135,8 @@ def _score(
   cell.folder.mkdir(parents=True, exist_ok=True)
   with (cell.folder / "sentences.npz").open("wb") as f:
     np.savez_compressed(f, rows=found.sentences.rows)
-  store.write_json(cell.folder / "outputs.json", json.dumps(found.outputs))
-  store.write_json(cell.folder / "attention.json", json.dumps(found.attention))
+  files.replace(cell.folder / "outputs.json", json.dumps(found.outputs))
+  files.replace(cell.folder / "attention.json", json.dumps(found.attention))
   scores = {k: v for k, v in found.scores.items() if isinstance(v, float)}
   return {
     "status": "done",

@@ -2,7 +2,6 @@
 
 import errno
 import functools
-import json
 import logging
 import os
 import pathlib
@@ -256,12 +255,3 @@ def last_step(workdir: pathlib.Path) -> int:
   """The last step that a workdir has a checkpoint of, whole or not; 0: none."""
   names = [p.name for p in (workdir / "checkpoints").glob("*")]
   return max((int(n) for n in names if n.isdigit()), default=0)
-
-
-def write_json(path: pathlib.Path, tree) -> None:
-  """Writes a small file so that it is whole or not there."""
-  part = path.with_name(path.name + ".part")
-  part.write_text(
-    tree if isinstance(tree, str) else json.dumps(tree, indent=2) + "\n"
-  )
-  part.replace(path)

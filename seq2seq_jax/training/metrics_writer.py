@@ -14,6 +14,7 @@ import sys
 import time
 
 from seq2seq_jax import types
+from seq2seq_jax.runtime import files
 from seq2seq_jax.training import progress
 
 
@@ -169,16 +170,6 @@ def _failure(error: OSError, where) -> types.UserError:
   )
 
 
-def _replace(path: pathlib.Path, data: bytes):
-  # TensorBoard reads every file with `tfevents` in its name.
-  temporary = path.parent / ".cut.tmp"
-  with open(temporary, "wb") as f:
-    f.write(data)
-    f.flush()
-    os.fsync(f.fileno())
-  os.replace(temporary, path)
-
-
 def _cut_lines(path: pathlib.Path, step: int):
   """Keeps whole lines up to `step`, or none for step 0."""
   if not path.exists():
@@ -191,7 +182,7 @@ def _cut_lines(path: pathlib.Path, step: int):
       continue  # half a line, of a process that was killed
     if keep:
       kept.append(line + b"\n")
-  _replace(path, b"".join(kept))
+  files.replace(path, b"".join(kept), durable=True)
 
 
 def _cut_events(folder: pathlib.Path, step: int):
@@ -205,7 +196,7 @@ def _cut_events(folder: pathlib.Path, step: int):
       continue
     new = b"".join(_pack(event.SerializeToString()) for event in kept)
     if new != old:
-      _replace(path, new)
+      files.replace(path, new, durable=True)
 
 
 # TensorBoard's record: length uint64, its checksum, the data, its checksum.

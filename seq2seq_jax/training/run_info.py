@@ -14,6 +14,7 @@ import optax
 
 from seq2seq_jax import cli, config, types
 from seq2seq_jax.checkpoints import store
+from seq2seq_jax.runtime import files
 
 
 def accept(workdir: pathlib.Path, conf: config.Config, checksums: dict) -> bool:
@@ -102,8 +103,8 @@ def write(
     "data": checksums,
   }
   try:
-    store.write_json(workdir / "run.json", record)
-    store.write_json(workdir / "config.json", config.to_json(conf))
+    files.write_json(workdir / "run.json", record)
+    files.replace(workdir / "config.json", config.to_json(conf))
   except OSError as e:
     raise types.UserError(f"{workdir}: cannot write: {e.strerror}") from e
 

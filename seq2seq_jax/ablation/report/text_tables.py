@@ -3,10 +3,10 @@
 import csv
 import io
 import json
-import os
 import pathlib
 
 from seq2seq_jax.ablation import published as sources
+from seq2seq_jax.runtime import files
 
 MARKS = {"better": "+", "worse": "-", "same": "=", "untested": "?"}
 
@@ -20,15 +20,8 @@ def write(table: dict, folder: pathlib.Path) -> list[pathlib.Path]:
     "table.json": json.dumps(table, indent=1, allow_nan=False) + "\n",
   }
   for name, text in texts.items():
-    put(folder / name, text)
+    files.replace(folder / name, text)
   return [folder / name for name in texts]
-
-
-def put(path: pathlib.Path, text: str):
-  """Replaces a file by a whole one."""
-  part = path.with_name(path.name + ".part")
-  part.write_text(text, encoding="utf-8", newline="\n")
-  os.replace(part, path)
 
 
 def markdown(table: dict) -> str:
