@@ -115,22 +115,22 @@ def main() -> None:
   args = p.parse_args()
   args.workdir = args.workdir or trained()
   programs = {
-    "ours": measure.Apart(our_search, args),
-    "pytorch": measure.Apart(peer_search, args),
+    "ours": measure.Subprocess(our_search, args),
+    "pytorch": measure.Subprocess(peer_search, args),
   }
   texts = [program.facts["texts"] for program in programs.values()]
   count = len(texts[0])
   agreement = 100 * sum(a == b for a, b in zip(*texts)) / count
   assert agreement > 98, f"only {agreement} % of the outputs are equal"
-  seconds = measure.alternate(programs, args.rounds or 5, calls=1)
+  seconds = measure.interleave(programs, args.rounds or 5, calls=1)
   measure.report(
     args,
     {
       "sentences": count,
       "patience": args.patience,
       "agreement": agreement,
-      "seconds_ours": measure.spread(seconds["ours"]),
-      "seconds_pytorch": measure.spread(seconds["pytorch"]),
+      "seconds_ours": measure.quartiles(seconds["ours"]),
+      "seconds_pytorch": measure.quartiles(seconds["pytorch"]),
       "ratio_to_pytorch": measure.ratio(seconds, "ours", "pytorch"),
     },
   )

@@ -136,10 +136,10 @@ def medium(args) -> dict:
   result = {}
   for feeding in (True, False):
     programs = {
-      "ours": measure.Apart(our_medium, feeding),
-      "pytorch": measure.Apart(peer_medium, feeding),
+      "ours": measure.Subprocess(our_medium, feeding),
+      "pytorch": measure.Subprocess(peer_medium, feeding),
     }
-    seconds = measure.alternate(programs, args.rounds or 12)
+    seconds = measure.interleave(programs, args.rounds or 12)
     name = "with_feeding" if feeding else "without_feeding"
     result[name] = measure.ratio(seconds, "ours", "pytorch")
     for program in programs.values():
@@ -162,10 +162,10 @@ def main() -> None:
 
 def rates(args, name: str) -> dict:
   """Tokens a second of a published model, source and target together."""
-  program = measure.Apart(training, name, args.small)
-  seconds = measure.alternate({"ours": program}, args.rounds or 12)["ours"]
+  program = measure.Subprocess(training, name, args.small)
+  seconds = measure.interleave({"ours": program}, args.rounds or 12)["ours"]
   program.end()
-  rate = lambda program, seconds: measure.spread(
+  rate = lambda program, seconds: measure.quartiles(
     [program.facts["tokens"] / s for s in seconds]
   )
   result = {
@@ -176,11 +176,11 @@ def rates(args, name: str) -> dict:
     result["note"] = "a small model: only to try the script"
   elif name == "luong":
     # Of batches that are all full: an upper bound.
-    steps = measure.spread([s * LUONG_STEPS / 60 for s in seconds])
+    steps = measure.quartiles([s * LUONG_STEPS / 60 for s in seconds])
     result["minutes"] = steps
   if name == "gnmt":
-    search = measure.Apart(decoding, args.small)
-    times = measure.alternate({"ours": search}, args.rounds or 5, 1)["ours"]
+    search = measure.Subprocess(decoding, args.small)
+    times = measure.interleave({"ours": search}, args.rounds or 5, 1)["ours"]
     result["tokens_per_second_decoding"] = rate(search, times)
     if not args.small:
       result["published on one A100"] = PUBLISHED

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 
-class Apart:
+class Subprocess:
   """A program in a process of its own, as its users run it.
 
   So its threads, memory and allocator are its own. `build(*args)` is called
@@ -58,8 +58,8 @@ def _serve(pipe, build, args):
     pipe.send((time.perf_counter() - start) / calls)
 
 
-def alternate(
-  programs: dict[str, Apart], rounds: int, calls: int = 4
+def interleave(
+  programs: dict[str, Subprocess], rounds: int, calls: int = 4
 ) -> dict[str, list[float]]:
   """Mean seconds of each program in each round, the programs in turn.
 
@@ -78,7 +78,7 @@ def alternate(
   return seconds
 
 
-def spread(values: list[float]) -> dict[str, float]:
+def quartiles(values: list[float]) -> dict[str, float]:
   """Median and quartiles."""
   if len(values) == 1:
     return dict.fromkeys(("median", "low", "high"), values[0])
@@ -88,7 +88,7 @@ def spread(values: list[float]) -> dict[str, float]:
 
 def ratio(seconds: dict[str, list[float]], ours: str, peer: str):
   """Ours over the peer's, round by round."""
-  return spread([a / b for a, b in zip(seconds[ours], seconds[peer])])
+  return quartiles([a / b for a, b in zip(seconds[ours], seconds[peer])])
 
 
 def machine() -> dict:

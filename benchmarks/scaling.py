@@ -75,17 +75,17 @@ def main() -> None:
   p = measure.parser(__doc__)
   p.add_argument("--plot", metavar="FILE", help="picture of the result")
   args = p.parse_args()
-  large = measure.Apart(large_product)
-  seconds = measure.alternate({"large": large}, 5)["large"]
-  rate = 2 * 2048**3 / measure.spread(seconds)["median"]
+  large = measure.Subprocess(large_product)
+  seconds = measure.interleave({"large": large}, 5)["large"]
+  rate = 2 * 2048**3 / measure.quartiles(seconds)["median"]
   found = {}
   for name, values in POINTS.items():
     found[name] = []
     for value in values:
-      program = measure.Apart(step_of, BASE | {name: value})
-      times = measure.alternate({"step": program}, args.rounds or 3)["step"]
+      program = measure.Subprocess(step_of, BASE | {name: value})
+      times = measure.interleave({"step": program}, args.rounds or 3)["step"]
       program.end()
-      spread = measure.spread(times)
+      spread = measure.quartiles(times)
       found[name].append(
         {
           "value": value,

@@ -26,18 +26,18 @@ def main() -> None:
   p.add_argument("--seeds", type=int, default=8)
   args = p.parse_args()
   programs = {
-    "one": measure.Apart(step_of, 1),
-    "together": measure.Apart(step_of, args.seeds),
+    "one": measure.Subprocess(step_of, 1),
+    "together": measure.Subprocess(step_of, args.seeds),
   }
-  seconds = measure.alternate(programs, args.rounds or 8)
+  seconds = measure.interleave(programs, args.rounds or 8)
   ratio = measure.ratio(seconds, "together", "one")
   measure.report(
     args,
     {
       "parameters": programs["one"].facts["parameters"],
       "seeds": args.seeds,
-      "seconds_one": measure.spread(seconds["one"]),
-      "seconds_together": measure.spread(seconds["together"]),
+      "seconds_one": measure.quartiles(seconds["one"]),
+      "seconds_together": measure.quartiles(seconds["together"]),
       "ratio_to_one": ratio,
       "ratio_to_runs": {k: v / args.seeds for k, v in ratio.items()},
     },

@@ -62,16 +62,16 @@ def main() -> None:
   args = p.parse_args()
   lengths = args.source, args.target
   programs = {
-    "ours": measure.Apart(our_step, *lengths),
-    "pytorch": measure.Apart(peer_step, *lengths),
-    "products": measure.Apart(products_alone, *lengths),
-    "large": measure.Apart(large_product),
+    "ours": measure.Subprocess(our_step, *lengths),
+    "pytorch": measure.Subprocess(peer_step, *lengths),
+    "products": measure.Subprocess(products_alone, *lengths),
+    "large": measure.Subprocess(large_product),
   }
   facts = {name: program.facts for name, program in programs.items()}
   losses = facts["ours"]["loss"], facts["pytorch"]["loss"]
   assert abs(losses[0] - losses[1]) < 1e-4 * losses[1], losses
-  seconds = measure.alternate(programs, args.rounds or 12)
-  medians = {n: measure.spread(s)["median"] for n, s in seconds.items()}
+  seconds = measure.interleave(programs, args.rounds or 12)
+  medians = {n: measure.quartiles(s)["median"] for n, s in seconds.items()}
   peak = 2 * LARGE**3 / medians["large"]
   flops = facts["products"]["flops"]
   measure.report(
@@ -80,9 +80,9 @@ def main() -> None:
       "parameters": facts["ours"]["parameters"],
       "loss_ours": losses[0],
       "loss_pytorch": losses[1],
-      "seconds_ours": measure.spread(seconds["ours"]),
-      "seconds_pytorch": measure.spread(seconds["pytorch"]),
-      "seconds_products": measure.spread(seconds["products"]),
+      "seconds_ours": measure.quartiles(seconds["ours"]),
+      "seconds_pytorch": measure.quartiles(seconds["pytorch"]),
+      "seconds_products": measure.quartiles(seconds["products"]),
       "ratio_to_pytorch": measure.ratio(seconds, "ours", "pytorch"),
       "products_share": measure.ratio(seconds, "products", "ours"),
       "gigaflops_a_step": flops / 1e9,

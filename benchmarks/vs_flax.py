@@ -126,18 +126,18 @@ def peer_step():
 def main() -> None:
   args = measure.parser(__doc__).parse_args()
   programs = {
-    "ours": measure.Apart(our_step),
-    "flax": measure.Apart(peer_step),
+    "ours": measure.Subprocess(our_step),
+    "flax": measure.Subprocess(peer_step),
   }
   sizes = [program.facts["parameters"] for program in programs.values()]
   assert sizes[0] == sizes[1], sizes
-  seconds = measure.alternate(programs, args.rounds or 12)
+  seconds = measure.interleave(programs, args.rounds or 12)
   measure.report(
     args,
     {
       "parameters": sizes[0],
-      "seconds_ours": measure.spread(seconds["ours"]),
-      "seconds_flax": measure.spread(seconds["flax"]),
+      "seconds_ours": measure.quartiles(seconds["ours"]),
+      "seconds_flax": measure.quartiles(seconds["flax"]),
       "ratio_to_flax": measure.ratio(seconds, "ours", "flax"),
     },
   )

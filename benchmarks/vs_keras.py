@@ -62,21 +62,21 @@ def main() -> None:
   p.add_argument("--backend", default="jax")
   args = p.parse_args()
   programs = {
-    "ours": measure.Apart(our_step),
-    "keras": measure.Apart(peer_step, args.backend),
-    "products": measure.Apart(products_alone),
+    "ours": measure.Subprocess(our_step),
+    "keras": measure.Subprocess(peer_step, args.backend),
+    "products": measure.Subprocess(products_alone),
   }
   sizes = [programs[name].facts["parameters"] for name in ("ours", "keras")]
   assert sizes[0] == sizes[1], sizes
-  seconds = measure.alternate(programs, args.rounds or 12)
+  seconds = measure.interleave(programs, args.rounds or 12)
   measure.report(
     args,
     {
       "parameters": sizes[0],
       "backend": args.backend,
-      "seconds_ours": measure.spread(seconds["ours"]),
-      "seconds_keras": measure.spread(seconds["keras"]),
-      "seconds_products": measure.spread(seconds["products"]),
+      "seconds_ours": measure.quartiles(seconds["ours"]),
+      "seconds_keras": measure.quartiles(seconds["keras"]),
+      "seconds_products": measure.quartiles(seconds["products"]),
       "ratio_to_keras": measure.ratio(seconds, "ours", "keras"),
       "products_share": measure.ratio(seconds, "products", "ours"),
       "products_to_keras": measure.ratio(seconds, "products", "keras"),

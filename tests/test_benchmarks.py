@@ -27,9 +27,12 @@ def counted(start: int):
 
 
 def test_programs_run_apart_and_in_turn():
-  programs = {"a": measure.Apart(counted, 3), "b": measure.Apart(counted, 5)}
+  programs = {
+    "a": measure.Subprocess(counted, 3),
+    "b": measure.Subprocess(counted, 5),
+  }
   assert programs["b"].facts == {"start": 5}
-  seconds = measure.alternate(programs, 4, calls=2)
+  seconds = measure.interleave(programs, 4, calls=2)
   assert {name: len(s) for name, s in seconds.items()} == {"a": 4, "b": 4}
   assert min(seconds["a"]) > 0
   for program in programs.values():
@@ -39,7 +42,7 @@ def test_programs_run_apart_and_in_turn():
 def test_ratios_are_of_rounds():
   seconds = {"a": [1.0, 4.0, 9.0], "b": [2.0, 4.0, 3.0]}
   assert measure.ratio(seconds, "a", "b")["median"] == 1.0
-  assert measure.spread([5.0]) == {"median": 5.0, "low": 5.0, "high": 5.0}
+  assert measure.quartiles([5.0]) == {"median": 5.0, "low": 5.0, "high": 5.0}
 
 
 def test_products_are_those_of_the_step():

@@ -15,7 +15,7 @@ gpu and pod there are also models trained on short sentences alone, as RNNenc-30
 and RNNsearch-30 were.
 """
 
-from seq2seq_jax.ablation import suite
+from seq2seq_jax.ablation import orderings, suite
 
 FIXED = (
   *("--model.attention", "none", "--model.placement", "after"),
@@ -38,43 +38,43 @@ def get_ablation() -> suite.Ablation:
         "RNNenc",
         FIXED,
         "bahdanau2015/bleu/RNNenc-50",
-        overrides_of={"pod": ("--train.steps", "600000")},
+        overrides_by_scale={"pod": ("--train.steps", "600000")},
       ),
       suite.Row("RNNsearch", (), "bahdanau2015/bleu/RNNsearch-50"),
       suite.Row(
         "RNNenc, short",
         FIXED + SHORT,
         "bahdanau2015/bleu/RNNenc-30",
-        overrides_of={"pod": (*THIRTY, "--train.steps", "846000")},
+        overrides_by_scale={"pod": (*THIRTY, "--train.steps", "846000")},
       ),
       suite.Row(
         "RNNsearch, short",
         SHORT,
         "bahdanau2015/bleu/RNNsearch-30",
-        overrides_of={"pod": (*THIRTY, "--train.steps", "471000")},
+        overrides_by_scale={"pod": (*THIRTY, "--train.steps", "471000")},
       ),
     ),
     metric="bleu",
     metrics=("loss",),
     reference="RNNenc",
     orderings=(
-      suite.above("RNNsearch", "RNNenc", by=4),
-      suite.below("RNNsearch", "RNNenc", "loss"),
-      suite.gap_grows("RNNsearch", "RNNenc", short=10, long=15, by=2),
-      suite.gap_grows("RNNsearch", "RNNenc", short=10, long=20, by=2),
-      suite.above("RNNsearch, short", "RNNenc, short"),
+      orderings.above("RNNsearch", "RNNenc", by=4),
+      orderings.below("RNNsearch", "RNNenc", "loss"),
+      orderings.gap_grows("RNNsearch", "RNNenc", short=10, long=15, by=2),
+      orderings.gap_grows("RNNsearch", "RNNenc", short=10, long=20, by=2),
+      orderings.above("RNNsearch, short", "RNNenc, short"),
       # Of long sentences the paper says so in its text (recalled).
-      suite.Ordering(
+      orderings.Ordering(
         "RNNsearch trained on short sentences above RNNenc on more than 15 "
         "words",
         (
-          suite.Term(1, "RNNsearch, short", suite.Subset(shortest=16)),
-          suite.Term(-1, "RNNenc", suite.Subset(shortest=16)),
+          orderings.Term(1, "RNNsearch, short", orderings.Subset(shortest=16)),
+          orderings.Term(-1, "RNNenc", orderings.Subset(shortest=16)),
         ),
         judged=False,
       ),
     ),
-    bases={"pod": "bahdanau2015.py"},
+    base_by_scale={"pod": "bahdanau2015.py"},
     scales={
       "smoke": (
         *("--train.steps", "60", "--train.validate_every", "60"),
@@ -96,7 +96,7 @@ def get_ablation() -> suite.Ablation:
       ),
       "pod": (),
     },
-    rows_of={
+    rows_by_scale={
       "smoke": ("RNNenc", "RNNsearch"),
       "cpu": ("RNNenc", "RNNsearch"),
     },

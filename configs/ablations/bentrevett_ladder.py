@@ -14,7 +14,7 @@ To be seen: each model is better than the one before, and the words of the
 reference serve the third one better than its own.
 """
 
-from seq2seq_jax.ablation import suite
+from seq2seq_jax.ablation import orderings, suite, sweep
 
 NAMES = (
   "1 LSTM, no attention",
@@ -43,13 +43,16 @@ def get_ablation() -> suite.Ablation:
     paper="bentrevett/pytorch-seq2seq, notebooks 1 to 3",
     base="multi30k_ladder3.py",
     rows=(
-      *suite.published(rows, "bentrevett/ladder"),
+      *sweep.with_published(rows, "bentrevett/ladder"),
       suite.Row(GOLD, "--optim.sampling none"),
     ),
     metric="bleu",
     metrics=("chrf",),
     reference=NAMES[0],
-    orderings=(*suite.rising(NAMES), suite.above(GOLD, NAMES[2], judged=False)),
+    orderings=(
+      *orderings.rising(NAMES),
+      orderings.above(GOLD, NAMES[2], judged=False),
+    ),
     scales={
       "smoke": tuple(SMOKE.split()),
       "cpu": tuple(SMALL.split()),

@@ -17,7 +17,7 @@ widest multiplicative score is worse than that of 512 by at least 1; the fixed
 vector is better at every step than at the start.
 """
 
-from seq2seq_jax.ablation import suite
+from seq2seq_jax.ablation import orderings, suite, sweep
 
 SMALL = "multi30k_britz_small.py"
 
@@ -33,7 +33,7 @@ AT_START = (
 
 
 def get_ablation() -> suite.Ablation:
-  add = suite.product(suite.factor("--model.attention_dim", WIDTHS, "Add-{}"))
+  add = sweep.product(sweep.factor("--model.attention_dim", WIDTHS, "Add-{}"))
   mul = [
     suite.Row(f"Mul-{n}", f"{MULTIPLICATIVE} --model.attention_dim {n}")
     for n in WIDTHS
@@ -47,26 +47,28 @@ def get_ablation() -> suite.Ablation:
   return suite.Ablation(
     title="Attention",
     paper="Britz et al. 2017 (arXiv 1703.03906), table 5",
-    rows=suite.published([*mul, *add, *without], "britz2017/attention"),
+    rows=sweep.with_published([*mul, *add, *without], "britz2017/attention"),
     metric="bleu",
     metrics=("loss",),
     reference="Add-512",
     orderings=(
-      *(suite.above(n, w.name, by=4) for n in any_attention for w in without),
-      suite.above("None-Input", "None-State"),
-      *(suite.alike(n, "Add-512", 0.5) for n in names if n != "Add-512"),
-      *(suite.above(f"Add-{n}", f"Mul-{n}", by=-0.3) for n in WIDTHS),
-      suite.above("Mul-512", "Mul-1024", by=1),
+      *(
+        orderings.above(n, w.name, by=4) for n in any_attention for w in without
+      ),
+      orderings.above("None-Input", "None-State"),
+      *(orderings.alike(n, "Add-512", 0.5) for n in names if n != "Add-512"),
+      *(orderings.above(f"Add-{n}", f"Mul-{n}", by=-0.3) for n in WIDTHS),
+      orderings.above("Mul-512", "Mul-1024", by=1),
     ),
     base="multi30k_britz.py",
-    bases={"smoke": SMALL, "cpu": SMALL, "pod": "britz2017.py"},
+    base_by_scale={"smoke": SMALL, "cpu": SMALL, "pod": "britz2017.py"},
     scales={
       "smoke": suite.SMOKE,
       "cpu": (),
       "gpu": (),
       "pod": suite.NEWSTEST2013,
     },
-    rows_of={
+    rows_by_scale={
       "smoke": ("Add-128", "Mul-128", *NONES),
       "cpu": ("Add-128", "Add-256", "Add-512", "Mul-128", "Mul-512", *NONES),
     },

@@ -13,7 +13,7 @@ the plain decoder learns fastest there, and the LSTM slowest
 (`results/britz_cells`).
 """
 
-from seq2seq_jax.ablation import suite
+from seq2seq_jax.ablation import orderings, suite, sweep
 
 SMALL = "multi30k_britz_small.py"
 
@@ -27,17 +27,17 @@ def get_ablation() -> suite.Ablation:
   return suite.Ablation(
     title="Recurrent cells",
     paper="Britz et al. 2017 (arXiv 1703.03906), table 2",
-    rows=tuple(suite.published(rows, "britz2017/cells")),
+    rows=tuple(sweep.with_published(rows, "britz2017/cells")),
     metric="bleu",
     metrics=("loss",),
     reference="GRU",
     orderings=(
-      suite.above("LSTM", "GRU"),
-      suite.above("GRU", "Vanilla-Dec", by=3),
-      suite.above("LSTM", "Vanilla-Dec", by=3),
+      orderings.above("LSTM", "GRU"),
+      orderings.above("GRU", "Vanilla-Dec", by=3),
+      orderings.above("LSTM", "Vanilla-Dec", by=3),
     ),
     base="multi30k_britz.py",
-    bases={"smoke": SMALL, "cpu": SMALL, "pod": "britz2017.py"},
+    base_by_scale={"smoke": SMALL, "cpu": SMALL, "pod": "britz2017.py"},
     scales={
       "smoke": suite.SMOKE,
       "cpu": (),

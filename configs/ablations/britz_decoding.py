@@ -12,7 +12,7 @@ To be seen: beam 10 is better than greedy search by at least 0.5 BLEU and like
 beam 5; beam 100 is worse; normalisation helps.
 """
 
-from seq2seq_jax.ablation import suite
+from seq2seq_jax.ablation import orderings, suite, sweep
 
 SMALL = "multi30k_britz_small.py"
 
@@ -32,18 +32,18 @@ def get_ablation() -> suite.Ablation:
   return suite.Ablation(
     title="Search",
     paper="Britz et al. 2017 (arXiv 1703.03906), table 6",
-    rows=tuple(suite.published(rows, "britz2017/decoding")),
+    rows=tuple(sweep.with_published(rows, "britz2017/decoding")),
     metric="bleu",
     metrics=("chrf", "length_ratio"),
     reference="B10",
     orderings=(
-      suite.above("B10", "B1", by=0.5),
-      suite.alike("B5", "B10", 0.3),
-      suite.above("B10", "B100"),
-      suite.above("B10-LP-1.0", "B10"),
+      orderings.above("B10", "B1", by=0.5),
+      orderings.alike("B5", "B10", 0.3),
+      orderings.above("B10", "B100"),
+      orderings.above("B10-LP-1.0", "B10"),
     ),
     base="multi30k_britz.py",
-    bases={"smoke": SMALL, "cpu": SMALL, "pod": "britz2017.py"},
+    base_by_scale={"smoke": SMALL, "cpu": SMALL, "pod": "britz2017.py"},
     scales={
       "smoke": suite.SMOKE,
       "cpu": (),

@@ -13,7 +13,7 @@ To be seen: eight decoder layers without residuals fail, with them they do not,
 and dense residuals are the better ones; the encoder's depth matters little.
 """
 
-from seq2seq_jax.ablation import suite
+from seq2seq_jax.ablation import orderings, suite, sweep
 
 SMALL = "multi30k_britz_small.py"
 
@@ -38,28 +38,28 @@ def get_ablation() -> suite.Ablation:
   return suite.Ablation(
     title="Depth and residual layers",
     paper="Britz et al. 2017 (arXiv 1703.03906), table 3",
-    rows=tuple(suite.published(rows, "britz2017/depth")),
+    rows=tuple(sweep.with_published(rows, "britz2017/depth")),
     metric="bleu",
     metrics=("loss",),
     reference="Dec-2",
     orderings=(
-      suite.above("Dec-2", "Dec-8", by=3),
-      suite.above("Dec-8-Res", "Dec-8"),
-      suite.above("Dec-8-ResD", "Dec-8-Res"),
-      suite.above("Dec-4-ResD", "Dec-4-Res"),
-      suite.above("Dec-4", "Dec-4-Res"),
-      suite.alike("Enc-4", "Enc-2", 0.5),
-      suite.alike("Enc-8", "Enc-2", 0.7),
+      orderings.above("Dec-2", "Dec-8", by=3),
+      orderings.above("Dec-8-Res", "Dec-8"),
+      orderings.above("Dec-8-ResD", "Dec-8-Res"),
+      orderings.above("Dec-4-ResD", "Dec-4-Res"),
+      orderings.above("Dec-4", "Dec-4-Res"),
+      orderings.alike("Enc-4", "Enc-2", 0.5),
+      orderings.alike("Enc-8", "Enc-2", 0.7),
     ),
     base="multi30k_britz.py",
-    bases={"smoke": SMALL, "cpu": SMALL, "pod": "britz2017.py"},
+    base_by_scale={"smoke": SMALL, "cpu": SMALL, "pod": "britz2017.py"},
     scales={
       "smoke": suite.SMOKE,
       "cpu": (),
       "gpu": (),
       "pod": suite.NEWSTEST2013,
     },
-    rows_of={
+    rows_by_scale={
       "smoke": ("Dec-2", "Enc-4", "Dec-4", "Dec-4-Res", "Dec-4-ResD"),
     },
     note=(

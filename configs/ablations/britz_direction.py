@@ -11,7 +11,7 @@ To be seen: both directions are at least as good as one; reversal helps one
 direction at depths 1 and 2.
 """
 
-from seq2seq_jax.ablation import suite
+from seq2seq_jax.ablation import orderings, suite, sweep
 
 SMALL = "multi30k_britz_small.py"
 
@@ -29,27 +29,27 @@ def get_ablation() -> suite.Ablation:
   return suite.Ablation(
     title="Direction of the encoder",
     paper="Britz et al. 2017 (arXiv 1703.03906), table 4",
-    rows=tuple(suite.published(rows, "britz2017/direction")),
+    rows=tuple(sweep.with_published(rows, "britz2017/direction")),
     metric="bleu",
     metrics=("loss",),
     reference="Bidi-2",
     orderings=(
-      suite.above("Bidi-2", "Uni-1R", by=-0.3),
-      suite.above("Bidi-2", "Uni-2R", by=-0.3),
-      suite.above("Bidi-2", "Uni-1"),
-      suite.above("Bidi-2", "Uni-2"),
-      suite.above("Uni-1R", "Uni-1"),
-      suite.above("Uni-2R", "Uni-2"),
+      orderings.above("Bidi-2", "Uni-1R", by=-0.3),
+      orderings.above("Bidi-2", "Uni-2R", by=-0.3),
+      orderings.above("Bidi-2", "Uni-1"),
+      orderings.above("Bidi-2", "Uni-2"),
+      orderings.above("Uni-1R", "Uni-1"),
+      orderings.above("Uni-2R", "Uni-2"),
     ),
     base="multi30k_britz.py",
-    bases={"smoke": SMALL, "cpu": SMALL, "pod": "britz2017.py"},
+    base_by_scale={"smoke": SMALL, "cpu": SMALL, "pod": "britz2017.py"},
     scales={
       "smoke": suite.SMOKE,
       "cpu": (),
       "gpu": (),
       "pod": suite.NEWSTEST2013,
     },
-    rows_of={"smoke": ("Bidi-2", "Uni-1", "Uni-1R", "Uni-2", "Uni-2R")},
+    rows_by_scale={"smoke": ("Bidi-2", "Uni-1", "Uni-1R", "Uni-2", "Uni-2R")},
     note=(
       "Published: WMT15 English to German, newstest2013, multiplicative "
       "attention of 512. Here additive attention, as in the authors' released "

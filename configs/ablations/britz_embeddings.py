@@ -10,7 +10,7 @@ embeddings change.
 To be seen: no difference above 0.5 BLEU.
 """
 
-from seq2seq_jax.ablation import suite
+from seq2seq_jax.ablation import orderings, suite, sweep
 
 SMALL = "multi30k_britz_small.py"
 
@@ -18,26 +18,26 @@ SMALL = "multi30k_britz_small.py"
 def get_ablation() -> suite.Ablation:
   widths = (128, 256, 512, 1024, 2048)
   names = tuple(str(n) for n in widths)
-  rows = suite.product(suite.factor("--model.embed_dim", widths))
+  rows = sweep.product(sweep.factor("--model.embed_dim", widths))
   return suite.Ablation(
     title="Width of embeddings",
     paper="Britz et al. 2017 (arXiv 1703.03906), table 1",
-    rows=tuple(suite.published(rows, "britz2017/embeddings")),
+    rows=tuple(sweep.with_published(rows, "britz2017/embeddings")),
     metric="bleu",
     metrics=("loss",),
     reference="512",
     orderings=tuple(
-      suite.alike(name, "512", 0.5) for name in names if name != "512"
+      orderings.alike(name, "512", 0.5) for name in names if name != "512"
     ),
     base="multi30k_britz.py",
-    bases={"smoke": SMALL, "cpu": SMALL, "pod": "britz2017.py"},
+    base_by_scale={"smoke": SMALL, "cpu": SMALL, "pod": "britz2017.py"},
     scales={
       "smoke": suite.SMOKE,
       "cpu": (),
       "gpu": (),
       "pod": suite.NEWSTEST2013,
     },
-    rows_of={"smoke": names[:3], "cpu": names[:4]},
+    rows_by_scale={"smoke": names[:3], "cpu": names[:4]},
     note=(
       "Published: WMT15 English to German, newstest2013, multiplicative "
       "attention of 512. Here additive attention, as in the authors' released "

@@ -13,7 +13,7 @@ something is copied, by 30 points for x twice and x with y. The published
 numbers are recalled, unconfirmed, so nothing is judged.
 """
 
-from seq2seq_jax.ablation import suite
+from seq2seq_jax.ablation import orderings, suite
 
 MODELS = {
   "Enc-Dec": (
@@ -65,10 +65,10 @@ def get_ablation() -> suite.Ablation:
     metrics=("loss",),
     reference="RNNSearch",
     orderings=(
-      suite.above("CopyNet", "RNNSearch", judged=False),
-      suite.above("RNNSearch", "Enc-Dec", judged=False),
+      orderings.above("CopyNet", "RNNSearch", judged=False),
+      orderings.above("RNNSearch", "Enc-Dec", judged=False),
       *(
-        suite.above(
+        orderings.above(
           f"CopyNet, {kind}",
           f"RNNSearch, {kind}",
           by=30 if kind in ("x_xx", "xy_xy") else 0,
@@ -77,7 +77,7 @@ def get_ablation() -> suite.Ablation:
         for kind in copying
       ),
       *(
-        suite.above(f"RNNSearch, {kind}", f"Enc-Dec, {kind}", judged=False)
+        orderings.above(f"RNNSearch, {kind}", f"Enc-Dec, {kind}", judged=False)
         for kind in copying
       ),
     ),

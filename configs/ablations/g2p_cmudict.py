@@ -14,7 +14,7 @@ better by 3 points, both directions better than one, an ensemble better than one
 model: recalled, unconfirmed, and not judged.
 """
 
-from seq2seq_jax.ablation import suite
+from seq2seq_jax.ablation import orderings, suite
 
 NONE = "--model.attention none --model.input_feeding False"
 ONE_WAY = "--model.direction forward"
@@ -95,18 +95,20 @@ def get_ablation() -> suite.Ablation:
     metrics=("wer",),
     reference="global",
     orderings=(
-      suite.above("LSTM 2 x 512", "LSTM 2 x 64"),
-      suite.above("global", "no attention, one direction", by=3, judged=False),
-      suite.above("global", "global, one direction", judged=False),
-      suite.alike("local-m", "global", 1, judged=False),
-      suite.above("ensemble of 5", "global", judged=False),
+      orderings.above("LSTM 2 x 512", "LSTM 2 x 64"),
+      orderings.above(
+        "global", "no attention, one direction", by=3, judged=False
+      ),
+      orderings.above("global", "global, one direction", judged=False),
+      orderings.alike("local-m", "global", 1, judged=False),
+      orderings.above("ensemble of 5", "global", judged=False),
     ),
     scales={
       "smoke": tuple(SMOKE.split()),
       "cpu": tuple(CPU.split()),
       "gpu": (),
     },
-    rows_of={"smoke": few, "cpu": small},
+    rows_by_scale={"smoke": few, "cpu": small},
     bins=(5, 8, 11),
     note=(
       "Of a word's pronunciations the closest one counts. One layer of 256; "

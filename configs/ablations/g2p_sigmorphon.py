@@ -13,7 +13,7 @@ alike. The figure is the share of words that are right; published word error
 rates stand beside it as 100 less the rate.
 """
 
-from seq2seq_jax.ablation import suite
+from seq2seq_jax.ablation import orderings, suite
 
 LANGUAGES = ("ady", "arm", "fre", "gre", "hin", "ice", "jpn", "vie")
 MEAN = 87.92  # recalled: sigmorphon2020/lstm_accuracy/macro over 8
@@ -67,7 +67,7 @@ def get_ablation() -> suite.Ablation:
       "cpu": tuple(CPU.split()),
       "gpu": (),
     },
-    rows_of={
+    rows_by_scale={
       "smoke": ("LSTM, ady", "LSTM, vie"),
       "cpu": tuple(row.name for row in lstm),
     },
@@ -79,19 +79,21 @@ def get_ablation() -> suite.Ablation:
   )
 
 
-def _mean() -> suite.Ordering:
+def _mean() -> orderings.Ordering:
   """The task's headline figure, here of eight languages of fifteen."""
-  terms = tuple(suite.Term(1 / 8, f"LSTM, {name}") for name in LANGUAGES)
+  terms = tuple(orderings.Term(1 / 8, f"LSTM, {name}") for name in LANGUAGES)
   claim = f"the LSTM's mean over languages within 3 of {MEAN:g}"
-  return suite.Ordering(claim, terms, MEAN - 3, MEAN + 3, False, judged=False)
+  return orderings.Ordering(
+    claim, terms, MEAN - 3, MEAN + 3, False, judged=False
+  )
 
 
-def _alike() -> suite.Ordering:
+def _alike() -> orderings.Ordering:
   share = 1 / len(LANGUAGES)
-  return suite.Ordering(
+  return orderings.Ordering(
     "the mean over languages of the LSTM within 2 of the Transformer's",
     tuple(
-      suite.Term(sign * share, f"{model}, {name}")
+      orderings.Term(sign * share, f"{model}, {name}")
       for model, sign in (("LSTM", 1), ("Transformer", -1))
       for name in LANGUAGES
     ),

@@ -12,42 +12,42 @@ To be seen, where translations without penalties are too short: a little of both
 helps, much of both at once hurts.
 """
 
-from seq2seq_jax.ablation import suite
+from seq2seq_jax.ablation import orderings, suite, sweep
 
 SMALL = "multi30k_britz_small.py"
 VALUES = ("0.0", "0.2", "0.4", "0.6", "0.8", "1.0")
 
 
 def get_ablation() -> suite.Ablation:
-  rows = suite.product(
+  rows = sweep.product(
     [(f"alpha {a}", f"--decode.alpha {a}") for a in VALUES],
     [(f"beta {b}", f"--decode.coverage {b}") for b in VALUES],
     [("", "--decode.length_rule gnmt --decode.beam_size 10")],
   )
   none, little, much = (f"alpha {x}, beta {x}" for x in ("0.0", "0.2", "1.0"))
-  short = suite.Where("length_ratio", none, 100)
+  short = orderings.Precondition("length_ratio", none, 100)
   return suite.Ablation(
     title="Length and coverage penalties",
     paper="Wu et al. 2016 (arXiv 1609.08144), table 2",
-    rows=tuple(suite.published(rows, "gnmt2016/alpha_beta")),
+    rows=tuple(sweep.with_published(rows, "gnmt2016/alpha_beta")),
     metric="bleu",
     metrics=("chrf", "length_ratio"),
     reference=none,
     orderings=(
-      suite.above(little, none, by=0.3, where=short),
-      suite.above("alpha 0.6, beta 0.0", none, by=0.3, where=short),
-      suite.above("alpha 0.0, beta 0.6", none, by=0.3, where=short),
-      suite.above(little, much),
+      orderings.above(little, none, by=0.3, precondition=short),
+      orderings.above("alpha 0.6, beta 0.0", none, by=0.3, precondition=short),
+      orderings.above("alpha 0.0, beta 0.6", none, by=0.3, precondition=short),
+      orderings.above(little, much),
     ),
     base="multi30k_britz.py",
-    bases={"smoke": SMALL, "cpu": SMALL, "pod": "gnmt2016.py"},
+    base_by_scale={"smoke": SMALL, "cpu": SMALL, "pod": "gnmt2016.py"},
     scales={
       "smoke": suite.SMOKE,
       "cpu": (),
       "gpu": (),
       "pod": (),
     },
-    rows_of={"smoke": (none, little, much)},
+    rows_by_scale={"smoke": (none, little, much)},
     note=(
       "Published: English to French, development set, maximum likelihood, 8 to "
       "12 hypotheses, pruned. Here nothing is pruned, and the scale pod trains "

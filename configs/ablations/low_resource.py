@@ -15,7 +15,7 @@ numbers are recalled, unconfirmed, so nothing is judged. The lexical model of
 the paper does not exist here.
 """
 
-from seq2seq_jax.ablation import suite
+from seq2seq_jax.ablation import orderings, suite, sweep
 
 BASE = """
   --data.source.vocab_size 8000 --data.batch_size 128
@@ -59,7 +59,7 @@ def _ladder(size: str) -> list[suite.Row]:
     ),
   )
   out = []
-  for row in suite.ladder(base, *steps):
+  for row in sweep.ladder(base, *steps):
     known = table and f"{table}/{row.name}" != UNKNOWN
     reference = f"sennrich_zhang2019/{table}/{row.name}" if known else ""
     name = f"{size}, {row.name}"
@@ -88,17 +88,21 @@ def get_ablation() -> suite.Ablation:
     metrics=("chrf",),
     reference="5k, 2 baseline",
     orderings=(
-      *suite.rising(names["5k"], judged=False),
-      suite.above("5k, 3 + mainstream", "5k, 2 baseline", by=1, judged=False),
-      suite.above("5k, 4 + smaller BPE", "5k, 3 + mainstream", 1, judged=False),
-      *suite.rising(names["29k"], by=-0.3, judged=False),
+      *orderings.rising(names["5k"], judged=False),
+      orderings.above(
+        "5k, 3 + mainstream", "5k, 2 baseline", by=1, judged=False
+      ),
+      orderings.above(
+        "5k, 4 + smaller BPE", "5k, 3 + mainstream", 1, judged=False
+      ),
+      *orderings.rising(names["29k"], by=-0.3, judged=False),
     ),
     scales={
       "smoke": tuple(f"{_size(16)} {SMOKE}".split()),
       "cpu": tuple(_size(128).split()),
       "gpu": tuple(_size(256).split()),
     },
-    rows_of={
+    rows_by_scale={
       "smoke": names["1k"][:3],
       "cpu": names["5k"],
     },

@@ -14,7 +14,7 @@ local-m (dot) stayed above 7 and it has no BLEU, so that it is below all others
 is not judged; scores by concat have no BLEU either.
 """
 
-from seq2seq_jax.ablation import suite
+from seq2seq_jax.ablation import orderings, suite
 
 WINDOWS = {"global": "none", "local-m": "monotonic", "local-p": "predictive"}
 SCORES = {
@@ -69,14 +69,14 @@ def get_ablation() -> suite.Ablation:
     metrics=("perplexity",),
     reference="global (location)",
     orderings=(
-      suite.above("global (dot)", "global (location)"),
+      orderings.above("global (dot)", "global (location)"),
       *(
-        suite.above(row.name, worst, judged=False)
+        orderings.above(row.name, worst, judged=False)
         for row in rows
         if row.published and row.name != worst
       ),
     ),
-    bases={"pod": "luong2015.py"},
+    base_by_scale={"pod": "luong2015.py"},
     scales={
       "smoke": tuple(f"{_size(32)} {WINDOW} {SMOKE}".split()),
       "cpu": tuple(f"{_size(128)} {WINDOW} {CPU}".split()),

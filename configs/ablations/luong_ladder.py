@@ -13,7 +13,7 @@ least 3 over the same model without, and no step is larger than attention.
 
 import dataclasses
 
-from seq2seq_jax.ablation import suite
+from seq2seq_jax.ablation import orderings, suite, sweep
 
 BASE = """
   --data.reverse_source False --model.dropout_embed 0 --model.dropout_rnn 0
@@ -42,7 +42,7 @@ CPU = """
 
 
 def get_ablation() -> suite.Ablation:
-  rows = suite.ladder(
+  rows = sweep.ladder(
     suite.Row("base", BASE),
     ("+ reverse", "--data.reverse_source True"),
     ("+ dropout", "--model.dropout_embed 0.2 --model.dropout_rnn 0.2"),
@@ -55,11 +55,11 @@ def get_ablation() -> suite.Ablation:
     ("+ unknown words", "--decode.replace_unknown True"),
   )
   rows[:2] = [
-    dataclasses.replace(row, overrides_of={"pod": TEN_EPOCHS})
+    dataclasses.replace(row, overrides_by_scale={"pod": TEN_EPOCHS})
     for row in rows[:2]
   ]
   steps = [row.name for row in rows]
-  rows = suite.published(rows, "luong2015/ladder")
+  rows = sweep.with_published(rows, "luong2015/ladder")
   rows.append(
     suite.Row(
       "ensemble of 4",
@@ -77,8 +77,8 @@ def get_ablation() -> suite.Ablation:
     metrics=("perplexity",),
     reference="base",
     orderings=(
-      *suite.rising(steps, by=-0.3),
-      suite.above("+ feed", "+ dropout", by=3),
+      *orderings.rising(steps, by=-0.3),
+      orderings.above("+ feed", "+ dropout", by=3),
       *(
         _largest(better, worse)
         for worse, better in (
@@ -89,9 +89,9 @@ def get_ablation() -> suite.Ablation:
           ("local-p (general)", "+ unknown words"),
         )
       ),
-      suite.above("ensemble of 4", "+ unknown words"),
+      orderings.above("ensemble of 4", "+ unknown words"),
     ),
-    bases={"pod": "luong2015.py"},
+    base_by_scale={"pod": "luong2015.py"},
     scales={
       "smoke": tuple(f"{_size(32)} {WINDOW} {SMOKE}".split()),
       "cpu": tuple(f"{_size(128)} {WINDOW} {CPU}".split()),
@@ -99,7 +99,7 @@ def get_ablation() -> suite.Ablation:
       "pod": (),
     },
     # Subwords leave no unknown words to replace.
-    rows_of={"pod": tuple(steps[:-1])},
+    rows_by_scale={"pod": tuple(steps[:-1])},
     curves=("luong2015/curves/none", "luong2015/curves/local-p"),
     note=(
       "Published: WMT14 English to German, four layers of 1,000; its last row "
@@ -113,15 +113,15 @@ def get_ablation() -> suite.Ablation:
   )
 
 
-def _largest(better: str, worse: str) -> suite.Ordering:
+def _largest(better: str, worse: str) -> orderings.Ordering:
   """Attention gains at least as much as another step."""
-  return suite.Ordering(
+  return orderings.Ordering(
     f"attention gains more than {better}",
     (
-      suite.Term(1, "+ global (location)"),
-      suite.Term(-1, "+ dropout"),
-      suite.Term(-1, better),
-      suite.Term(1, worse),
+      orderings.Term(1, "+ global (location)"),
+      orderings.Term(-1, "+ dropout"),
+      orderings.Term(-1, better),
+      orderings.Term(1, worse),
     ),
   )
 

@@ -15,7 +15,7 @@ nearly a tenth off the perplexity: it must fall; BLEU's order is not judged.
 
 import math
 
-from seq2seq_jax.ablation import suite
+from seq2seq_jax.ablation import orderings, suite
 
 SMOKE = """
   --data.buckets 1
@@ -66,27 +66,29 @@ def get_ablation() -> suite.Ablation:
     metrics=("perplexity", "loss"),
     reference=reverse,
     orderings=(
-      suite.above(reverse, forward, by=1),
+      orderings.above(reverse, forward, by=1),
       _perplexity(reverse, forward, 0.92),
-      suite.above(reverse, "single reversed, beam 1"),
-      suite.above("ensemble of 2, beam 12", reverse),
-      suite.above("ensemble of 5, beam 12", "ensemble of 2, beam 12"),
-      suite.above("ensemble of 5, beam 1", reverse),
-      suite.above("ensemble of 5, beam 2", "ensemble of 5, beam 1"),
-      suite.above("ensemble of 5, beam 12", "ensemble of 5, beam 2", by=-0.3),
-      suite.above(reverse, "reversed, layers 1", judged=False),
-      suite.above("reversed, layers 4", reverse, judged=False),
-      suite.below(reverse, "reversed, layers 1", "perplexity"),
-      suite.below("reversed, layers 4", reverse, "perplexity"),
+      orderings.above(reverse, "single reversed, beam 1"),
+      orderings.above("ensemble of 2, beam 12", reverse),
+      orderings.above("ensemble of 5, beam 12", "ensemble of 2, beam 12"),
+      orderings.above("ensemble of 5, beam 1", reverse),
+      orderings.above("ensemble of 5, beam 2", "ensemble of 5, beam 1"),
+      orderings.above(
+        "ensemble of 5, beam 12", "ensemble of 5, beam 2", by=-0.3
+      ),
+      orderings.above(reverse, "reversed, layers 1", judged=False),
+      orderings.above("reversed, layers 4", reverse, judged=False),
+      orderings.below(reverse, "reversed, layers 1", "perplexity"),
+      orderings.below("reversed, layers 4", reverse, "perplexity"),
     ),
-    bases={"pod": "sutskever2014.py"},
+    base_by_scale={"pod": "sutskever2014.py"},
     scales={
       "smoke": tuple(SMOKE.split()),
       "cpu": tuple(CPU.split()),
       "gpu": (),
       "pod": (),
     },
-    rows_of={
+    rows_by_scale={
       "smoke": (forward, reverse, "ensemble of 2, beam 12"),
       # Four layers are what all the other rows have there.
       "pod": (
@@ -102,11 +104,14 @@ def get_ablation() -> suite.Ablation:
   )
 
 
-def _perplexity(row: str, other: str, share: float) -> suite.Ordering:
+def _perplexity(row: str, other: str, share: float) -> orderings.Ordering:
   """A ratio of perplexities is a difference of losses."""
-  return suite.Ordering(
+  return orderings.Ordering(
     f"perplexity of {row} at most {share:g} of that of {other} (loss)",
-    (suite.Term(1, row, metric="loss"), suite.Term(-1, other, metric="loss")),
+    (
+      orderings.Term(1, row, metric="loss"),
+      orderings.Term(-1, other, metric="loss"),
+    ),
     low=float("-inf"),
     high=math.log(share),
     points=False,

@@ -15,7 +15,7 @@ Multi30k, German to English. Domhan's numbers are not known here, and those of
 RNMT+ are recalled, unconfirmed, so nothing is judged.
 """
 
-from seq2seq_jax.ablation import suite
+from seq2seq_jax.ablation import orderings, suite
 
 # A first layer of two directions, then forward ones, residual.
 RNN = """
@@ -95,12 +95,12 @@ def get_ablation() -> suite.Ablation:
     metrics=("loss",),
     reference="RNN",
     orderings=(
-      *suite.rising(steps, by=-0.2, judged=False),
-      suite.alike(
+      *orderings.rising(steps, by=-0.2, judged=False),
+      orderings.alike(
         "RNMT+ encoder, Transformer decoder", "Transformer", 1, judged=False
       ),
       *(
-        suite.above("RNMT+", row.name, by=-0.2, judged=False)
+        orderings.above("RNMT+", row.name, by=-0.2, judged=False)
         for row in rows
         if row.name.startswith("RNMT+ without")
       ),

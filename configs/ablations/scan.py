@@ -16,7 +16,7 @@ the oracle of their length, which is search alone, more of the long sequences
 are right. The tolerances are as wide as such runs scatter.
 """
 
-from seq2seq_jax.ablation import suite
+from seq2seq_jax.ablation import orderings, suite
 
 ATTENTION = (
   "--model.attention additive --model.placement before "
@@ -80,20 +80,20 @@ def get_ablation() -> suite.Ablation:
     metric="exact_match",
     reference="simple, top",
     orderings=(
-      suite.near("simple, overall-best", 99.7, 2),
-      suite.near("simple, top", 99.8, 2),
-      suite.near("length, overall-best", 13.8, 8),
-      suite.near("length, top", 20.8, 8),
-      suite.near("turn left, overall-best", 90.0, 15),
-      suite.near("turn left, top", 90.3, 15),
-      suite.at_most("jump, overall-best", 10),
-      suite.at_most("jump, top", 10),
-      suite.above("length, top", "length, overall-best"),
+      orderings.near("simple, overall-best", 99.7, 2),
+      orderings.near("simple, top", 99.8, 2),
+      orderings.near("length, overall-best", 13.8, 8),
+      orderings.near("length, top", 20.8, 8),
+      orderings.near("turn left, overall-best", 90.0, 15),
+      orderings.near("turn left, top", 90.3, 15),
+      orderings.at_most("jump, overall-best", 10),
+      orderings.at_most("jump, top", 10),
+      orderings.above("length, top", "length, overall-best"),
       *(
-        suite.above(f"length, {model}, oracle length", f"length, {model}")
+        orderings.above(f"length, {model}, oracle length", f"length, {model}")
         for model in MODELS
       ),
-      suite.above("turn left, overall-best", "jump, overall-best", by=45),
+      orderings.above("turn left, overall-best", "jump, overall-best", by=45),
     ),
     scales={
       "smoke": (
@@ -104,7 +104,7 @@ def get_ablation() -> suite.Ablation:
       "cpu": (),
       "gpu": (),
     },
-    rows_of={"smoke": SMALL_SCALES, "cpu": SMALL_SCALES},
+    rows_by_scale={"smoke": SMALL_SCALES, "cpu": SMALL_SCALES},
     checkpoint="last",
     bins=(4, 6, 8),
     note=(

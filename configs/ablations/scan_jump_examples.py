@@ -12,7 +12,7 @@ To be seen: with more examples more of the other commands are right, most of
 them with 32. Generated data.
 """
 
-from seq2seq_jax.ablation import suite
+from seq2seq_jax.ablation import orderings, suite, sweep
 
 NONE = "none"
 MODEL = (
@@ -43,15 +43,15 @@ def get_ablation() -> suite.Ablation:
       suite.Row(
         NONE, "--data.name addprim_jump", "lake_baroni2018/scan/jump, top"
       ),
-      *suite.published(more, "lake_baroni2018/jump_composed"),
+      *sweep.with_published(more, "lake_baroni2018/jump_composed"),
     ),
     metric="exact_match",
     reference=NONE,
     orderings=(
-      suite.near("8", 38.3, 15),
-      suite.near("16", 77.8, 15),
-      suite.near("32", 88.4, 15),
-      *suite.rising((NONE, "8", "16", "32")),
+      orderings.near("8", 38.3, 15),
+      orderings.near("16", 77.8, 15),
+      orderings.near("32", 88.4, 15),
+      *orderings.rising((NONE, "8", "16", "32")),
     ),
     scales={"smoke": (*MODEL, *SMOKE), "cpu": MODEL},
     checkpoint="last",

@@ -13,7 +13,7 @@ To be seen: half of the unseen commands right from 2 % of them, nearly all from
 Generated data.
 """
 
-from seq2seq_jax.ablation import suite
+from seq2seq_jax.ablation import orderings, suite, sweep
 
 ATTENTION = (
   "--model.attention additive --model.placement before "
@@ -42,19 +42,19 @@ def get_ablation() -> suite.Ablation:
     paper="Lake & Baroni 2018 (arXiv 1711.00350)",
     base="lake_baroni2018.py",
     rows=(
-      *suite.published(coverage, "lake_baroni2018/coverage"),
+      *sweep.with_published(coverage, "lake_baroni2018/coverage"),
       whole,
       *cells,
     ),
     metric="exact_match",
     reference="80 %",
     orderings=(
-      suite.near("1 %", 5, 8),
-      suite.near("2 %", 54, 8),
-      suite.near("4 %", 93, 8),
-      suite.near("80 %", 99.8, 2),
-      suite.at_most("SRN", 10),
-      suite.above("SRN with attention", "SRN", by=10),
+      orderings.near("1 %", 5, 8),
+      orderings.near("2 %", 54, 8),
+      orderings.near("4 %", 93, 8),
+      orderings.near("80 %", 99.8, 2),
+      orderings.at_most("SRN", 10),
+      orderings.above("SRN with attention", "SRN", by=10),
     ),
     scales={
       "smoke": (
@@ -65,7 +65,7 @@ def get_ablation() -> suite.Ablation:
       ),
       "cpu": PLAIN,
     },
-    rows_of={"smoke": ("2 %", "SRN", "SRN with attention")},
+    rows_by_scale={"smoke": ("2 %", "SRN", "SRN with attention")},
     checkpoint="last",
     bins=(4, 6, 8),
     note=(

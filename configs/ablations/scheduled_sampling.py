@@ -12,7 +12,7 @@ To be seen: feeding the model's words alone is far worse than a schedule. That a
 schedule beats the reference's words is recalled, unconfirmed, and not judged.
 """
 
-from seq2seq_jax.ablation import suite
+from seq2seq_jax.ablation import orderings, suite
 
 SIGMOID = "--optim.sampling inverse_sigmoid --optim.sampling_k"
 LINEAR = "--optim.sampling linear --optim.sampling_low 0.25 --optim.sampling_k"
@@ -59,10 +59,10 @@ def get_ablation() -> suite.Ablation:
     metrics=("loss",),
     reference="baseline",
     orderings=(
-      suite.above("inverse sigmoid", "always sampling", by=3),
-      suite.above("inverse sigmoid", "baseline", judged=False),
-      suite.above("inverse sigmoid", "a coin a sentence", judged=False),
-      suite.above("baseline", "always sampling", judged=False),
+      orderings.above("inverse sigmoid", "always sampling", by=3),
+      orderings.above("inverse sigmoid", "baseline", judged=False),
+      orderings.above("inverse sigmoid", "a coin a sentence", judged=False),
+      orderings.above("baseline", "always sampling", judged=False),
     ),
     scales={
       "smoke": (

@@ -15,7 +15,7 @@ penalty is here, all of it in `gnmt_penalties.py`. Exact search
 (`--decode.exact`) is for smaller vocabularies.
 """
 
-from seq2seq_jax.ablation import suite
+from seq2seq_jax.ablation import orderings, suite
 
 SMALL = "multi30k_britz_small.py"
 
@@ -61,21 +61,21 @@ def get_ablation() -> suite.Ablation:
     metrics=("chrf", "length_ratio", "empty", "cut"),
     reference="none, beam 10",
     orderings=(
-      suite.above("none, beam 10", "none, beam 1"),
-      suite.above("none, beam 5", "none, beam 100"),
-      suite.alike("average, beam 100", "average, beam 5", 0.3),
-      suite.above("gnmt 0.6, beam 10", "none, beam 10"),
-      suite.above("reward, beam 100", "none, beam 100", judged=False),
+      orderings.above("none, beam 10", "none, beam 1"),
+      orderings.above("none, beam 5", "none, beam 100"),
+      orderings.alike("average, beam 100", "average, beam 5", 0.3),
+      orderings.above("gnmt 0.6, beam 10", "none, beam 10"),
+      orderings.above("reward, beam 100", "none, beam 100", judged=False),
     ),
     base="multi30k_britz.py",
-    bases={"smoke": SMALL, "cpu": SMALL, "pod": "britz2017.py"},
+    base_by_scale={"smoke": SMALL, "cpu": SMALL, "pod": "britz2017.py"},
     scales={
       "smoke": suite.SMOKE,
       "cpu": (),
       "gpu": (),
       "pod": (),
     },
-    rows_of={"smoke": few},
+    rows_by_scale={"smoke": few},
     note=(
       "Published: English to French, development set, 8 to 12 hypotheses. "
       "That a word reward repairs large beams is recalled, unconfirmed."

@@ -11,7 +11,7 @@ To be seen: no loss with far fewer parameters. The published numbers are
 recalled, unconfirmed, so nothing is judged.
 """
 
-from seq2seq_jax.ablation import suite
+from seq2seq_jax.ablation import orderings, suite, sweep
 
 SMALL = "multi30k_britz_small.py"
 
@@ -25,16 +25,16 @@ def get_ablation() -> suite.Ablation:
   return suite.Ablation(
     title="Shared embeddings",
     paper="Press & Wolf 2017 (arXiv 1608.05859)",
-    rows=tuple(suite.published(rows, "press_wolf2017/ende")),
+    rows=tuple(sweep.with_published(rows, "press_wolf2017/ende")),
     metric="bleu",
     metrics=("loss",),
     reference="baseline",
     orderings=(
-      suite.alike("decoder", "baseline", 0.5, judged=False),
-      suite.alike("three-way", "baseline", 0.5, judged=False),
+      orderings.alike("decoder", "baseline", 0.5, judged=False),
+      orderings.alike("three-way", "baseline", 0.5, judged=False),
     ),
     base="multi30k_britz.py",
-    bases={"smoke": SMALL, "cpu": SMALL, "pod": "britz2017.py"},
+    base_by_scale={"smoke": SMALL, "cpu": SMALL, "pod": "britz2017.py"},
     scales={
       "smoke": suite.SMOKE,
       "cpu": (),

@@ -11,7 +11,7 @@ import json
 import numpy as np
 
 from seq2seq_jax.ablation import cells as cells_
-from seq2seq_jax.ablation import collect, statistics, suite, verdicts
+from seq2seq_jax.ablation import collect, orderings, statistics, suite, verdicts
 from seq2seq_jax.ablation import published as published_
 
 SHOWN = 3  # rows whose sentences stand beside the reference's
@@ -262,7 +262,7 @@ def _by_length(found: collect.Found, row: str, bins: list[dict]) -> dict | None:
     return None
   means, sds = [], []
   for one in bins:
-    mask = found.mask(row, suite.Subset(one["low"], one["high"]))
+    mask = found.mask(row, orderings.Subset(one["low"], one["high"]))
     mean, sd = statistics.mean_sd(statistics.values(found.systems[row], mask))
     means.append(mean)
     sds.append(sd)

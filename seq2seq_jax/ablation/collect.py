@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from seq2seq_jax.ablation import statistics, suite
+from seq2seq_jax.ablation import orderings, statistics, suite
 
 
 class Found:
@@ -64,9 +64,9 @@ class Found:
       test="",
     )
 
-  def mask(self, row: str, subset: suite.Subset):
+  def mask(self, row: str, subset: orderings.Subset):
     """Which sentences belong to a subset; None is all of them."""
-    if subset == suite.Subset():
+    if subset == orderings.Subset():
       return None
     lengths = self.lengths[row]
     return (lengths >= subset.shortest) & (lengths <= subset.longest)

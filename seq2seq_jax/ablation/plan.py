@@ -46,7 +46,9 @@ def load(path: str) -> suite.Ablation:
   return dataclasses.replace(
     ablation,
     base=_below(file, ablation.base),
-    bases={k: _below(file, v) for k, v in ablation.bases.items()},
+    base_by_scale={
+      k: _below(file, v) for k, v in ablation.base_by_scale.items()
+    },
     rows=tuple(
       dataclasses.replace(r, base=_below(file, r.base) if r.base else "")
       for r in ablation.rows

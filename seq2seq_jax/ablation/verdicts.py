@@ -4,12 +4,12 @@ import math
 
 import numpy as np
 
-from seq2seq_jax.ablation import collect, statistics, suite
+from seq2seq_jax.ablation import collect, orderings, statistics
 
 
-def judged(found: collect.Found, orderings, sign: float) -> list[dict]:
+def judged(found: collect.Found, claims, sign: float) -> list[dict]:
   """The orderings, each by itself; decided ones with p over all of them."""
-  out = [_judge(found, o, sign) for o in orderings]
+  out = [_judge(found, o, sign) for o in claims]
   decided = ("PASS", "FAIL", "INCONCLUSIVE")
   ps = [o["p_raw"] if o["verdict"] in decided else None for o in out]
   for told, p in zip(out, statistics.holm(ps)):
@@ -24,7 +24,9 @@ def judged(found: collect.Found, orderings, sign: float) -> list[dict]:
   return out
 
 
-def _judge(found: collect.Found, ordering: suite.Ordering, sign: float) -> dict:
+def _judge(
+  found: collect.Found, ordering: orderings.Ordering, sign: float
+) -> dict:
   """An ordering's verdict, estimate and interval."""
   told = {
     "claim": ordering.claim,
@@ -47,7 +49,7 @@ def _judge(found: collect.Found, ordering: suite.Ordering, sign: float) -> dict:
       systems[name] = found.of_metric(term.row, term.metric)
       terms.append(statistics.Term(turn * term.weight, name))
       continue
-    if term.subset != suite.Subset() and term.row not in found.lengths:
+    if term.subset != orderings.Subset() and term.row not in found.lengths:
       return told | {"note": "lengths of the sources are not known"}
     mask = found.mask(term.row, term.subset)
     if mask is not None and not mask.any():
@@ -65,7 +67,7 @@ def _judge(found: collect.Found, ordering: suite.Ordering, sign: float) -> dict:
       verdict = "INCONCLUSIVE"
   if not ordering.judged:
     verdict, note = "PRINTED", "published support unconfirmed: not judged"
-  elif unasked := _unasked(found, ordering.where):
+  elif unasked := _unasked(found, ordering.precondition):
     verdict, note = "PRINTED", unasked
   return told | {
     "verdict": verdict,
@@ -76,13 +78,13 @@ def _judge(found: collect.Found, ordering: suite.Ordering, sign: float) -> dict:
   }
 
 
-def _missing(found: collect.Found, ordering: suite.Ordering) -> list[str]:
+def _missing(found: collect.Found, ordering: orderings.Ordering) -> list[str]:
   """Rows without a score, or without the metric that is asked for."""
   asked = [t.row for t in ordering.terms]
   others = [(t.metric, t.row) for t in ordering.terms if t.metric]
-  if ordering.where:
-    asked.append(ordering.where.row)
-    others.append(ordering.where[:2])
+  if ordering.precondition:
+    asked.append(ordering.precondition.row)
+    others.append(ordering.precondition[:2])
   missing = [row for row in asked if row not in found.systems]
   missing += [
     f"{row} in {metric}"
@@ -92,7 +94,7 @@ def _missing(found: collect.Found, ordering: suite.Ordering) -> list[str]:
   return list(dict.fromkeys(missing))
 
 
-def _unasked(found: collect.Found, where: suite.Where | None) -> str:
+def _unasked(found: collect.Found, where: orderings.Precondition | None) -> str:
   """Why a claim is not asked; empty where it is."""
   if where is None:
     return ""

@@ -13,8 +13,8 @@ import types as types_
 import pytest
 
 from seq2seq_jax import ablate, train, types
+from seq2seq_jax.ablation import orderings, suite, worker
 from seq2seq_jax.ablation import plan as ablation_plan
-from seq2seq_jax.ablation import suite, worker
 from seq2seq_jax.data import pipeline
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -43,7 +43,7 @@ def _ablation(**changes):
     "scales": {"smoke": FEW, "none": ()},
     "scale": "smoke",
     "bins": (2, 4),
-    "orderings": (suite.above("attention", "fixed", by=5),),
+    "orderings": (orderings.above("attention", "fixed", by=5),),
   }
   return suite.Ablation(**(settings | changes))
 
@@ -263,7 +263,7 @@ test_ablate.grow_stale(pathlib.Path({str(tmp_path)!r}))
 ABLATION = """
 import sys
 sys.path.insert(0, {folder!r})
-from seq2seq_jax.ablation import suite
+from seq2seq_jax.ablation import orderings, suite
 from tests.ablation import test_ablate
 
 def get_ablation():
@@ -273,7 +273,7 @@ def get_ablation():
       suite.Row("greedy", "--decode.beam_size 1"),
     ),
     reference="attention",
-    orderings=(suite.alike("attention", "greedy", 30),),
+    orderings=(orderings.alike("attention", "greedy", 30),),
   )
 """
 

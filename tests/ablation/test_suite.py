@@ -1,56 +1,71 @@
-"""Rows by a few combinators."""
+"""A table's definition: rows, scales, and what is refused."""
 
 import dataclasses
 
 import pytest
 
-from seq2seq_jax.ablation import suite
+from seq2seq_jax.ablation import orderings, suite
 
-CELL = suite.factor("--model.cell", ["lstm", "gru"])
-DEPTH = suite.factor("--model.encoder_layers", [1, 2], "{} layers")
 pytestmark = pytest.mark.quick
 
 
-def _shown(rows):
-  return [(r.name, " ".join(r.overrides)) for r in rows]
-
-
-def test_product_and_zip():
-  names = [r.name for r in suite.product(CELL, DEPTH)]
-  assert names[:2] == ["lstm, 1 layers", "lstm, 2 layers"] and len(names) == 4
-  assert _shown(suite.zipped(CELL, DEPTH))[1] == (
-    "gru, 2 layers",
-    "--model.cell gru --model.encoder_layers 2",
+def test_overrides_are_words_a_string_or_a_dict():
+  rows = (
+    suite.Row("a", ("--model.cell", "gru", "--train.metrics", "bleu", "chrf")),
+    suite.Row("a", "--model.cell gru --train.metrics bleu chrf"),
+    suite.Row("a", {"model.cell": "gru", "train.metrics": ("bleu", "chrf")}),
   )
-  with pytest.raises(ValueError):
-    suite.zipped(CELL, DEPTH[:1])
+  assert rows[0] == rows[1] == rows[2]
+  row = suite.Row("b", overrides_by_scale={"cpu": {"train.steps": 10}})
+  assert row.at("cpu").overrides == ("--train.steps", "10")
+  assert suite.Row("c", {"decode.exact": False}).overrides[1] == "False"
 
 
-def test_one_at_a_time_and_ladder():
-  base = suite.Row("base", "--model.embed_dim 8")
-  rows = _shown(suite.one_at_a_time(base, CELL, DEPTH[1:]))
-  assert [name for name, _ in rows] == ["base", "lstm", "gru", "2 layers"]
-  assert rows[3][1] == "--model.embed_dim 8 --model.encoder_layers 2"
-  rows = _shown(suite.ladder(base, ("+ a", "--a 1"), ("+ b", ("--b", "2"))))
-  assert rows[-1] == ("+ b", "--model.embed_dim 8 --a 1 --b 2")
-  base = suite.Row("base", base="x.py", overrides_of={"cpu": "--c 3"})
-  last = suite.ladder(base, ("+ a", "--a 1"))[-1]
-  assert last.base == "x.py" and last.at("cpu").overrides[-2:] == ("--c", "3")
+@pytest.mark.parametrize(
+  "overrides, message",
+  [
+    ((1, 2), "1 is not a word"),
+    ({3: 4}, "3 is not the name of a field"),
+    ("--help", "--help overrides no field"),
+  ],
+)
+def test_overrides_that_are_none_are_refused(overrides, message):
+  with pytest.raises(ValueError, match=f"row 'a': .*{message}"):
+    suite.Row("a", overrides)
 
 
-def test_rising_and_published():
-  claims = [o.claim for o in suite.rising(["x", "y", "z"], by=1)]
-  assert claims == ["y above x by 1", "z above y by 1"]
-  [row] = suite.published([suite.Row("LSTM")], "britz2017/cells")
-  assert row.published == "britz2017/cells/LSTM"
+def test_rows_that_cannot_be_are_refused():
+  with pytest.raises(ValueError, match="needs a letter or a digit"):
+    suite.Row("..")
+  with pytest.raises(ValueError, match="a whole number of at least 1"):
+    suite.Row("a", ensemble=1.5)
 
 
-def test_claims_that_mean_nothing_are_refused():
-  loss = suite.Term(1, "a", metric="loss")
-  with pytest.raises(ValueError, match="cannot be added up"):
-    suite.Ordering("x", (loss, suite.Term(-1, "b")))
-  with pytest.raises(ValueError, match="has no bound"):
-    suite.Ordering("x", (loss,), low=float("-inf"))
+def test_a_table_of_ones_own_needs_little():
+  rows = (suite.Row("a"), suite.Row("b"))
+  table = suite.Ablation("Mine", base="b.py", rows=rows, metric="bleu")
+  assert (table.reference, table.paper) == ("a", "")
+  with pytest.raises(ValueError, match="metric: must be given"):
+    suite.Ablation("Mine", base="b.py", rows=rows)
+  with pytest.raises(ValueError, match="needs at least one Row"):
+    dataclasses.replace(table, rows=(1, 2))
+  with pytest.raises(ValueError, match="do not rise"):
+    dataclasses.replace(table, bins=(20, 10))
+
+
+def test_some_rows_alone():
+  table = suite.Ablation(
+    "Mine",
+    base="b.py",
+    rows=tuple(map(suite.Row, "abc")),
+    metric="bleu",
+    orderings=(orderings.above("a", "b"), orderings.above("c", "b")),
+  )
+  part = table.with_rows(["c", "b"])
+  assert [r.name for r in part.rows] == ["b", "c"] and part.reference == "b"
+  assert [o.claim for o in part.orderings] == ["c above b"]
+  with pytest.raises(ValueError, match="no row is called 'd'"):
+    table.with_rows(["d"])
 
 
 def test_a_scale_has_its_own_rows_and_claims():
@@ -60,19 +75,19 @@ def test_a_scale_has_its_own_rows_and_claims():
     base="b",
     rows=(
       suite.Row("a"),
-      suite.Row("b", "--x 1", overrides_of={"smoke": ("--y", "2")}),
+      suite.Row("b", "--x 1", overrides_by_scale={"smoke": ("--y", "2")}),
       suite.Row("c"),
     ),
     metric="bleu",
     reference="a",
-    orderings=(suite.above("b", "a"), suite.above("c", "b")),
+    orderings=(orderings.above("b", "a"), orderings.above("c", "b")),
     scales={"smoke": (), "cpu": ()},
-    rows_of={"smoke": ("b", "c")},
-    bases={"smoke": "small"},
+    rows_by_scale={"smoke": ("b", "c")},
+    base_by_scale={"smoke": "small"},
   )
   assert (table.at("smoke").base, table.at("cpu").base) == ("small", "b")
   with pytest.raises(ValueError, match="'tiny' is not a scale"):
-    dataclasses.replace(table, bases={"tiny": "small"})
+    dataclasses.replace(table, base_by_scale={"tiny": "small"})
   small = table.at("smoke")
   assert [r.name for r in small.rows] == ["b", "c"] and small.reference == "b"
   assert [o.claim for o in small.orderings] == ["c above b"]
@@ -80,5 +95,5 @@ def test_a_scale_has_its_own_rows_and_claims():
   words = lambda scale: " ".join(table.at(scale).rows[-2].overrides)
   assert (words("smoke"), words("cpu")) == ("--x 1 --y 2", "--x 1")
   with pytest.raises(ValueError, match="row 'a': 'tiny' is not a scale"):
-    bad = suite.Row("a", overrides_of={"tiny": ()})
+    bad = suite.Row("a", overrides_by_scale={"tiny": ()})
     dataclasses.replace(table, rows=(bad, *table.rows[1:]))

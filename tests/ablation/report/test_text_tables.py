@@ -9,7 +9,7 @@ import pytest
 import scipy.stats
 
 from seq2seq_jax import metrics
-from seq2seq_jax.ablation import build, cells, suite
+from seq2seq_jax.ablation import build, cells, orderings, suite
 from seq2seq_jax.ablation.report import html, text_tables
 
 ROWS = (
@@ -31,11 +31,11 @@ def _ablation(**changes):
     "metrics": ("loss",),
     "bins": (2,),
     "orderings": (
-      suite.above("better | best", "base & co_1", by=10),
-      suite.gap_grows("better | best", "base & co_1", short=2, long=2),
-      suite.above("better | best", "base & co_1", judged=False),
-      suite.above("to come", "base & co_1"),
-      suite.near("base & co_1", 99, 2),
+      orderings.above("better | best", "base & co_1", by=10),
+      orderings.gap_grows("better | best", "base & co_1", short=2, long=2),
+      orderings.above("better | best", "base & co_1", judged=False),
+      orderings.above("to come", "base & co_1"),
+      orderings.near("base & co_1", 99, 2),
     ),
   }
   return suite.Ablation(**(settings | changes))
@@ -299,8 +299,8 @@ def test_a_claim_is_asked_where_what_it_presupposes_holds(tmp_path):
     *(_cell(tmp_path, ROWS[1].name, s, (50 + s, 35 + s)) for s in range(3)),
   ]
   for limit, verdict in ((2.4, "PRINTED"), (2.6, "PASS")):  # the mean is 2.5
-    where = suite.Where("loss", "base & co_1", limit)
-    claim = suite.above("better | best", "base & co_1", where=where)
+    where = orderings.Precondition("loss", "base & co_1", limit)
+    claim = orderings.above("better | best", "base & co_1", precondition=where)
     found = _built(_ablation(rows=ROWS[:2], orderings=(claim,)), own)
     assert found["orderings"][0]["verdict"] == verdict
     note = found["orderings"][0]["note"]
@@ -309,12 +309,16 @@ def test_a_claim_is_asked_where_what_it_presupposes_holds(tmp_path):
       if verdict == "PRINTED"
       else ""
     )
-  with pytest.raises(ValueError, match="'chrf' is none of the table's metrics"):
-    _ablation(orderings=(suite.above("to come", "failed", where=_chrf()),))
+  with pytest.raises(
+    ValueError, match="'chrf' is not one of the table's metrics"
+  ):
+    _ablation(
+      orderings=(orderings.above("to come", "failed", precondition=_chrf()),)
+    )
 
 
 def _chrf():
-  return suite.Where("chrf", "failed", 1)
+  return orderings.Precondition("chrf", "failed", 1)
 
 
 @pytest.mark.quick
@@ -332,9 +336,9 @@ def test_claims_about_another_metric_count_seeds_alone(tmp_path):
     *(_cell(tmp_path, ROWS[1].name, s, (50 + s, 35 + s)) for s in range(2)),
   ]
   claims = (
-    suite.below("better | best", "base & co_1", "loss", by=9),
-    suite.below("better | best", "base & co_1", "loss", by=-99),
-    suite.below("base & co_1", "better | best", "loss"),
+    orderings.below("better | best", "base & co_1", "loss", by=9),
+    orderings.below("better | best", "base & co_1", "loss", by=-99),
+    orderings.below("base & co_1", "better | best", "loss"),
   )
   found = _built(_ablation(rows=ROWS[:2], orderings=claims), own)
   verdicts = [o["verdict"] for o in found["orderings"]]
@@ -345,5 +349,7 @@ def test_claims_about_another_metric_count_seeds_alone(tmp_path):
   welch = scipy.stats.ttest_ind([1.5, 2.5], [1.5, 2.5, 3.5], equal_var=False)
   assert first["interval"] == pytest.approx(welch.confidence_interval(0.95))
   assert "the noise of seeds alone" in first["note"]
-  with pytest.raises(ValueError, match="'bleu' is none of the table's metrics"):
-    _ablation(orderings=(suite.below("to come", "failed", "bleu"),))
+  with pytest.raises(
+    ValueError, match="'bleu' is not one of the table's metrics"
+  ):
+    _ablation(orderings=(orderings.below("to come", "failed", "bleu"),))
