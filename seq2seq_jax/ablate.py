@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 
-from seq2seq_jax import cli, config, types
+from seq2seq_jax import cli, metrics, types
 from seq2seq_jax.ablation import (
   build,
   cells,
@@ -28,7 +28,6 @@ from seq2seq_jax.ablation import (
 from seq2seq_jax.ablation import plan as ablation_plan
 from seq2seq_jax.ablation.report import figures as figures_lib
 from seq2seq_jax.ablation.report import html, text_tables
-from seq2seq_jax.inference import evaluator
 from seq2seq_jax.runtime import files
 
 
@@ -101,10 +100,10 @@ def run(args, rest) -> int:
   data = build.build(
     ablation,
     plan.cells,
-    score=evaluator.score_of(ablation.metric),
+    score=metrics.METRICS[ablation.metric].of_sums,
     published=numbers,
     curves=[published.curve(c) for c in ablation.curves],
-    falling=ablation.metric in config.LOWER_IS_BETTER,
+    falling=metrics.METRICS[ablation.metric].lower_is_better,
     configs={k: dataclasses.asdict(v) for k, v in plan.configs.items()},
     command=args.command,
     sentences=not args.omit_sentences,

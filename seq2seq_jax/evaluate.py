@@ -12,7 +12,7 @@ import time
 
 import numpy as np
 
-from seq2seq_jax import cli, config, types
+from seq2seq_jax import cli, config, metrics, types
 from seq2seq_jax.checkpoints import select
 from seq2seq_jax.data import pipeline, sources
 from seq2seq_jax.inference import evaluator as evaluator_lib
@@ -142,9 +142,9 @@ def _run_replica(workdirs, args, rest, replica) -> dict:
 
 def _names(args, conf, toks) -> list[str]:
   """The metrics asked for, of those that there are."""
-  known = (*config.METRICS, *config.OF_TEXTS)
+  known = metrics.names("model", "outputs")
   if toks.source is None:
-    known = evaluator_lib.MODEL_METRICS
+    known = metrics.names("model")
   for name in args.metric or []:
     if name not in known:
       model = "of a language model " if toks.source is None else ""

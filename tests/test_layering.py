@@ -15,7 +15,7 @@ ALLOWED = {
   "decoding": {"types", "decoding"},
   "data": {"types", "data"},
   "analysis": {"types", "models", "analysis"},
-  "config": {"types", "config"},
+  "config": {"types", "config", "metrics"},
 }
 # the modules that read a config
 CONFIG = {"models/build.py", "data/pipeline.py"}

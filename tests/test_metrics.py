@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 import sacrebleu
 
-from seq2seq_jax import config, metrics, types
+from seq2seq_jax import metrics, types
 
 ALL = ("exact_match", "bleu", "chrf", "ter", "rouge1", "rouge2", "rougeL")
 ALL += ("wer", "cer")
 
 
 def _value(name, hypotheses, references, **settings):
-  return metrics.score([name], hypotheses, references, **settings)[name]
+  comparison = metrics.Comparison(**settings)
+  return metrics.score([name], hypotheses, references, comparison)[name]
 
 
 def _random_text(rng, n):
@@ -84,7 +85,9 @@ def test_bleu_against_our_own():
   rng = np.random.default_rng(0)
   references = _random_text(rng, 60)
   for hypotheses in (_noisy(rng, references), [r[:-6] for r in references]):
-    found = metrics.score(["bleu"], hypotheses, references, tokenize="none")
+    found = metrics.score(
+      ["bleu"], hypotheses, references, metrics.Comparison(tokenize="none")
+    )
     wanted = _bleu(hypotheses, references)
     assert 20 < wanted < 95
     assert math.isclose(found["bleu"], wanted, rel_tol=1e-9)
@@ -97,7 +100,9 @@ def test_bleu_settings_show_in_the_signature(caplog):
   hypotheses = ["The cat sat on the mat ."] * 120
   references = ["the cat sat on the mat ."] * 120
   raw = metrics.score(["bleu"], hypotheses, references)
-  folded = metrics.score(["bleu"], hypotheses, references, lowercase=True)
+  folded = metrics.score(
+    ["bleu"], hypotheses, references, metrics.Comparison(lowercase=True)
+  )
   assert raw["bleu"] < 100 and math.isclose(folded["bleu"], 100)
   assert "case:mixed" in raw["signature"]["bleu"]
   assert "case:lc" in folded["signature"]["bleu"]
@@ -191,12 +196,12 @@ def test_all_at_once():
   assert found["sentences"] == 2
   assert found["signature"].keys() == set(ALL)
   for name in ALL:
-    lower = name in config.LOWER_IS_BETTER
+    lower = metrics.METRICS[name].lower_is_better
     assert found[name] == pytest.approx(0 if lower else 100)
     assert isinstance(found[name], float)
   empty = metrics.score(ALL, ["", ""], references)
   for name in ALL:
-    assert empty[name] == (100 if name in config.LOWER_IS_BETTER else 0)
+    assert empty[name] == (100 if metrics.METRICS[name].lower_is_better else 0)
   again = metrics.score(["wer", "rougeL", "wer"], references, references)
   assert list(again) == ["wer", "rougeL", "signature", "sentences"]
 
@@ -210,7 +215,7 @@ def test_bad_input():
   with pytest.raises(types.UserError, match="metric meteor: not one of"):
     metrics.score(["bleu", "meteor"], ["a"], ["a"])
   with pytest.raises(types.UserError, match="tokenize: 'moses' is not one"):
-    metrics.score(["bleu"], ["a"], ["a"], tokenize="moses")
+    metrics.score(["bleu"], ["a"], ["a"], metrics.Comparison(tokenize="moses"))
 
 
 @pytest.mark.quick
@@ -220,7 +225,9 @@ def test_sums_of_sentences_give_the_corpus_score(name):
   references = [*_random_text(rng, 40), "a", "the cat", ""]
   hypotheses = [*_noisy(rng, references[:40]), "", "the dog", "a"]
   settings = {"lowercase": name != "ter", "tokenize": "none"}
-  found = metrics.sentences(name, hypotheses, references, **settings)
+  found = metrics.sentences(
+    name, hypotheses, references, metrics.Comparison(**settings)
+  )
   assert len(found.rows) == len(references)
   for part in (slice(None), slice(3, 9), slice(40, 42), slice(41, 42)):
     want = _value(name, hypotheses[part], references[part], **settings)
@@ -235,7 +242,9 @@ def test_smoothed_bleu_of_sums():
   """Orders without a match, and too short a hypothesis for four words."""
   hypotheses = ["a b c d e", "x y z a", "a b", "q", "a b c q d"]
   references = ["a c b d e", "a b c d", "a b", "q r s t", "a b c d e"]
-  found = metrics.sentences("bleu", hypotheses, references, tokenize="none")
+  found = metrics.sentences(
+    "bleu", hypotheses, references, metrics.Comparison(tokenize="none")
+  )
   for i in range(len(hypotheses)):
     want = _value(
       "bleu", hypotheses[i : i + 1], references[i : i + 1], tokenize="none"
@@ -260,7 +269,54 @@ def test_the_closest_of_several_references():
 def test_what_is_told_of_texts():
   names = ["length_ratio", "empty", "bleu"]
   outputs, references = ["a b", "", "c d e , f"], ["a b c", "d", "c d e f"]
-  found = metrics.score(names, outputs, references, tokenize="none")
+  found = metrics.score(
+    names, outputs, references, metrics.Comparison(tokenize="none")
+  )
   assert found["length_ratio"] == pytest.approx(100 * 7 / 8)
   assert found["empty"] == pytest.approx(100 / 3)
   assert found["signature"]["length_ratio"] == found["signature"]["bleu"]
+
+
+@pytest.mark.quick
+def test_signatures_are_those_of_a_scored_corpus():
+  for name, metric in (("chrf", sacrebleu.CHRF()), ("ter", sacrebleu.TER())):
+    metric.corpus_score(["a"], [["a"]])
+    signature = metrics.score([name], ["a"], ["a"])["signature"][name]
+    assert signature == metric.get_signature().format()
+
+
+@pytest.mark.quick
+def test_a_metric_is_one_record():
+  """Of its own function: scored, drawn by sentences, and labelled."""
+
+  def first_word(hypotheses, references, comparison):
+    pairs = zip(hypotheses, references)
+    return 100 * np.mean([h.split()[0] == r.split()[0] for h, r in pairs])
+
+  metric = metrics.Metric("first_word", first_word)
+  assert metric.label == "first word" and not metric.lower_is_better
+  outputs, references = ["a b", "c d", "e"], ["a x", "q d", "e f"]
+  scores = metrics.score([metric, "empty"], outputs, references)
+  assert scores["first_word"] == pytest.approx(200 / 3)
+  sentences = metrics.sentences(metric, outputs, references)
+  total = sentences.score(sentences.rows.sum(axis=0))
+  assert total == pytest.approx(200 / 3)
+  with pytest.raises(types.UserError, match="metric loss: not one of"):
+    metrics.score(["loss"], outputs, references)
+
+
+@pytest.mark.quick
+def test_metrics_of_a_model_take_its_token_scores():
+  one = [np.array([[-1.0, -2.0], [1, 0]]), np.array([[-3.0], [1]])]
+  loss = metrics.METRICS["loss"]
+  assert loss.function(one) == 2 and loss.lower_is_better
+  assert metrics.METRICS["perplexity"].function(one) == math.exp(2)
+  accuracy = metrics.METRICS["token_accuracy"]
+  assert accuracy.function(one) == pytest.approx(200 / 3)
+  for metric in (loss, metrics.METRICS["perplexity"], accuracy):
+    sums = metric.sentence_sums(one).sum(axis=0)
+    assert metric.of_sums(sums) == pytest.approx(metric.function(one))
+  ensemble = [scores[:1] for scores in one]
+  assert accuracy.function(ensemble) is None
+  with pytest.raises(types.UserError, match="not of an ensemble"):
+    accuracy.sentence_sums(ensemble)

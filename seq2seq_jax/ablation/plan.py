@@ -7,7 +7,7 @@ import hashlib
 import json
 import pathlib
 
-from seq2seq_jax import cli, config, types
+from seq2seq_jax import cli, config, metrics, types
 from seq2seq_jax.ablation import cells, scheduler, suite
 from seq2seq_jax.data import pipeline
 
@@ -34,9 +34,9 @@ def load(path: str) -> suite.Ablation:
       f"{path}: no such file; there are {', '.join(there) or 'none'}"
     )
   ablation = config.returned_by(file, "get_ablation", suite.Ablation)
-  beside = (*config.METRICS, *config.OF_TEXTS, *config.OF_SEARCH)
-  asked = [(ablation.metric, config.METRICS)]
-  asked += [(name, beside) for name in ablation.metrics]
+  deciding = metrics.names("model", "outputs", diagnostics=False)
+  asked = [(ablation.metric, deciding)]
+  asked += [(name, metrics.names()) for name in ablation.metrics]
   for name, known in asked:
     if name not in known:
       near = difflib.get_close_matches(name, known, 3, 0.3)

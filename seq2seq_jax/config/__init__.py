@@ -19,21 +19,11 @@ from seq2seq_jax.config.files import (
 )
 from seq2seq_jax.config.model import CELLS, SCORES, Model
 from seq2seq_jax.config.optim import Optim
-from seq2seq_jax.config.train import (
-  LOWER_IS_BETTER,
-  METRICS,
-  OF_SEARCH,
-  OF_TEXTS,
-  Train,
-)
+from seq2seq_jax.config.train import Train
 
 __all__ = [
   "CELLS",
   "FORMAT_VERSION",
-  "LOWER_IS_BETTER",
-  "METRICS",
-  "OF_SEARCH",
-  "OF_TEXTS",
   "SCORES",
   "Config",
   "Data",

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from seq2seq_jax import metrics
 from seq2seq_jax.config import fields
 from seq2seq_jax.config.data import Data
 from seq2seq_jax.config.decode import Decode
@@ -143,7 +144,7 @@ class Config:
     fields.check(
       not lm
       or {self.train.metric, *self.train.metrics}
-      <= {"loss", "perplexity", "token_accuracy"},
+      <= set(metrics.names("model")),
       "train.metric, train.metrics",
       "a language model is scored by loss, perplexity or token_accuracy",
     )

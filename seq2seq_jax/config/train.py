@@ -4,27 +4,8 @@ import dataclasses
 import difflib
 from typing import Literal
 
+from seq2seq_jax import metrics
 from seq2seq_jax.config import fields
-
-METRICS = (
-  "loss",
-  "perplexity",
-  "token_accuracy",
-  "exact_match",
-  "bleu",
-  "chrf",
-  "ter",
-  "rouge1",
-  "rouge2",
-  "rougeL",
-  "wer",
-  "cer",
-)
-# What is told of outputs and decides nothing: by their texts, by the search.
-OF_TEXTS = ("length_ratio", "empty")
-OF_SEARCH = ("cut", "search_errors", "proven")
-
-LOWER_IS_BETTER = ("loss", "perplexity", "ter", "wer", "cer")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +31,7 @@ class Train:
   none."""
   log_every: int = fields.free(50)
   """Steps between lines of metrics.jsonl."""
-  metric: Literal[METRICS] = "loss"
+  metric: str = "loss"
   """Validation score that chooses the best checkpoint, stops early and moves
   the plateau schedule."""
   metrics: tuple[str, ...] = ()
@@ -106,11 +87,16 @@ class Train:
         f"{name}",
         f"must be a multiple of train.steps_per_call ({self.steps_per_call})",
       )
-    known = (*METRICS, *OF_TEXTS)
+    deciding = metrics.names("model", "outputs", diagnostics=False)
+    _check_metric("metric", self.metric, deciding)
     for name in self.metrics:
-      near = difflib.get_close_matches(name, known, 3, 0.3)
-      fields.check(
-        name in known,
-        "metrics",
-        f"unknown {name!r}; nearest: {', '.join(near) or ', '.join(known)}",
-      )
+      _check_metric("metrics", name, metrics.names("model", "outputs"))
+
+
+def _check_metric(field: str, name: str, known: tuple[str, ...]) -> None:
+  near = difflib.get_close_matches(name, known, 3, 0.3)
+  fields.check(
+    name in known,
+    field,
+    f"unknown {name!r}; nearest: {', '.join(near) or ', '.join(known)}",
+  )

@@ -14,8 +14,6 @@ from seq2seq_jax.inference import text as inference_text
 from seq2seq_jax.inference import translator as translation
 from seq2seq_jax.runtime import parallel
 
-MODEL_METRICS = ("loss", "perplexity", "token_accuracy")
-
 
 def make_scoring(models):
   """Builds `score(params, batch) -> [B, T] nll, [B, T] correct`.
@@ -61,16 +59,13 @@ class Scorer:
     return out
 
 
-def model_metrics(scored) -> dict[str, float]:
-  """Loss (nats a token), perplexity, and of one model token accuracy in %."""
-  tokens = sum(s.shape[1] for s in scored)
-  nll = -math.fsum(float(np.sum(s[0], dtype=np.float64)) for s in scored)
-  loss = nll / tokens
-  found = {"loss": loss, "perplexity": math.exp(min(loss, 700.0))}
-  if all(len(s) == 2 for s in scored):
-    correct = sum(float(np.sum(s[1])) for s in scored)
-    found["token_accuracy"] = 100.0 * correct / tokens
-  return found
+def model_metrics(token_scores) -> dict[str, float]:
+  """The metrics that need the model alone, of a list of `Scorer.score`."""
+  values = {
+    name: metrics.METRICS[name].function(token_scores)
+    for name in metrics.names("model")
+  }
+  return {name: value for name, value in values.items() if value is not None}
 
 
 class Evaluator:
@@ -119,23 +114,20 @@ class Evaluator:
 
   def score_texts(self, texts: list[str], names) -> dict:
     """Decoded metrics of outputs against the references."""
-    names = [n for n in names if n not in MODEL_METRICS]
+    names = [n for n in names if metrics.METRICS[n].needs == "outputs"]
     references = self.compared(texts)
-    return metrics.score(names, texts, references, **self.comparison())
+    return metrics.score(names, texts, references, self.comparison())
 
   def compared(self, texts: list[str]) -> list[str]:
     """Each output's reference; of alternatives the closest one."""
-    lowercase = self.comparison()["lowercase"]
+    lowercase = self.comparison().lowercase
     return metrics.closest(texts, self.references, lowercase=lowercase)
 
-  def comparison(self) -> dict:
-    """How outputs are compared with references, for `metrics`."""
+  def comparison(self) -> metrics.Comparison:
+    """How outputs are compared with references."""
     data = self.conf.data
     target = data.source if data.joint else data.target
-    return {
-      "lowercase": target.lowercase,
-      "tokenize": self.conf.train.bleu_tokenize,
-    }
+    return metrics.Comparison(target.lowercase, self.conf.train.bleu_tokenize)
 
 
 def _grouped(pairs, alternatives: bool):
@@ -190,11 +182,10 @@ def detail(
   scored = evaluator.scorer.score(params, evaluator.encoded)
   full = [s for s, p in zip(scored, evaluator.encoded) if has_text(p)]
   scores, outputs, attention = model_metrics(full), [], []
-  decoded = [n for n in names if n not in config.OF_SEARCH]
   if members[0].toks.source is not None:
     options = translation.options_of(conf.decode)
     found, texts = evaluator.translate(params, options)
-    scores |= evaluator.score_texts(texts, decoded)
+    scores |= evaluator.score_texts(texts, names)
     scores |= of_search(found, conf.decode.oracle_length)
     length = len if conf.data.source.tokenizer == "char" else _words
     outputs = [
@@ -202,14 +193,16 @@ def detail(
       for s, r, h in zip(evaluator.sources, evaluator.compared(texts), texts)
     ]
     attention = _attended(evaluator, params, options, shown)
-  if metric in MODEL_METRICS:
-    sentences = metrics.Sentences(_token_sums(scored, metric), score_of(metric))
+  record = metrics.METRICS[metric]
+  if record.needs == "model":
+    rows = record.sentence_sums(scored)
+    sentences = metrics.Sentences(rows, record.of_sums)
   else:
     sentences = metrics.sentences(
       metric,
       [o["hypothesis"] for o in outputs],
       [o["reference"] for o in outputs],
-      **evaluator.comparison(),
+      evaluator.comparison(),
     )
   size = sum(x.size for m in members for x in jax.tree.leaves(m.params))
   return Detail(scores, sentences, outputs, attention, size)
@@ -219,40 +212,14 @@ def _words(text: str) -> int:
   return len(text.split())
 
 
-def of_search(found, oracle_length: bool = False) -> dict[str, float]:
-  """What is told of outputs, in percent: config.OF_SEARCH.
-
-  cut: at the longest length, without an end; by an oracle all are. Of exact
-  search, search_errors: the beam had missed it; proven: it is the best. What is
-  not proven may be missed by both, so the errors are a lower bound.
-  """
-  share = lambda flags: 100.0 * float(np.mean(flags))
-  told = {}
-  if found and not oracle_length:
-    told["cut"] = share([not h.finished[0] for h in found])
-  if found and found[0].proven is not None:
-    told["search_errors"] = share([h.improved for h in found])
-    told["proven"] = share([h.proven for h in found])
-  return told
-
-
-def _token_sums(scored, metric) -> np.ndarray:
-  """[N, 2]: what is summed over a sentence's tokens, and their number."""
-  part = 1 if metric == "token_accuracy" else 0
-  if part and any(len(s) == 1 for s in scored):
-    raise types.UserError("token_accuracy is of one model, not of an ensemble")
-  sign = 1.0 if part else -1.0
-  return np.array([[sign * np.sum(s[part]), s.shape[1]] for s in scored])
-
-
-def score_of(metric: str):
-  """From the sums of sentences' statistics to the score."""
-  if metric in ("loss", "perplexity"):
-    mean = lambda sums: sums[..., 0] / np.maximum(sums[..., 1], 1)
-    return mean if metric == "loss" else lambda sums: np.exp(mean(sums))
-  if metric == "token_accuracy":
-    return metrics.ratio
-  return metrics.score_of(metric)
+def of_search(hypotheses, oracle_length: bool = False) -> dict[str, float]:
+  """Diagnostics of a search by name; by an oracle's lengths all are cut."""
+  values = {
+    name: metrics.METRICS[name].function(hypotheses)
+    for name in metrics.names("search")
+    if not (oracle_length and name == "cut")
+  }
+  return {name: value for name, value in values.items() if value is not None}
 
 
 def _attended(evaluator, params, options, count: int) -> list[dict]:

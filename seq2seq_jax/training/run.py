@@ -7,7 +7,7 @@ import flax
 import jax
 import numpy as np
 
-from seq2seq_jax import config, types
+from seq2seq_jax import config, metrics, types
 from seq2seq_jax.checkpoints import select, store
 from seq2seq_jax.data import pipeline
 from seq2seq_jax.inference import evaluator, translator
@@ -51,7 +51,7 @@ def decisions(conf: config.Config) -> model_selection.Rules:
   """What follows from validation scores."""
   t, o = conf.train, conf.optim
   return model_selection.Rules(
-    falling=t.metric in config.LOWER_IS_BETTER,
+    falling=metrics.METRICS[t.metric].lower_is_better,
     patience=t.patience,
     plateau=o.plateau_patience if o.schedule == "plateau" else 0,
     decay=o.decay_factor,
@@ -341,7 +341,7 @@ class Run:
     total = len(self.evaluator.sources)
     out.phase("validating: loss")
     values = self.evaluator.losses(params)
-    if any(n not in evaluator.MODEL_METRICS for n in names):
+    if any(n not in metrics.names("model") for n in names):
       options = translator.options_of(self.conf.decode)._replace(
         beam_size=self.conf.decode.valid_beam_size, exact=0
       )

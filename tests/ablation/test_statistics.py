@@ -34,7 +34,9 @@ def _texts(seed, n=60):
 
 
 def _system(name, hypotheses, references):
-  found = metrics.sentences(name, hypotheses, references, tokenize="none")
+  found = metrics.sentences(
+    name, hypotheses, references, metrics.Comparison(tokenize="none")
+  )
   return statistics.System([found.rows], found.score)
 
 

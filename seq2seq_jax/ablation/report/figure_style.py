@@ -166,12 +166,6 @@ def digits_of(rows: list[dict]) -> int:
   return 2 if largest >= 10 else 3
 
 
-def metric_name(name: str) -> str:
-  return {"bleu": "BLEU", "chrf": "chrF", "wer": "WER", "ter": "TER"}.get(
-    name, name.replace("_", " ")
-  )
-
-
 def short(name: str, most=40) -> str:
   return name if len(name) <= most else name[: most - 1] + "…"
 

@@ -11,6 +11,7 @@ import itertools
 import math
 import textwrap
 
+from seq2seq_jax import metrics
 from seq2seq_jax.ablation.report import figure_style
 
 save, svg = figure_style.save, figure_style.svg
@@ -47,7 +48,7 @@ def differences(rows: list[dict], metric="", higher_is_better=True):
       range(len(rows)), [figure_style.short(r["name"]) for r in rows]
     )
     lower = "" if higher_is_better else " (lower is better)"
-    left.set_xlabel(f"{figure_style.metric_name(metric)}{lower}, mean ± sd")
+    left.set_xlabel(f"{metrics.label(metric)}{lower}, mean ± sd")
     against = {r["reference"] for r in rows if r.get("reference")}
     one = figure_style.short(*against, 28) if len(against) == 1 else "reference"
     for axes in right:
@@ -148,9 +149,7 @@ def learning_curves(curves: list[dict], rows: list[dict]):
       figure_style.same(curves, "split"),
       figure_style.same(curves, "metric"),
     )
-    _name_axes(
-      figure, panels, f"{split} {figure_style.metric_name(metric)}", "steps"
-    )
+    _name_axes(figure, panels, f"{split} {metrics.label(metric)}", "steps")
     for axes in panels:
       axes.xaxis.set_major_formatter(lambda v, _: figure_style.thousands(v))
       axes.locator_params(axis="x", nbins=6 if len(panels) == 1 else 3)
@@ -197,9 +196,7 @@ def by_length(
   with figure_style.settings():
     names = [r["name"] for r in drawn]
     figure, panels = _panels(names, drawn, place, draw, published)
-    _name_axes(
-      figure, panels, figure_style.metric_name(metric), f"source {unit}"
-    )
+    _name_axes(figure, panels, metrics.label(metric), f"source {unit}")
     for axes in panels if not published else ():
       _name_bins(axes, bins, len(panels) == 1)
     return figure

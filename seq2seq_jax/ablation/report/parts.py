@@ -3,8 +3,9 @@
 import math
 from html import escape
 
+from seq2seq_jax import metrics
+
 NOTHING = "–"
-METRICS = {"bleu": "BLEU", "chrf": "chrF", "wer": "WER", "ter": "TER"}
 # What becomes of a difference, an ordering, a cell: (words, class).
 TAGS = {
   "better": ("better", "good"),
@@ -76,8 +77,7 @@ def css_class(kind: str) -> str:
 
 
 def metric(name) -> str:
-  name = str(name or "score")
-  return text(METRICS.get(name, name.replace("_", " ")))
+  return text(metrics.label(str(name or "score")))
 
 
 def seeds(n: int) -> str:
