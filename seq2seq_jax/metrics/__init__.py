@@ -1,0 +1,167 @@
+"""One record a metric: what it is called, computed by, and read as.
+
+`METRICS` lists them all: scores of a model on given references, scores of
+output texts by the field's own packages (SacreBLEU for BLEU, chrF and TER,
+rouge-score for ROUGE, jiwer for WER and CER), and diagnostics of outputs and of
+the search behind them. A new metric is one more record in the file of its kind:
+`model.py`, `texts.py`, `search.py`.
+
+Importing this is cheap; the packages are imported where they are used.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from seq2seq_jax import types
+from seq2seq_jax.metrics import model, search, texts
+from seq2seq_jax.metrics.record import Comparison, Metric, Texts, ratio
+
+__all__ = [
+  "AS_WRITTEN",
+  "METRICS",
+  "Comparison",
+  "Metric",
+  "Sentences",
+  "closest",
+  "label",
+  "names",
+  "ratio",
+  "score",
+  "sentences",
+]
+
+METRICS: dict[str, Metric] = {
+  metric.name: metric
+  for metric in (*model.RECORDS, *texts.RECORDS, *search.RECORDS)
+}
+AS_WRITTEN = Comparison()
+
+
+def names(*needs: str, diagnostics: bool = True) -> tuple[str, ...]:
+  """Names of the metrics that need one of `needs`, by default of all."""
+  return tuple(
+    m.name
+    for m in METRICS.values()
+    if (not needs or m.needs in needs) and (diagnostics or not m.diagnostic)
+  )
+
+
+def label(name: str) -> str:
+  """How tables and figures print a metric's name, also of one not listed."""
+  return METRICS[name].label if name in METRICS else name.replace("_", " ")
+
+
+class Sentences(NamedTuple):
+  """What a corpus score is made of, sentence by sentence."""
+
+  rows: np.ndarray  # [N, F] sufficient statistics
+  score: Callable[[np.ndarray], np.ndarray]  # of their sums
+
+
+def score(
+  chosen: Sequence[str | Metric],
+  hypotheses: Texts,
+  references: Texts,
+  comparison: Comparison = AS_WRITTEN,
+) -> dict[str, Any]:
+  """Corpus scores of output texts by name, with `signature` and `sentences`.
+
+  Args:
+    chosen: metrics that need outputs, or their names.
+    hypotheses: output texts.
+    references: one for each output.
+    comparison: how they are compared.
+
+  `signature` maps a name to the settings and version behind its value, for
+  BLEU, chrF and TER SacreBLEU's own. exact_match, WER and CER first make every
+  run of blanks one; CER counts a blank as a character. WER and CER are the
+  edits of the corpus over the words or characters of all references; if a
+  reference is empty, its hypothesis counts as insertions. If all are empty
+  they are 0 without edits, else 100. ROUGE is F1 without stemming, the mean
+  over sentences; an empty side scores 0. chrF and TER treat empty sides as
+  SacreBLEU does. length_ratio is that of BLEU's brevity penalty.
+  Raises types.UserError for different counts, none at all, unknown names.
+  """
+  records = [_of_outputs(metric) for metric in dict.fromkeys(chosen)]
+  _check_counts(hypotheses, references)
+  pair = list(hypotheses), list(references)
+  values = {m.name: m.function(*pair, comparison) for m in records}
+  return {
+    **{name: value for name, value in values.items() if value is not None},
+    "signature": {
+      m.name: m.signature(comparison)
+      for m in records
+      if values[m.name] is not None
+    },
+    "sentences": len(hypotheses),
+  }
+
+
+def sentences(
+  chosen: str | Metric,
+  hypotheses: Texts,
+  references: Texts,
+  comparison: Comparison = AS_WRITTEN,
+) -> Sentences:
+  """Statistics of single sentences, whose sums give `score`'s value."""
+  metric = _of_outputs(chosen)
+  _check_counts(hypotheses, references)
+  sums = metric.sentence_sums or functools.partial(_sums_of_mean, metric)
+  rows = sums(list(hypotheses), list(references), comparison)
+  return Sentences(np.array(rows, np.float64), metric.of_sums)
+
+
+def closest(
+  hypotheses: Texts, alternatives: Sequence[Texts], *, lowercase: bool = False
+) -> list[str]:
+  """Of each hypothesis' references the one with the fewest edits of words.
+
+  The first of several. The rule for words with several pronunciations: one is
+  right that equals any of them, and edits are divided by the length of those
+  chosen.
+  """
+  chosen: list[str] = []
+  for hypothesis, references in zip(hypotheses, alternatives, strict=True):
+    if len(references) == 1:
+      chosen += references
+      continue
+    edits = [
+      texts.count_edits("wer", [hypothesis], [r], lowercase)[0]
+      for r in references
+    ]
+    chosen.append(references[edits.index(min(edits))])
+  return chosen
+
+
+def _of_outputs(chosen: str | Metric) -> Metric:
+  """The record of a metric that compares output texts with references."""
+  metric = METRICS.get(chosen) if isinstance(chosen, str) else chosen
+  if metric is None or metric.needs != "outputs":
+    raise types.UserError(
+      f"metric {chosen}: not one of {', '.join(names('outputs'))}"
+    )
+  return metric
+
+
+def _check_counts(hypotheses: Texts, references: Texts) -> None:
+  if len(hypotheses) != len(references):
+    raise types.UserError(
+      f"{len(hypotheses)} hypotheses but {len(references)} references; "
+      "there must be one reference for each hypothesis"
+    )
+  if not hypotheses:
+    raise types.UserError("there are no sentences to score")
+
+
+def _sums_of_mean(
+  metric: Metric, hypotheses: Texts, references: Texts, comparison: Comparison
+) -> list[tuple[float, int]]:
+  """Each sentence's score, for a metric that is the mean of them. [N, 2]."""
+  scores = [
+    metric.function([h], [r], comparison)
+    for h, r in zip(hypotheses, references)
+  ]
+  return [((value or 0.0) / 100, 1) for value in scores]

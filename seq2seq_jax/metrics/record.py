@@ -1,0 +1,63 @@
+"""What a metric is: its name, function, direction, label and needs."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+Texts = Sequence[str]
+
+
+class Comparison(NamedTuple):
+  """How output texts are compared with references."""
+
+  lowercase: bool = False  # TER and ROUGE, by their packages' defaults, always
+  tokenize: str = "13a"  # SacreBLEU's for BLEU; `none`: it is tokenised already
+
+
+def ratio(sums: np.ndarray) -> np.ndarray:
+  """The first sum over the second, in percent. [..., 2] -> [...]."""
+  sums = np.asarray(sums, np.float64)
+  empty = np.where(sums[..., 0] > 0, 100.0, 0.0)
+  with np.errstate(divide="ignore", invalid="ignore"):
+    return np.where(sums[..., 1] > 0, 100 * sums[..., 0] / sums[..., 1], empty)
+
+
+def _no_signature(comparison: Comparison) -> str:
+  del comparison
+  return ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+  """A metric, and all that others ask about it.
+
+  `function` gives the score of a corpus, usually in percent. It takes what
+  `needs` says:
+    outputs: (hypotheses, references, comparison), lists of texts.
+    model: (token_scores,), the references' scores under the model, an array a
+      sentence: [2, T] log-probability of each token and whether it ranked
+      first; [1, T] of an ensemble, which does not know the latter.
+    search: (hypotheses,), the `types.Hypotheses` of each source.
+  It may return None where the metric is not defined.
+
+  `sentence_sums`, of the same arguments, gives sufficient statistics [N, F] of
+  the N sentences, from whose sum `of_sums` [..., F] -> [...] gives the score:
+  tests of significance draw sentences again with them. By default a corpus
+  score is the mean of its sentences' scores.
+  """
+
+  name: str
+  function: Callable[..., float | None]
+  lower_is_better: bool = False
+  label: str = ""  # for tables and figures; by default the name in words
+  needs: Literal["model", "outputs", "search"] = "outputs"
+  diagnostic: bool = False  # printed, but never chooses a checkpoint or a row
+  signature: Callable[[Comparison], str] = _no_signature  # settings, versions
+  sentence_sums: Callable[..., np.ndarray] | None = None
+  of_sums: Callable[[np.ndarray], np.ndarray] = ratio
+
+  def __post_init__(self) -> None:
+    if not self.label:
+      object.__setattr__(self, "label", self.name.replace("_", " "))
