@@ -76,7 +76,7 @@ def trained() -> str:
 
 def loaded(args):
   mapper = parallel.Mapper("pmap", local=True)
-  run = loading.load_all([args.workdir], args.checkpoint, mapper, print)[0]
+  run = loading.load_all([args.workdir], args.checkpoint, mapper)[0]
   data = run.config.data
   split = sources.open_split(data, "test", pipeline.root(data))
   lines = [split[i][0] for i in range(min(args.sentences, len(split)))]

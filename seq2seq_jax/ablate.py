@@ -8,6 +8,7 @@ command goes on where it was stopped; finished cells are not done again.
 import argparse
 import dataclasses
 import json
+import logging
 import os
 import pathlib
 import re
@@ -29,6 +30,8 @@ from seq2seq_jax.ablation import plan as ablation_plan
 from seq2seq_jax.ablation.report import figures as figures_lib
 from seq2seq_jax.ablation.report import html, text_tables
 from seq2seq_jax.runtime import files
+
+log = logging.getLogger(__name__)
 
 
 def launch(
@@ -87,7 +90,7 @@ def run(args, rest) -> int:
     _shown,
     {k: _beside(v) for k, v in numbers.items() if v},
   )
-  _tell(plan, board)
+  _tell(plan)
   stopped = None
   if not args.table_only:
     stopped = scheduler.Runner(
@@ -119,7 +122,7 @@ def _write(data: dict, workdir: pathlib.Path) -> list[pathlib.Path]:
   try:
     drawn = figures_lib.of_table(data)
   except types.UserError as e:
-    print(f"no figures: {e}; then give --table-only", file=sys.stderr)
+    log.warning(f"no figures: {e}; then give --table-only")
     drawn = {}
   for name, figure in drawn.items():
     some = figure if isinstance(figure, list) else [figure]
@@ -189,11 +192,11 @@ def _retry(plan: ablation_plan.Plan):
       cells.retire(cell.folder / "result.json")
 
 
-def _tell(plan: ablation_plan.Plan, board: scheduler.Board):
+def _tell(plan: ablation_plan.Plan):
   """What is there already, and what will be done again and why."""
   statuses = {c: c.status() for c in plan.cells}
   count = lambda kind: sum(s["status"] == kind for s in statuses.values())
-  board.say(
+  log.info(
     f"{plan.ablation.title}: {len(plan.configs)} rows x {plan.seeds} seeds at "
     f"scale {plan.ablation.scale}; {count('done')} of {len(plan.cells)} cells "
     "are done"
@@ -201,9 +204,9 @@ def _tell(plan: ablation_plan.Plan, board: scheduler.Board):
   for cell, status in statuses.items():
     if status["status"] == "stale":
       changed = "; ".join(status["changed"])
-      board.say(f"{cell.name} is stale and will be made again: {changed}")
+      log.info(f"{cell.name} is stale and will be made again: {changed}")
   if plan.seeds == 1:
-    board.say("one seed says nothing of seeds: no difference will be tested")
+    log.info("one seed says nothing of seeds: no difference will be tested")
 
 
 def _published(row: suite.Row) -> dict | None:
@@ -229,19 +232,17 @@ def _shown(found: dict) -> str:
 def _end(plan: ablation_plan.Plan, data: dict, stopped) -> int:
   counts = data["counts"]
   if stopped is not None:
-    print("stopped; give the same command again to go on", file=sys.stderr)
+    log.warning("stopped; give the same command again to go on")
     return 128 + stopped
   if counts["failed"]:
-    print(
+    log.warning(
       f"{counts['failed']} cells failed: see the table; --retry does them "
       "again",
-      file=sys.stderr,
     )
   if counts["waiting"] or counts["running"]:
-    print(
+    log.warning(
       f"{counts['waiting'] + counts['running']} cells are not done; give the "
       "same command again to go on",
-      file=sys.stderr,
     )
   return 0 if counts["done"] == counts["cells"] else 1
 

@@ -16,7 +16,7 @@ import jax
 import tyro
 
 from seq2seq_jax import config, types
-from seq2seq_jax.runtime import glibc
+from seq2seq_jax.runtime import glibc, log
 
 BAD_USAGE = 2
 
@@ -174,7 +174,8 @@ def _early(argv: list[str], flag: str) -> str | None:
 
 def run(main: typing.Callable[[], int]) -> typing.NoReturn:
   """Runs a program: bad input is one line on stderr and exit code 2."""
-  glibc.keep()
+  log.show()
+  glibc.tune_malloc()
   devices = _early(sys.argv, "--cpu-devices")
   if devices and devices.isdigit():
     setup_jax(int(devices))

@@ -7,6 +7,7 @@ out in the same order. At a terminal, sentences can be typed.
 import argparse
 import codecs
 import json
+import logging
 import sys
 import time
 
@@ -16,6 +17,8 @@ from seq2seq_jax.inference import loading
 from seq2seq_jax.inference import text as inference_text
 from seq2seq_jax.inference import translator as translation
 from seq2seq_jax.runtime import files, parallel
+
+log = logging.getLogger(__name__)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,9 +45,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv=None) -> int:
   args, rest = parser().parse_known_args(argv)
   mapper = parallel.Mapper("pmap", local=True)
-  say = lambda text: print(text, file=sys.stderr)
   members = loading.load_all(
-    args.workdir, args.checkpoint, mapper, say, args.replica
+    args.workdir, args.checkpoint, mapper, args.replica
   )
   first = members[0]
   conf = cli.override(first.config, args, rest, "decode")
@@ -116,7 +118,7 @@ def main(argv=None) -> int:
         if done:
           done(count)
   if not shown:
-    say(f"{count} sentences in {time.monotonic() - start:.1f} s")
+    log.info(f"{count} sentences in {time.monotonic() - start:.1f} s")
   return 0
 
 

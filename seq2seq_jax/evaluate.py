@@ -6,8 +6,8 @@ prints the field's metrics; --score gives log-probabilities of the references.
 
 import argparse
 import json
+import logging
 import pathlib
-import sys
 import time
 
 import numpy as np
@@ -20,6 +20,8 @@ from seq2seq_jax.inference import loading, translator
 from seq2seq_jax.inference import text as inference_text
 from seq2seq_jax.runtime import files, parallel
 from seq2seq_jax.training import run_info
+
+log = logging.getLogger(__name__)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -88,7 +90,7 @@ def run(workdirs, args, rest=()) -> dict:
   lost = select.diverged(pathlib.Path(workdirs[0]))
   kept = [replica for replica in range(replicas) if replica not in lost]
   for replica in sorted(lost):
-    print(f"replica {replica} diverged and is left out", file=sys.stderr)
+    log.warning(f"replica {replica} diverged and is left out")
   if not kept:
     raise types.UserError(f"{workdirs[0]}: all replicas diverged")
   found = [{"replica": n} | _run_replica(workdirs, args, rest, n) for n in kept]
@@ -106,15 +108,14 @@ def run(workdirs, args, rest=()) -> dict:
 
 def _run_replica(workdirs, args, rest, replica) -> dict:
   mapper = parallel.Mapper("pmap", local=True)
-  say = lambda text: print(text, file=sys.stderr)
-  members = loading.load_all(workdirs, args.checkpoint, mapper, say, replica)
+  members = loading.load_all(workdirs, args.checkpoint, mapper, replica)
   first = members[0]
   conf = cli.override(first.config, args, list(rest), "evaluate")
   names = _names(args, conf, first.toks)
   split = _pairs(args, conf)
   same = conf.data.test == first.config.data.test or args.split != "test"
   if not args.reference and args.split != "train" and same:
-    _compare(workdirs[0], args.split, split, say)
+    _compare(workdirs[0], args.split, split)
   params = tuple(m.params for m in members)
   evaluator = evaluator_lib.Evaluator(
     conf, first.toks, [m.model for m in members], split, mapper
@@ -159,12 +160,12 @@ def _names(args, conf, toks) -> list[str]:
   )
 
 
-def _compare(workdir, split: str, data, say) -> None:
+def _compare(workdir, split: str, data) -> None:
   """Tells where a split is not what it was when the run was last trained."""
   place, _ = select.place_of(workdir)
   then = run_info.read(place).get("data", {}).get(split)
   if then and then != data.checksum():
-    say(
+    log.warning(
       f"the {split} data is not what this run had: scores are of other "
       "sentences"
     )

@@ -5,10 +5,10 @@ Where the workdir holds a run of the same config, it is resumed exactly.
 
 import argparse
 import contextlib
+import logging
 import os
 import pathlib
 import signal
-import sys
 import time
 
 import jax
@@ -16,12 +16,15 @@ import jax
 from seq2seq_jax import cli, config, types
 from seq2seq_jax.inference import translator
 from seq2seq_jax.runtime import locks, parallel, signals
+from seq2seq_jax.runtime import log as log_lib
 from seq2seq_jax.training import metrics_writer, throughput
 from seq2seq_jax.training import run as training_run
 
+log = logging.getLogger(__name__)
+
 
 def loop(
-  run: training_run.Run, out: metrics_writer.Writer, stop: signals.Stop
+  run: training_run.Run, out: metrics_writer.Writer, stop: signals.GracefulStop
 ) -> int | None:
   """Trains to the end; the step where a signal stopped it, or None."""
   t = run.conf.train
@@ -76,13 +79,12 @@ def train(
     workdir.mkdir(parents=True, exist_ok=True)
   except OSError as e:
     raise types.UserError(f"{workdir}: cannot write: {e.strerror}") from e
-  say = lambda text: print(text, file=sys.stderr)
-  with _alone(workdir, say):
-    return _train(conf, workdir, live, say)
+  with _alone(workdir):
+    return _train(conf, workdir, live)
 
 
 @contextlib.contextmanager
-def _alone(workdir: pathlib.Path, say):
+def _alone(workdir: pathlib.Path):
   """Holds the workdir: two processes would cut back each other's run.
 
   A dead process of this machine is seen at once; of one on another machine the
@@ -98,7 +100,9 @@ def _alone(workdir: pathlib.Path, say):
     if locks.seen(path) or (told and locks.beats(path)):
       raise types.UserError(f"{workdir} is being trained by {name}")
     if not told:
-      say(f"{workdir} was being trained by {name}; waiting for a sign of life")
+      log.info(
+        f"{workdir} was being trained by {name}; waiting for a sign of life"
+      )
     told = True
     time.sleep(1.5 * locks.BEAT)
   with lock:
@@ -113,16 +117,16 @@ def _claimed(path: pathlib.Path):
 
 
 def _lost(path: pathlib.Path):
-  print(f"{path}: another process has taken this run; stopping", flush=True)
+  log.error(f"{path}: another process has taken this run; stopping")
   os._exit(1)
 
 
-def _train(conf, workdir, live, say) -> training_run.Run:
-  run = training_run.Run(conf, workdir, say)
+def _train(conf, workdir, live) -> training_run.Run:
+  run = training_run.Run(conf, workdir)
   t = conf.train
   done = run.first >= t.steps or not run.running()
   if done:
-    run.say(f"{workdir}: this run is complete at step {run.first}")
+    log.info(f"{workdir}: this run is complete at step {run.first}")
     _summary(run)
     run.checkpoints.close()
     return run
@@ -135,20 +139,18 @@ def _train(conf, workdir, live, say) -> training_run.Run:
       primary=run.primary,
       live=live,
     ) as out,
-    signals.Stop(out.say, jax.process_count() > 1) as stop,
+    signals.GracefulStop(jax.process_count() > 1) as stop,
   ):
-    run.say = run.checkpoints.say = out.say
-    _introduce(run, out)
+    _introduce(run)
     try:
       stopped_at = loop(run, out, stop)
     finally:
       run.checkpoints.close()
   if stopped_at is not None:
     saved = " and saved" if stopped_at > run.first else ", before its first"
-    print(
+    log.warning(
       f"stopped at step {stopped_at}{saved}; give the same command again to "
-      "go on",
-      file=sys.stderr,
+      "go on"
     )
     raise SystemExit(128 + (stop.signal or signal.SIGTERM))
   _summary(run)
@@ -157,32 +159,32 @@ def _train(conf, workdir, live, say) -> training_run.Run:
   return run
 
 
-def _introduce(run: training_run.Run, out: metrics_writer.Writer):
+def _introduce(run: training_run.Run):
   data = run.train_data
   shapes = ", ".join(f"{b.rows}x{b.source}/{b.target}" for b in data.buckets)
   vocab = [t.vocab_size for t in (run.toks.source, run.toks.target) if t]
-  out.say(
+  log.info(
     f"{len(data.indices):,} examples ({data.left_out} too long), "
     f"{len(data.plan)} batches an epoch, vocabulary "
     f"{' and '.join(map(str, vocab))}, {run.size / 1e6:.2f} M parameters"
   )
-  out.say(
+  log.info(
     f"batches {shapes}; {100 * data.efficiency():.1f} % of their tokens are "
     f"real; {jax.device_count()} {jax.devices()[0].device_kind} device(s)"
   )
   if run.toks.source is not None and (many := _unreachable(run)):
-    out.say(
+    log.info(
       f"{many:,} of them have longer targets than search may write "
       "(decode.max_ratio, decode.max_extra)"
     )
   t = run.conf.train
   if jax.process_count() > 1 and t.checkpoint_minutes:
-    out.say(
+    log.info(
       "several processes save at steps alone: train.checkpoint_every, not "
       "train.checkpoint_minutes"
     )
   if run.first:
-    out.say(f"resumed at step {run.first}")
+    log.info(f"resumed at step {run.first}")
 
 
 def _unreachable(run: training_run.Run) -> int:
@@ -237,6 +239,8 @@ def main(argv=None) -> int:
     )
   conf = cli.overrides(config.load(args.config), rest, p.prog)
   parallel.start_processes(args.coordinator, args.processes, args.process_id)
+  if jax.process_index():
+    log_lib.hide()  # the first process speaks for all
   train(conf, pathlib.Path(args.workdir))
   return 0
 

@@ -107,7 +107,7 @@ def translator(whole):
   from seq2seq_jax.runtime import parallel
 
   mapper = parallel.Mapper("pmap", local=True)
-  loaded = loading.load(whole, "best", mapper, print)
+  loaded = loading.load(whole, "best", mapper)
   translator = translation.Translator(
     [loaded.model], loaded.config.decode, mapper
   )

@@ -70,8 +70,8 @@ def test_killed_runs_end_with_the_same_bits(tmp_path):
   assert process.wait(timeout=300) == 0, process.stderr.read()
   process.stderr.close()
   for which in ("last", "best"):
-    a, step_a = select.load(whole, which, print)
-    b, step_b = select.load(killed, which, print)
+    a, step_a = select.load(whole, which)
+    b, step_b = select.load(killed, which)
     assert step_a == step_b
     for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
       assert np.array_equal(x, y)

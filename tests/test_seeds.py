@@ -49,8 +49,8 @@ def test_each_replica_equals_a_run_of_its_seed(replicas, tmp_path):
       together[:, replica], curves(alone)[:, 0], rtol=2e-4
     )
     for which in ("last", "best"):
-      a, step_a = select.load(replicas, which, str, replica)
-      b, step_b = select.load(alone, which, str)
+      a, step_a = select.load(replicas, which, replica)
+      b, step_b = select.load(alone, which)
       assert step_a == step_b
       for x, y in zip(*(map(np.ravel, jax.tree.leaves(t)) for t in (a, b))):
         np.testing.assert_allclose(x, y, rtol=1e-2, atol=1e-3)
@@ -93,9 +93,9 @@ def test_a_workdir_of_replicas_asks_which_one(replicas):
   with pytest.raises(
     types.UserError, match="3 runs; choose one with --replica"
   ):
-    select.load(replicas, "last", str)
+    select.load(replicas, "last")
   with pytest.raises(types.UserError, match="--replica 0 to 2"):
-    select.load(replicas, "last", str, 3)
+    select.load(replicas, "last", 3)
 
 
 @pytest.mark.parametrize("seeds", [1, pytest.param(2, marks=pytest.mark.slow)])
@@ -156,7 +156,6 @@ def test_the_last_replica_to_diverge_leaves_what_others_have_reached():
 
   class Replicas:
     replicas = 2
-    say = staticmethod(str)
 
     def __init__(self, **first):
       fresh = {"stopped": False, "diverged": None}

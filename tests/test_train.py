@@ -64,7 +64,9 @@ def test_interrupted_run_ends_like_the_whole_one(whole, tmp_path, monkeypatch):
   assert curve(tmp_path, "valid") == curve(whole, "valid")
 
 
-def test_damaged_checkpoint_falls_back_to_the_one_before(whole, tmp_path):
+def test_damaged_checkpoint_falls_back_to_the_one_before(
+  whole, tmp_path, caplog
+):
   workdir = tmp_path / "run"
   shutil.copytree(whole, workdir)
   steps = checkpoint_store.Checkpoints(workdir, read_only=True).steps()
@@ -74,13 +76,12 @@ def test_damaged_checkpoint_falls_back_to_the_one_before(whole, tmp_path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
   # Those before it are still to be had, though it is the last one that tells
   # which of them is the best.
-  assert select.load(workdir, str(steps[-2]), print)[1] == steps[-2]
+  assert select.load(workdir, str(steps[-2]))[1] == steps[-2]
   with pytest.raises(types.UserError, match=f"{steps[-1]} is damaged"):
-    select.load(workdir, "last", print)
-  said = []
-  run = training_run.Run(tiny(), workdir, said.append)
+    select.load(workdir, "last")
+  run = training_run.Run(tiny(), workdir)
   assert run.first == steps[-2]
-  assert any("damaged" in s for s in said)
+  assert "is damaged" in caplog.text
   assert (workdir / "checkpoints-damaged" / str(steps[-1])).is_dir()
   run.checkpoints.close()
 
@@ -178,22 +179,22 @@ def test_average_is_the_mean_of_its_checkpoints(whole):
   host = store.latest_host()
   store.close()
   assert len(host["averaged"]) == 2
-  mean = jax.tree.leaves(select.load(whole, "average", print)[0])
+  mean = jax.tree.leaves(select.load(whole, "average")[0])
   parts = [state_of(whole, s) for s in host["averaged"]]
   for m, a, b in zip(mean, *parts, strict=True):
     np.testing.assert_allclose(m, (a.astype(np.float64) + b) / 2, rtol=1e-6)
 
 
-def test_init_from_takes_parameters_by_name(whole, tmp_path):
+def test_init_from_takes_parameters_by_name(whole, tmp_path, caplog):
   conf = tiny(train={"init_from": str(whole), "steps": 1})
-  said = []
-  run = training_run.Run(conf, tmp_path, said.append)
+  caplog.set_level("INFO", "seq2seq_jax")
+  run = training_run.Run(conf, tmp_path)
   run.checkpoints.close()
   assert same(
     jax.tree.leaves(jax.device_get(run.state.params)),
-    jax.tree.leaves(select.load(whole, "best", print)[0]),
+    jax.tree.leaves(select.load(whole, "best")[0]),
   )
-  assert any("took" in s for s in said)
+  assert "init_from: took" in caplog.text
 
 
 def test_init_from_a_run_with_other_words(whole, tmp_path):
@@ -204,13 +205,13 @@ def test_init_from_a_run_with_other_words(whole, tmp_path):
   words = tokenizers.train(["v w x y z"], kind="word", vocab_size=9)
   assert words.vocab_size == tokenizers.load(path).vocab_size
   words.save(path)
-  run = training_run.Run(conf, tmp_path / "new", print)
+  run = training_run.Run(conf, tmp_path / "new")
   run.checkpoints.close()
   here = flax.traverse_util.flatten_dict(
     jax.device_get(run.state.params), sep="/"
   )
   there = flax.traverse_util.flatten_dict(
-    select.load(whole, "best", print)[0], sep="/"
+    select.load(whole, "best")[0], sep="/"
   )
   left = {n for n in here if not np.array_equal(here[n], there[n])}
   of_words = {"embed_table/table", "head/bias", "head/kernel"}
@@ -218,15 +219,15 @@ def test_init_from_a_run_with_other_words(whole, tmp_path):
 
 
 def test_init_from_a_file(whole, tmp_path):
-  best = select.load(whole, "best", print)[0]
+  best = select.load(whole, "best")[0]
   flat = flax.traverse_util.flatten_dict(best, sep="/")
   np.savez(tmp_path / "some.npz", **flat)
-  other = select.load_any(str(tmp_path / "some.npz"), print)
+  other = select.load_any(str(tmp_path / "some.npz"))
   assert same(jax.tree.leaves(other), jax.tree.leaves(best))
   (tmp_path / "no.npz").write_bytes(b"PK and then nothing")
   for name, why in (("no.npz", "neither a workdir"), ("x.npz", "no such")):
     with pytest.raises(types.UserError, match=why):
-      select.load_any(str(tmp_path / name), print)
+      select.load_any(str(tmp_path / name))
 
 
 def test_accumulation_equals_the_whole_batch(tmp_path):
@@ -280,32 +281,32 @@ def test_language_model_trains_the_decoder_alone(tmp_path):
 
 
 @pytest.mark.quick
-def test_a_workdir_is_trained_by_one_process(tmp_path, monkeypatch):
+def test_a_workdir_is_trained_by_one_process(tmp_path, monkeypatch, caplog):
+  caplog.set_level("INFO", "seq2seq_jax")
   path = tmp_path / "lock"
   with (
     locks.claim(path),
     pytest.raises(types.UserError, match="being trained by process"),
-    train._alone(tmp_path, print),
+    train._alone(tmp_path),
   ):
     pass
-  with train._alone(tmp_path, print):
+  with train._alone(tmp_path):
     assert locks.live(path)
   assert not path.exists()
   # Of another machine: refused while it beats, else taken once it expires.
   holder = {"token": "x", "host": "elsewhere", "process": 7, "born": "1"}
   path.write_text(json.dumps(holder))
-  said = []
   monkeypatch.setattr(time, "sleep", lambda _: path.touch())
   with (
     pytest.raises(types.UserError, match="by process 7 on elsewhere"),
-    train._alone(tmp_path, said.append),
+    train._alone(tmp_path),
   ):
     pass
-  assert "waiting for a sign of life" in said[0]
+  assert "waiting for a sign of life" in caplog.text
   long_ago = time.time() - locks.EXPIRES - 5
   os.utime(path, (long_ago + locks.EXPIRES / 2,) * 2)
   monkeypatch.setattr(time, "sleep", lambda _: os.utime(path, (long_ago,) * 2))
-  with train._alone(tmp_path, said.append):
+  with train._alone(tmp_path):
     assert locks.read(path)["process"] == os.getpid()
 
 

@@ -245,7 +245,7 @@ def test_an_output_is_compared_with_the_closest_alternative(translator):
 
 
 def test_evaluate_writes_its_outputs_and_tells_of_other_data(
-  whole, tmp_path, capsys
+  whole, tmp_path, caplog
 ):
   run = tmp_path / "run"
   shutil.copytree(whole, run)
@@ -261,7 +261,7 @@ def test_evaluate_writes_its_outputs_and_tells_of_other_data(
   assert len(lines) == found["sentences"] > 3
   assert found["empty"] == 100 * sum(not x for x in lines) / len(lines)
   assert 0 <= found["cut"] <= 100
-  assert "valid data is not what this run had" in capsys.readouterr().err
+  assert "valid data is not what this run had" in caplog.text
   with pytest.raises(types.UserError, match="--metric blue: there are loss"):
     evaluate.main([*command, "--metric", "blue"])
   with pytest.raises(types.UserError, match="--output: --score translates"):

@@ -4,6 +4,8 @@ Cells that are done are left alone. Several runners, on one host or many, may
 work on one workdir: a cell's lock decides who does it.
 """
 
+import contextlib
+import logging
 import signal
 import subprocess
 import sys
@@ -18,6 +20,9 @@ import rich.text
 
 from seq2seq_jax.ablation import cells as cells_
 from seq2seq_jax.runtime import locks
+from seq2seq_jax.runtime import log as log_lib
+
+log = logging.getLogger(__name__)
 
 BUSY = 75  # exit code of a process that found its cell taken
 STOPPED = (
@@ -27,6 +32,7 @@ STOPPED = (
   -signal.SIGINT,
   128 + signal.SIGINT,
 )
+STYLES = {"warning": "yellow", "error": "bold red"}
 LOOK = 2.0  # seconds between two looks at the disk
 LINE = 60.0  # seconds between two plain lines
 DEATHS = 2  # of a cell's process, after which it has failed
@@ -197,6 +203,7 @@ class Board:
         console=self._console, auto_refresh=False, vertical_overflow="visible"
       )
     self._statuses: dict = {}
+    self._messages = contextlib.ExitStack()
     self._seen, self._line = 0.0, clock()
     self._begun = {}  # share of a cell done when this process first saw it
     self._start = clock()
@@ -206,11 +213,13 @@ class Board:
     self.look()
     if self._live:
       self._live.start()
+    self._messages.enter_context(log_lib.above(self.write_line))
     return self
 
   def __exit__(self, *_):
     self._seen = 0.0
     self.look()
+    self._messages.close()
     if self._live:
       self._live.stop()
 
@@ -233,7 +242,7 @@ class Board:
       self._lines(before)
       if self.note != self._told:
         self._told = self.note
-        self.say(self.note)
+        self.write_line(self.note)
     return self._statuses
 
   def ended(self, job: Job, code: int) -> bool:
@@ -242,14 +251,17 @@ class Board:
     without = [c for c in job.cells if c.status()["status"] not in cells_.FINAL]
     if not without or code in STOPPED:
       return False
-    self.say(
+    log.warning(
       f"{job.name}: its process ended with {code}; see {_log(without[0])}"
     )
     return True
 
-  def say(self, text: str):
+  def write_line(self, text: str, style: str | None = None) -> None:
+    """Writes a line above the table; style: `warning`, `error`."""
     if self._live:
-      self._console.print(rich.text.Text(text), soft_wrap=True)
+      self._console.print(
+        rich.text.Text(text, style=STYLES.get(style or "", "")), soft_wrap=True
+      )
     else:
       print(text, file=self._stream, flush=True)
 
@@ -269,11 +281,13 @@ class Board:
         and before
         and (before[cell]["status"] not in cells_.FINAL)
       ):
-        self.say(f"{cell.name}: {self.show(status)}  ({self._summary()})")
+        self.write_line(
+          f"{cell.name}: {self.show(status)}  ({self._summary()})"
+        )
         self._line = self.clock()
     if self.clock() - self._line >= LINE:
       self._line = self.clock()
-      self.say(self._summary())
+      self.write_line(self._summary())
 
   def _summary(self) -> str:
     count = lambda *names: sum(

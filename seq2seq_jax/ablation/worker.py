@@ -5,6 +5,7 @@ Trains what a cell needs, scores it, and leaves result.json in its folder.
 
 import dataclasses
 import json
+import logging
 import os
 import pathlib
 import time
@@ -18,6 +19,8 @@ from seq2seq_jax.ablation import plan as ablation_plan
 from seq2seq_jax.data import pipeline
 from seq2seq_jax.inference import evaluator, loading
 from seq2seq_jax.runtime import files, locks, parallel
+
+log = logging.getLogger(__name__)
 
 
 def work(job: scheduler.Job, plan: ablation_plan.Plan) -> int:
@@ -42,7 +45,7 @@ def work(job: scheduler.Job, plan: ablation_plan.Plan) -> int:
 
 
 def _lost(path: pathlib.Path):
-  print(f"{path}: another process has taken this lock; stopping", flush=True)
+  log.error(f"{path}: another process has taken this lock; stopping")
   os._exit(scheduler.BUSY)
 
 
@@ -86,7 +89,7 @@ def _train(training: cells.Training, seed: int) -> int:
       changed = [k for k in decide if sums.get(k, now[k]) != now[k]]
     if changed:
       aside = cells.retire(folder)
-      print(f"{folder} was another run's; it is {aside} now", flush=True)
+      log.warning(f"{folder} was another run's; it is {aside} now")
   note = folder / "finished.json"
   told = json.loads(note.read_text()) if note.is_file() else {}
   if told.get("steps") != steps or "diverged" not in told:
@@ -114,15 +117,12 @@ def _score(
     epochs: batches in an epoch of each member.
   """
   mapper = parallel.Mapper("pmap", local=True)
-  say = lambda text: print(text, flush=True)
   replica = None
   first = cell.members[0]
   if len(first.seeds) > 1:
     replica = first.seeds.index(cell.seed)
   folders = [m.folder for m in cell.members]
-  members = loading.load_all(
-    folders, plan.ablation.checkpoint, mapper, say, replica
-  )
+  members = loading.load_all(folders, plan.ablation.checkpoint, mapper, replica)
   wanted = plan.configs[cell.row]
   conf = dataclasses.replace(members[0].config, decode=wanted.decode)
   corpus = pipeline.Corpus(wanted.data)
@@ -161,4 +161,4 @@ def _leave(cell: cells.Cell, found: dict):
   made = {k: made.get(k) for k in ("machine", "versions", "git_commit")}
   cells.leave(cell, {"made": made, **found})
   if found["status"] != "done":
-    print(f"{cell.name} {found['status']}: {found['message']}", flush=True)
+    log.warning(f"{cell.name} {found['status']}: {found['message']}")

@@ -1,5 +1,6 @@
 """Parameters from another place: a workdir's checkpoint, or several."""
 
+import logging
 import pathlib
 import zipfile
 
@@ -10,17 +11,18 @@ import numpy as np
 from seq2seq_jax import types
 from seq2seq_jax.checkpoints import store as checkpoint_store
 
+log = logging.getLogger(__name__)
 
-def load(workdir: pathlib.Path, which: str, say, replica: int | None = None):
+
+def load(workdir: pathlib.Path, which: str, replica: int | None = None):
   """(params, step) of a workdir, as NumPy arrays; averaged ones where kept.
 
   Args:
     workdir: folder of a run.
     which: last, best, average, or a step.
-    say: told what was chosen.
     replica: which of several runs in one program.
   """
-  store = checkpoint_store.Checkpoints(workdir, read_only=True, say=say)
+  store = checkpoint_store.Checkpoints(workdir, read_only=True)
   try:
     steps = store.steps()
     if not steps:
@@ -43,7 +45,7 @@ def load(workdir: pathlib.Path, which: str, say, replica: int | None = None):
     store.close()
   if len(trees) == 1:
     return trees[0], chosen[0]
-  say(f"average of the checkpoints {', '.join(map(str, chosen))}")
+  log.info(f"average of the checkpoints {', '.join(map(str, chosen))}")
   mean = lambda *xs: np.mean(np.stack(xs), axis=0, dtype=np.float64).astype(
     xs[0].dtype
   )
@@ -52,9 +54,7 @@ def load(workdir: pathlib.Path, which: str, say, replica: int | None = None):
 
 def diverged(workdir: pathlib.Path) -> set[int]:
   """Replicas of a run whose loss was not finite."""
-  store = checkpoint_store.Checkpoints(
-    workdir, read_only=True, say=lambda _: None
-  )
+  store = checkpoint_store.Checkpoints(workdir, read_only=True)
   try:
     steps = store.steps()
     replicas = store.latest_host().get("replicas", []) if steps else []
@@ -72,7 +72,7 @@ def _replica_of(workdir, replicas: list[dict], replica: int | None) -> dict:
   return replicas[replica]
 
 
-def load_any(place: str, say):
+def load_any(place: str):
   """Parameters of a workdir's best checkpoint, or of an `.npz` file.
 
   A file's arrays are named by path, `params/decoder/layer_0/kernel`. Of a
@@ -80,7 +80,7 @@ def load_any(place: str, say):
   """
   path, replica = place_of(place)
   if path.is_dir():
-    return load(path, "best", say, replica)[0]
+    return load(path, "best", replica)[0]
   try:
     with path.open("rb") as f, np.load(f) as stored:
       flat = {name: stored[name] for name in stored.files}
@@ -134,13 +134,12 @@ def choose(workdir, which: str, steps: list[int], host: dict) -> list[int]:
   )
 
 
-def merge(params, other, say, foreign=frozenset()):
+def merge(params, other, foreign=frozenset()):
   """Starts from `other` where names and shapes agree, and reports all.
 
   Args:
     params: freshly initialised parameters.
     other: parameters of another run.
-    say: told of what was taken, left as it was, or not used.
     foreign: names whose rows stand for other words there.
   """
   own = flax.traverse_util.flatten_dict(params, sep="/")
@@ -166,7 +165,7 @@ def merge(params, other, say, foreign=frozenset()):
       "train.init_from: no parameter has the name and shape of one here; "
       f"there: {', '.join(sorted(theirs))}"
     )
-  say(f"init_from: took {len(taken)} of {len(own)}: {', '.join(taken)}")
+  log.info(f"init_from: took {len(taken)} of {len(own)}: {', '.join(taken)}")
   for what, names in (
     ("of another vocabulary, left as initialised", words),
     ("other shape, left as initialised", shapes),
@@ -174,7 +173,7 @@ def merge(params, other, say, foreign=frozenset()):
     ("there but not used", unused),
   ):
     if names:
-      say(f"init_from: {what}: {', '.join(names)}")
+      log.info(f"init_from: {what}: {', '.join(names)}")
   for name in taken:
     own[name] = np.asarray(theirs[name], own[name].dtype)
   return flax.traverse_util.unflatten_dict(own, sep="/")

@@ -16,6 +16,8 @@ import orbax.checkpoint as ocp
 from seq2seq_jax import types
 from seq2seq_jax.runtime import parallel
 
+log = logging.getLogger(__name__)
+
 
 def _options(read_only: bool):
   return ocp.CheckpointManagerOptions(
@@ -50,9 +52,8 @@ class Checkpoints:
   decision up to its step.
   """
 
-  def __init__(self, workdir: pathlib.Path, *, read_only=False, say=print):
+  def __init__(self, workdir: pathlib.Path, *, read_only=False):
     self.folder = (workdir / "checkpoints").absolute()
-    self.say = say
     self._kept: set[int] | None = None
     if not read_only:
       self.folder.mkdir(parents=True, exist_ok=True)
@@ -136,7 +137,7 @@ class Checkpoints:
         told = e
       if parallel.agreed(found is not None):
         return step, *found
-      self.say(f"{told}; going back to the one before")
+      log.warning(f"{told}; going back to the one before")
       self._move_aside(step)
     if steps:
       raise types.UserError(

@@ -19,9 +19,7 @@ class Loaded(NamedTuple):
   step: int
 
 
-def load(
-  workdir: pathlib.Path, which: str, mapper, say, replica=None
-) -> Loaded:
+def load(workdir: pathlib.Path, which: str, mapper, replica=None) -> Loaded:
   """Reads config, vocabularies and parameters of a workdir."""
   path = workdir / "config.json"
   if not path.is_file():
@@ -38,11 +36,11 @@ def load(
     toks.target.vocab_size,
     ctc=conf.optim.ctc_weight > 0,
   )
-  params, step = select.load(workdir, which, say, replica)
+  params, step = select.load(workdir, which, replica)
   return Loaded(conf, toks, model, mapper.replicate(params), step)
 
 
-def load_all(workdirs, which: str, mapper, say, replica=None) -> list[Loaded]:
+def load_all(workdirs, which: str, mapper, replica=None) -> list[Loaded]:
   """Reads the members of an ensemble, which must read and write alike.
 
   `DIR#REPLICA` names one of several seeds; `replica` holds for the other
@@ -52,7 +50,7 @@ def load_all(workdirs, which: str, mapper, say, replica=None) -> list[Loaded]:
   for w in workdirs:
     place, own = select.place_of(str(w))
     own = replica if own is None else own
-    members.append(load(place, which, mapper, say, own))
+    members.append(load(place, which, mapper, own))
   for w, m in zip(workdirs, members):
     if m.toks.checksum() != members[0].toks.checksum():
       raise types.UserError(

@@ -4,6 +4,7 @@ Both files are appended to without a buffer, so that a killed process loses
 nothing it has written, and are cut behind the step at which a run resumes.
 """
 
+import contextlib
 import json
 import math
 import os
@@ -14,7 +15,7 @@ import sys
 import time
 
 from seq2seq_jax import types
-from seq2seq_jax.runtime import files
+from seq2seq_jax.runtime import files, log
 from seq2seq_jax.training import progress
 
 
@@ -59,6 +60,7 @@ class Writer:
     interval: float = 10.0,
   ):
     self._display = self._lines = self._events = None
+    self._messages = contextlib.ExitStack()  # sent to the display until closed
     if not primary:
       return
     workdir = pathlib.Path(workdir)
@@ -87,6 +89,7 @@ class Writer:
   def __enter__(self):
     if self._display:
       self._display.start()
+      self._messages.enter_context(log.above(self._display.write_line))
     return self
 
   def __exit__(self, *_):
@@ -95,6 +98,7 @@ class Writer:
   def close(self):
     """Ends the display and closes the files; a second call does nothing."""
     display, self._display = self._display, None
+    self._messages.close()
     try:
       if display:
         display.close()
@@ -137,11 +141,6 @@ class Writer:
     """Shows a validation's score and the best so far."""
     if self._display:
       self._display.validation(step, metric, score, best_step, best_score)
-
-  def say(self, text: str, style: str | None = None):
-    """Prints a message above the display; style: `warning`, `error`."""
-    if self._display:
-      self._display.say(text, style)
 
   def _event(self, **fields):
     event = event_pb2.Event(wall_time=time.time(), **fields)

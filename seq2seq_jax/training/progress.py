@@ -73,7 +73,7 @@ class Display:
     if self._live:
       self._live.stop()
     elif self._news:
-      self.say(self._status())
+      self.write_line(self._status())
       self._news = False
 
   def phase(self, name: str, done: int | None = None, total: int | None = None):
@@ -89,12 +89,12 @@ class Display:
     if self._live:
       return
     if kind != previous and previous == "compiling":
-      self.say(f"compiled in {now - started:.1f} s")
+      self.write_line(f"compiled in {now - started:.1f} s")
     if kind != previous and kind == "compiling":
       self._last_line = now
-      self.say(self._phase)
+      self.write_line(self._phase)
     elif kind != "training" and self._due(now):
-      self.say(self._phase)
+      self.write_line(self._phase)
 
   def progress(self, step: int, epoch: int, values: dict[str, float]):
     """A step done. Called at every step: it stores and draws nothing.
@@ -115,7 +115,7 @@ class Display:
     self._step, self._news = step, True
     self._values |= values | {"epoch": epoch}
     if not self._live and self._due(now):
-      self.say(self._status())
+      self.write_line(self._status())
       self._news = False
 
   def validation(
@@ -135,9 +135,9 @@ class Display:
         _item("best", f"{_score(best_score)} at step {best_step:,}")
       )
     if not self._live:
-      self.say(_join(self._scores))
+      self.write_line(_join(self._scores))
 
-  def say(self, text: str, style: str | None = None):
+  def write_line(self, text: str, style: str | None = None):
     """A message above the block; style `warning`, `error`, or any of rich."""
     lines = text.expandtabs().splitlines() or [""]
     # A stray escape sequence would move the cursor out of the block.

@@ -1,6 +1,7 @@
 """One training run: its data, model, state, and the decisions made so far."""
 
 import dataclasses
+import logging
 import pathlib
 
 import flax
@@ -21,6 +22,8 @@ from seq2seq_jax.training import (
   run_info,
   step,
 )
+
+log = logging.getLogger(__name__)
 
 
 def losses_of(model, conf: config.Optim):
@@ -66,9 +69,8 @@ def decisions(conf: config.Config) -> model_selection.Rules:
 class Run:
   """One training run: data, model, state and the decisions made so far."""
 
-  def __init__(self, conf: config.Config, workdir: pathlib.Path, say=print):
+  def __init__(self, conf: config.Config, workdir: pathlib.Path):
     self.conf, self.workdir = conf, workdir
-    self.say = say
     self.primary = jax.process_index() == 0
     if conf.model.input_features:
       raise types.UserError(
@@ -107,10 +109,10 @@ class Run:
     self._build_step()
     machine = run_info.machine()
     if resumed:
-      run_info.compare(workdir, machine, say)
+      run_info.compare(workdir, machine)
     if self.primary:
       run_info.write(workdir, conf, machine, self.checksums)
-    self.checkpoints = store.Checkpoints(workdir, say=say)
+    self.checkpoints = store.Checkpoints(workdir)
     self._restore()
 
   def _sizes(self) -> tuple[int | None, int]:
@@ -213,9 +215,9 @@ class Run:
       )
       self.histories = model_selection.unpack(rules, host)
     elif conf.train.init_from:
-      other = select.load_any(conf.train.init_from, self.say)
+      other = select.load_any(conf.train.init_from)
       merged = select.merge(
-        jax.device_get(params), other, self.say, self._foreign(example)
+        jax.device_get(params), other, self._foreign(example)
       )
       fresh = self._fresh(params, example, merged)
       self.state = self.mapper.replicate(fresh)
@@ -303,7 +305,7 @@ class Run:
       needs, memory_check.capacity(jax.local_devices()[0])
     )
     if told:
-      out.say(told)
+      log.info(told)
     return not stopped()
 
   def running(self) -> list[int]:

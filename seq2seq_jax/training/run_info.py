@@ -1,6 +1,7 @@
 """What a workdir says of its run: which one it is, and on what it was made."""
 
 import json
+import logging
 import pathlib
 import platform
 import subprocess
@@ -15,6 +16,8 @@ import optax
 from seq2seq_jax import cli, config, types
 from seq2seq_jax.checkpoints import store
 from seq2seq_jax.runtime import files
+
+log = logging.getLogger(__name__)
 
 
 def accept(workdir: pathlib.Path, conf: config.Config, checksums: dict) -> bool:
@@ -68,19 +71,19 @@ def machine() -> dict:
   }
 
 
-def compare(workdir: pathlib.Path, now: dict, say) -> None:
+def compare(workdir: pathlib.Path, now: dict) -> None:
   """Tells what of the machine differs from when the run was last begun."""
   record = read(workdir)
   old = record.get("machine", {})
   numpy = record.get("versions", {}).get("numpy", np.__version__)
   if numpy != np.__version__:
-    say(
+    log.warning(
       f"numpy was {numpy}, is {np.__version__}: it draws the order of the "
       "examples, which may differ"
     )
   for k in now:
     if old.get(k, now[k]) != now[k]:
-      say(
+      log.warning(
         f"{k} was {old[k]}, is {now[k]}: the same examples follow, but "
         "bits may differ"
       )

@@ -1,5 +1,6 @@
 """What a training run shows of its steps: loss, rates, epochs, divergence."""
 
+import logging
 import time
 
 import numpy as np
@@ -7,6 +8,8 @@ import numpy as np
 from seq2seq_jax import types
 from seq2seq_jax.training import metrics_writer
 from seq2seq_jax.training import run as training_run
+
+log = logging.getLogger(__name__)
 
 
 class Meter:
@@ -114,5 +117,5 @@ class Meter:
       )
       if run.running() == [replica] and not finished:
         raise types.Diverged(told)
-      run.say(f"replica {replica} has diverged and stops: {told}")
+      log.warning(f"replica {replica} has diverged and stops: {told}")
       run.diverge(replica, at)

@@ -106,7 +106,7 @@ def _worked(folder):
   return collections.Counter(path.read_text().split()) if path.exists() else {}
 
 
-def test_a_failed_cell_stops_no_other(tmp_path):
+def test_a_failed_cell_stops_no_other(tmp_path, caplog):
   table, out = _cells(tmp_path, 4), io.StringIO()
   fates = {"row 0": "diverged", "row 1": "crash", "row 2": "failed"}
   assert _runner(table, fates=fates, stream=out).run() is None
@@ -114,7 +114,7 @@ def test_a_failed_cell_stops_no_other(tmp_path):
   assert statuses == ["diverged", "failed", "failed", "done"]
   # Whose process dies is tried a second time.
   assert _worked(tmp_path) == {f"c{i}": 1 + (i == 1) for i in range(4)}
-  assert "row 1, seed 0: its process ended with 3; see" in out.getvalue()
+  assert "row 1, seed 0: its process ended with 3; see" in caplog.text
   assert "ended 2 times, with 3; see" in table[1].status()["message"]
   assert "3 failed" in out.getvalue()
 

@@ -26,7 +26,7 @@ def _translator(workdir, count):
     mesh = jax.sharding.Mesh(np.array(mapper.devices), ("data",))
     spec = jax.sharding.PartitionSpec()
     mapper.replicated = jax.sharding.NamedSharding(mesh, spec)
-  loaded = loading.load(workdir, "best", mapper, print)
+  loaded = loading.load(workdir, "best", mapper)
   return loaded, translation.Translator(
     [loaded.model], loaded.config.decode, mapper
   )

@@ -15,15 +15,15 @@ pytestmark = [
 ]
 PROGRAM = """
 import resource
-from seq2seq_jax import allocator
-kept = allocator.keep()
+from seq2seq_jax.runtime import glibc
+tuned = glibc.tune_malloc()
 import numpy as np
 faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 np.ones(2**24, np.uint8)
 before = faults()
 for _ in range(20):
   np.ones(2**24, np.uint8)
-print(kept, faults() - before)
+print(tuned, faults() - before)
 """
 
 
@@ -36,22 +36,35 @@ def run(**changes):
     text=True,
     check=True,
   )
-  kept, faults = done.stdout.split()
-  return kept == "True", int(faults)
+  tuned, faults = done.stdout.split()
+  return tuned == "True", int(faults)
 
 
 def test_large_blocks_are_reused_without_page_faults():
-  kept, faults = run()
-  if not kept:
+  tuned, faults = run()
+  if not tuned:
     pytest.skip("another C library than glibc")
-  plain, many = run(MALLOC_CHECK_="0")  # somebody chose: we keep out of it
+  plain, many = run(MALLOC_CHECK_="0")
   assert not plain
   assert faults < 100 < many
 
 
+@pytest.mark.parametrize(
+  "setting",
+  [
+    {"SEQ2SEQ_JAX_TUNE_MALLOC": "0"},
+    {"MALLOC_CHECK_": "0"},
+    {"GLIBC_TUNABLES": "glibc.malloc.arena_max=2"},
+  ],
+  ids=lambda setting: next(iter(setting)),
+)
+def test_the_environment_decides_first(setting):
+  assert not run(**setting)[0]
+
+
 HUGE = """
-from seq2seq_jax import allocator
-assert allocator.keep()
+from seq2seq_jax.runtime import glibc
+assert glibc.tune_malloc()
 kept = b"x" * 2**26  # NumPy would ask for huge pages itself
 lines = open("/proc/self/smaps").read().splitlines()
 print(sum(int(n.split()[1]) for n in lines if n.startswith("AnonHuge")))

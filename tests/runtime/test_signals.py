@@ -1,9 +1,11 @@
 """Signals, also while no instruction of Python ends."""
 
+import logging
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -11,11 +13,11 @@ import pytest
 from seq2seq_jax.runtime import signals
 
 BUSY = """
-import hashlib, sys
-from seq2seq_jax import stopping
-say = lambda text: print(text, flush=True)
-with stopping.Stop(say):
-  say("ready")
+import hashlib, logging, sys
+from seq2seq_jax.runtime import signals
+logging.basicConfig(stream=sys.stdout, format="%(message)s", level="INFO")
+with signals.GracefulStop():
+  print("ready", flush=True)
   hashlib.pbkdf2_hmac("sha256", b"a", b"b", 10**9)  # minutes, in C
 """
 
@@ -43,36 +45,49 @@ def test_signals_are_answered_in_a_long_call():
     process.communicate()
 
 
-def test_whoever_should_be_told_may_be_gone():
-  code = BUSY.replace("Stop(say)", "Stop(lambda text: 1 / 0)")
+def test_a_message_that_cannot_be_written_does_not_block_the_next_signal():
   process = subprocess.Popen(
-    [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
+    [sys.executable, "-c", BUSY], stdout=subprocess.PIPE, text=True
   )
   try:
     assert process.stdout.readline() == "ready\n"
+    process.stdout.close()
     process.send_signal(signal.SIGINT)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 128 + signal.SIGINT
   finally:
     process.kill()
-    process.communicate()
+    process.wait()
 
 
-def test_a_signal_is_kept_and_what_was_there_before_comes_back():
+def test_a_signal_is_kept_and_the_old_handlers_come_back(caplog):
   old = [signal.getsignal(n) for n in signals.SIGNALS]
-  told = []
   for number in signals.SIGNALS:
-    with signals.Stop(told.append) as stop:
+    caplog.clear()
+    with signals.GracefulStop() as stop:
       assert stop.signal is None
       os.kill(os.getpid(), number)
       assert stop.signal == number
       os.kill(os.getpid(), signal.SIGTERM)
       assert stop.signal == number
       deadline = time.monotonic() + 60
-      while not told and time.monotonic() < deadline:
+      while not caplog.records and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert len(told) == 1
-    told.clear()
+    assert [r.levelno for r in caplog.records] == [logging.WARNING]
   assert [signal.getsignal(n) for n in signals.SIGNALS] == old
   assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_no_handlers_are_installed_in_another_thread():
+  seen = []
+
+  def work():
+    with signals.GracefulStop() as stop:
+      seen.append((signal.getsignal(signal.SIGTERM), stop.signal))
+
+  old = signal.getsignal(signal.SIGTERM)
+  thread = threading.Thread(target=work)
+  thread.start()
+  thread.join()
+  assert seen == [(old, None)]

@@ -3,6 +3,7 @@
 import glob
 import io
 import json
+import logging
 import re
 import resource
 import struct
@@ -11,6 +12,7 @@ import pytest
 from tensorboardX.proto import event_pb2
 
 from seq2seq_jax import types
+from seq2seq_jax.runtime import log
 from seq2seq_jax.training import metrics_writer, progress
 
 VALUES = {
@@ -140,7 +142,6 @@ def test_only_the_primary_process_writes_and_shows(tmp_path, capsys):
     w.phase("compiling", 1, 2)
     w.progress(1, 0, VALUES)
     w.validation(1, "bleu", 1.0, 1, 1.0)
-    w.say("something", style="warning")
   assert not list(tmp_path.iterdir())
   assert capsys.readouterr() == ("", "")
 
@@ -189,7 +190,9 @@ def test_plain_lines(tmp_path):
     display.progress(step, step // 50, VALUES | {"loss": 2.0})
   display.phase("validating", 1, 32)
   display.validation(100, "bleu", 35.2, 90, 36.125)
-  display.say("warning: \x1b[2Ja long message " + "x" * 200, style="warning")
+  display.write_line(
+    "warning: \x1b[2Ja long message " + "x" * 200, style="warning"
+  )
   display.close()
   display.close()
   lines = out.getvalue().splitlines()
@@ -213,9 +216,13 @@ def test_a_pipe_gets_plain_lines_whatever_the_environment(
   tmp_path, capsys, monkeypatch
 ):
   monkeypatch.setenv("FORCE_COLOR", "1")
-  with metrics_writer.Writer(tmp_path, total_steps=9) as w:
-    w.progress(3, 0, VALUES)
-    w.say("a message", style="warning")
+  log.show()
+  try:
+    with metrics_writer.Writer(tmp_path, total_steps=9) as w:
+      w.progress(3, 0, VALUES)
+      logging.getLogger("seq2seq_jax.training").warning("a message")
+  finally:
+    log.hide()
   out, err = capsys.readouterr()
   assert out == ""
   assert err.splitlines()[1] == "a message"
@@ -292,7 +299,7 @@ def test_messages_stand_above_the_block_and_in_colour(monkeypatch):
   display, out = _live(80, monkeypatch)
   display.start()
   display.phase("training")
-  display.say("look\x1b[5Aout", style="warning")
+  display.write_line("look\x1b[5Aout", style="warning")
   display.close()
   text = out.getvalue()
   assert "\x1b[33mlook[5Aout" in text
