@@ -93,27 +93,21 @@ def _alone(workdir: pathlib.Path):
   if jax.process_index():
     yield  # the first process speaks for all
     return
-  path, told = workdir / "lock", False
-  while (lock := _claimed(path)) is None:
-    holder = locks.read(path) or {}
-    name = f"process {holder.get('process')} on {holder.get('host')}"
-    if locks.seen(path) or (told and locks.beats(path)):
-      raise types.UserError(f"{workdir} is being trained by {name}")
-    if not told:
-      log.info(
-        f"{workdir} was being trained by {name}; waiting for a sign of life"
-      )
-    told = True
-    time.sleep(1.5 * locks.BEAT)
-  with lock:
-    yield
+  path = workdir / "lock"
 
+  def tell(holder: locks.Holder | None) -> None:
+    log.info(
+      f"{workdir} was being trained by {holder}; waiting for a sign of life"
+    )
 
-def _claimed(path: pathlib.Path):
   try:
-    return locks.claim(path, lost=_lost)
+    lock = locks.claim_or_wait(path, on_lost=_lost, on_wait=tell)
+  except locks.Held as e:
+    raise types.UserError(f"{workdir} is being trained by {e.holder}") from e
   except OSError as e:
     raise types.UserError(f"{path}: cannot write: {e.strerror}") from e
+  with lock:
+    yield
 
 
 def _lost(path: pathlib.Path):

@@ -1,7 +1,6 @@
 """Training end to end: mappers, devices, resuming, what gets compiled."""
 
 import dataclasses
-import json
 import os
 import shutil
 import time
@@ -291,23 +290,39 @@ def test_a_workdir_is_trained_by_one_process(tmp_path, monkeypatch, caplog):
   ):
     pass
   with train._alone(tmp_path):
-    assert locks.live(path)
+    assert locks.is_live(path)
   assert not path.exists()
-  # Of another machine: refused while it beats, else taken once it expires.
-  holder = {"token": "x", "host": "elsewhere", "process": 7, "born": "1"}
-  path.write_text(json.dumps(holder))
-  monkeypatch.setattr(time, "sleep", lambda _: path.touch())
-  with (
-    pytest.raises(types.UserError, match="by process 7 on elsewhere"),
-    train._alone(tmp_path),
-  ):
-    pass
+
+
+@pytest.mark.quick
+def test_a_workdir_locked_by_another_host_is_waited_for(
+  tmp_path, monkeypatch, caplog
+):
+  """It is refused while its lock is refreshed, else taken once it expires."""
+  caplog.set_level("INFO", "seq2seq_jax")
+  monkeypatch.setattr(locks, "POLL_SECONDS", 0.02)
+  monkeypatch.setattr(locks, "EXPIRY_SECONDS", 1.0)
+  monkeypatch.setattr(locks, "HEARTBEAT_SECONDS", 0.1)
+  path = tmp_path / "lock"
+  path.write_text(
+    "filelock/2\npid=7\nhost=elsewhere\nmode=lease\ntoken=x\nduration=1.0\n"
+  )
+  sleep = time.sleep
+
+  def refresh(seconds):
+    path.touch()
+    sleep(seconds)
+
+  with monkeypatch.context() as refreshed:
+    refreshed.setattr(time, "sleep", refresh)
+    with (
+      pytest.raises(types.UserError, match="by process 7 on elsewhere"),
+      train._alone(tmp_path),
+    ):
+      pass
   assert "waiting for a sign of life" in caplog.text
-  long_ago = time.time() - locks.EXPIRES - 5
-  os.utime(path, (long_ago + locks.EXPIRES / 2,) * 2)
-  monkeypatch.setattr(time, "sleep", lambda _: os.utime(path, (long_ago,) * 2))
   with train._alone(tmp_path):
-    assert locks.read(path)["process"] == os.getpid()
+    assert locks.holder(path).process == os.getpid()
 
 
 @pytest.mark.quick

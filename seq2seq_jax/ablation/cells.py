@@ -66,8 +66,8 @@ class Cell:
       return found
     held = [self.lock, *(m.lock for m in self.members)]
     for lock in held:
-      if lock.exists() and locks.live(lock):
-        holder = locks.read(lock) or {}
+      if locks.is_live(lock):
+        holder = str(locks.holder(lock))
         done = self.progress()
         return {"status": "running", "holder": holder, "progress": done}
     if found:

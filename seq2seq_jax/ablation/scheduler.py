@@ -57,7 +57,7 @@ class Job:
     """Whether somebody is at work on what this job needs."""
     wanted = {m.lock for c in self.cells for m in c.members}
     wanted |= {c.lock for c in self.cells}
-    return any(lock.exists() and locks.live(lock) for lock in wanted)
+    return any(locks.is_live(lock) for lock in wanted)
 
 
 class Runner:

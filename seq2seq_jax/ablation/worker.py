@@ -30,7 +30,7 @@ def work(job: scheduler.Job, plan: ablation_plan.Plan) -> int:
     wanted = [c.lock for c in job.cells]
     wanted += sorted({m.lock for c in job.cells for m in c.members})
     for path in wanted:
-      lock = locks.claim(path, lost=_lost)
+      lock = locks.claim(path, on_lost=_lost)
       if lock is None:
         return scheduler.BUSY
       held.append(lock)

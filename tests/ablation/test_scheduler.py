@@ -170,7 +170,7 @@ def test_a_killed_worker_is_replaced_by_the_next_runner(tmp_path):
   assert table[0].status()["status"] == "running"
   os.kill(job.process.pid, signal.SIGKILL)
   job.process.wait()
-  assert table[0].lock.exists() and not locks.live(table[0].lock)
+  assert table[0].lock.exists() and not locks.is_live(table[0].lock)
   _runner(table, seconds=0).run()
   assert table[0].status()["status"] == "done"
   assert _worked(tmp_path) == {"c0": 2}
