@@ -13,7 +13,7 @@ import sys
 import torch
 
 from benchmarks import measure, vs_pytorch, vs_pytorch_search
-from seq2seq_jax.data import pipeline, sources
+from seq2seq_jax.data import corpus
 from seq2seq_jax.inference import loading, text
 from seq2seq_jax.inference import translator as translation
 from seq2seq_jax.runtime import parallel
@@ -26,8 +26,10 @@ class Ours:
 
   def __init__(self, loaded: loading.Loaded, mapper, patience: float):
     conf = loaded.config
-    translator = translation.Translator([loaded.model], conf.decode, mapper)
-    self.reader = text.Reader(translator, loaded.toks, conf)
+    translator = translation.Translator(
+      [loaded.model], conf.decode, mapper, loaded.vocabularies.source
+    )
+    self.reader = text.Reader(translator, loaded.vocabularies, conf)
     self.params = (loaded.params,)
     options = translation.options_of(conf.decode)
     self.options = options._replace(patience=patience)
@@ -41,13 +43,14 @@ class Peer:
   """The same from text to text in PyTorch."""
 
   def __init__(self, loaded: loading.Loaded, rows: int, patience: float):
-    self.toks, self.conf, self.rows = loaded.toks, loaded.config, rows
+    self.vocabularies = loaded.vocabularies
+    self.conf, self.rows = loaded.config, rows
     self.patience = patience
     self.model = vs_pytorch.from_ours(loaded.params, loaded.config, 0.0).eval()
 
   def translate(self, lines: list[str]) -> list[str]:
     d, out = self.conf.decode, [None] * len(lines)
-    ids = [self.toks.encode_source(line) for line in lines]
+    ids = [self.vocabularies.source.encode(line).values for line in lines]
     order = sorted(range(len(lines)), key=lambda i: -len(ids[i]))
     for first in range(0, len(order), self.rows):
       part = order[first : first + self.rows]
@@ -60,7 +63,7 @@ class Peer:
         self.model, src, lengths, max_len, d.beam_size, d.alpha, self.patience
       )
       for i, tokens in zip(part, found):
-        out[i] = self.toks.target_text(tokens, None, None)
+        out[i] = self.vocabularies.target_text(tokens)
     return out
 
 
@@ -78,7 +81,7 @@ def loaded(args):
   mapper = parallel.Mapper("pmap", local=True)
   run = loading.load_all([args.workdir], args.checkpoint, mapper)[0]
   data = run.config.data
-  split = sources.open_split(data, "test", pipeline.root(data))
+  split = corpus.open_split(data, "test")
   lines = [split[i][0] for i in range(min(args.sentences, len(split)))]
   return run, mapper, lines
 

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 from seq2seq_jax import config, types
-from seq2seq_jax.data import pipeline
+from seq2seq_jax.data import batches
 from seq2seq_jax.models import build
 from seq2seq_jax.runtime import parallel
 from seq2seq_jax.training import optim, run, step
@@ -77,7 +77,7 @@ class Trainer:
       state = jax.tree.map(
         lambda *xs: np.stack(jax.device_get(xs)), *map(fresh, range(seeds))
       )
-      self.fed = pipeline.stack([batch] * seeds)
+      self.fed = batches.stack([batch] * seeds)
     self.train_step = self.mapper.reduce(one, donate=True)
     self.state = self.mapper.replicate(state)
 

@@ -3,7 +3,104 @@
 Shape letters are those of `types.py`.
 """
 
-# Side: one side of an example (data).
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from seq2seq_jax import types
+
+
+class Side(Protocol):
+  """One side of an example: a text, frames of audio, or no source at all.
+
+  A side turns a raw value of the corpus (a line of text, an array of frames,
+  None) into arrays and says everything about it that depends on its kind. Code
+  outside `data/` never asks which kind it is.
+  """
+
+  present: bool
+  """False if examples have no such side: a language model has no source."""
+  vocab_size: int | None
+  """Ids that its values may have, 0 for frames, None if it is not present."""
+  features: int
+  """F of values [L, F]; 0 for ids and for no source."""
+  reverse: bool
+  """True if the encoder reads it from last to first."""
+  samples: bool
+  """True if `encode` depends on the generator that it is handed."""
+  segmentation: tuple[str, bool, float] | None
+  """Kind, lower-casing and sampling of its tokenizer; None if it has none."""
+
+  @staticmethod
+  def is_blank(value: Any) -> bool:
+    """True if a raw value holds nothing: an empty line, no frame."""
+    ...
+
+  @staticmethod
+  def content(value: Any) -> bytes:
+    """Bytes that are equal for equal values alone, for checksums."""
+    ...
+
+  def encode(
+    self, value: Any, rng: np.random.Generator | None = None
+  ) -> types.EncodedSide:
+    """Arrays of a raw value; a segmentation drawn from `rng` if there is one.
+
+    Texts end with EOS.
+    """
+    ...
+
+  def length(self, encoded: types.EncodedSide) -> int:
+    """L, EOS included; 0 for no source."""
+    ...
+
+  def pad(
+    self, rows: Sequence[types.EncodedSide | None], length: int
+  ) -> types.PaddedSide:
+    """Stacks encoded values, padded to `length`; None is a filler row.
+
+    A filler row of a source has one position, so that attention over it is
+    defined; that of a target has none.
+    """
+    ...
+
+  def units(self, value: Any) -> int:
+    """Length in the unit that a table groups by: words, characters, frames."""
+    ...
+
+  def show(self, value: Any) -> list[str]:
+    """One label for each of the L positions of the encoded value."""
+    ...
+
+  def text(self, value: Any) -> str:
+    """A raw value as text, for output files."""
+    ...
+
+  def copyable(self, value: Any) -> list[str]:
+    """Distinct words that a model may copy though it has no id for them.
+
+    The n-th of them has id V + n, V being the size of the target's vocabulary.
+    Empty if the model does not copy.
+    """
+    ...
+
+  def words(self, value: Any) -> list[str]:
+    """Words in the order in which the encoder reads them.
+
+    Raises:
+      types.UserError: the side has no words of one id each.
+    """
+    ...
+
+  def checksum(self) -> str:
+    """SHA-256 of what encodes the values; empty if there is nothing."""
+    ...
+
+  def dump(self) -> bytes:
+    """The content of a file from which the side can be loaded again."""
+    ...
+
 
 # Encoder, Decoder, Head, Score (models).
 

@@ -50,7 +50,8 @@ def main(argv=None) -> int:
   )
   first = members[0]
   conf = cli.override(first.config, args, rest, "decode")
-  if first.toks.source is None:
+  side = first.vocabularies.source
+  if not side.present:
     raise types.UserError(
       f"{args.workdir[0]}: a language model has nothing to decode from; "
       "evaluate scores text with it"
@@ -75,12 +76,12 @@ def main(argv=None) -> int:
       "--attention out"
     )
   translator = translation.Translator(
-    [m.model for m in members], conf.decode, mapper
+    [m.model for m in members], conf.decode, mapper, side
   )
   params = tuple(m.params for m in members)
   options = translation.options_of(conf.decode, n_best, args.attention)
 
-  reader = inference_text.Reader(translator, first.toks, conf)
+  reader = inference_text.Reader(translator, first.vocabularies, conf)
 
   def written(line: str, hypothesis) -> str:
     if args.format == "jsonl":
@@ -92,11 +93,11 @@ def main(argv=None) -> int:
 
   def answer(lines: list[str], done=None) -> str:
     """Of a blank line there is nothing to translate, and a blank answer."""
-    real = [line for line in lines if line.strip()]
+    real = [line for line in lines if not side.is_blank(line)]
     found = iter(reader.search(params, real, options, done, written))
     blank = lambda line: inference_text.blank(line, args.format, n_best)
     return "".join(
-      next(found) if line.strip() else blank(line) for line in lines
+      blank(line) if side.is_blank(line) else next(found) for line in lines
     )
 
   if args.output:

@@ -14,7 +14,7 @@ import numpy as np
 
 from seq2seq_jax import cli, config, metrics, types
 from seq2seq_jax.checkpoints import select
-from seq2seq_jax.data import pipeline, sources
+from seq2seq_jax.data import corpus, sources
 from seq2seq_jax.inference import evaluator as evaluator_lib
 from seq2seq_jax.inference import loading, translator
 from seq2seq_jax.inference import text as inference_text
@@ -44,24 +44,14 @@ def parser() -> argparse.ArgumentParser:
   return p
 
 
-def _pairs(args, conf):
+def _pairs(args, conf, source_side):
   if args.source or args.reference:
-    lm = conf.data.task == "language_model"
-    if not args.reference or (not args.source and not lm):
+    if not args.reference or (not args.source and source_side.present):
       raise types.UserError("--source and --reference are given together")
-    if lm:
+    if not source_side.present:
       return sources.lines(args.reference)
     return sources.parallel(args.source, args.reference)
-  split, tested = None, conf.data.test or conf.data.task in sources.GENERATED
-  if args.split == "test" and tested:
-    split = sources.open_split(conf.data, "test", pipeline.root(conf.data))
-  elif args.split == "valid" and conf.data.valid:
-    split = sources.open_split(conf.data, "valid", pipeline.root(conf.data))
-  elif args.split != "test" or conf.data.task == "scan":
-    corpus = pipeline.Corpus(conf.data)
-    split = getattr(corpus, args.split)
-    if args.split == "train":  # without what is held out or left out
-      split = sources.Pairs(split[int(i)] for i in corpus.indices)
+  split = corpus.open_for_scoring(conf.data, args.split)
   if split is None:
     raise types.UserError(
       f"the run's config names no {args.split} split; give --source and "
@@ -111,20 +101,20 @@ def _run_replica(workdirs, args, rest, replica) -> dict:
   members = loading.load_all(workdirs, args.checkpoint, mapper, replica)
   first = members[0]
   conf = cli.override(first.config, args, list(rest), "evaluate")
-  names = _names(args, conf, first.toks)
-  split = _pairs(args, conf)
+  names = _names(args, conf, first.vocabularies.source)
+  split = _pairs(args, conf, first.vocabularies.source)
   same = conf.data.test == first.config.data.test or args.split != "test"
   if not args.reference and args.split != "train" and same:
     _compare(workdirs[0], args.split, split)
   params = tuple(m.params for m in members)
   evaluator = evaluator_lib.Evaluator(
-    conf, first.toks, [m.model for m in members], split, mapper
+    conf, first.vocabularies, [m.model for m in members], split, mapper
   )
   if args.score:
     return _score(evaluator, params)
   start = time.monotonic()
   result = evaluator.losses(params)
-  if first.toks.source is not None:
+  if first.vocabularies.source.present:
     options = translator.options_of(conf.decode)
     with cli.counter(len(evaluator.sources)) as done:
       found, texts = evaluator.translate(params, options, done, args.batch_size)
@@ -141,18 +131,18 @@ def _run_replica(workdirs, args, rest, replica) -> dict:
   return result
 
 
-def _names(args, conf, toks) -> list[str]:
+def _names(args, conf, source_side) -> list[str]:
   """The metrics asked for, of those that there are."""
   known = metrics.names("model", "outputs")
-  if toks.source is None:
+  if not source_side.present:
     known = metrics.names("model")
   for name in args.metric or []:
     if name not in known:
-      model = "of a language model " if toks.source is None else ""
+      model = "" if source_side.present else "of a language model "
       raise types.UserError(
         f"--metric {name}: {model}there are {', '.join(known)}"
       )
-  if args.output and (toks.source is None or args.score):
+  if args.output and (args.score or not source_side.present):
     what = "--score" if args.score else "a language model"
     raise types.UserError(f"--output: {what} translates nothing")
   return list(

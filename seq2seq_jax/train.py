@@ -156,7 +156,7 @@ def _train(conf, workdir, live) -> training_run.Run:
 def _introduce(run: training_run.Run):
   data = run.train_data
   shapes = ", ".join(f"{b.rows}x{b.source}/{b.target}" for b in data.buckets)
-  vocab = [t.vocab_size for t in (run.toks.source, run.toks.target) if t]
+  vocab = [size for size in run.vocabularies.sizes if size]
   log.info(
     f"{len(data.indices):,} examples ({data.left_out} too long), "
     f"{len(data.plan)} batches an epoch, vocabulary "
@@ -166,7 +166,7 @@ def _introduce(run: training_run.Run):
     f"batches {shapes}; {100 * data.efficiency():.1f} % of their tokens are "
     f"real; {jax.device_count()} {jax.devices()[0].device_kind} device(s)"
   )
-  if run.toks.source is not None and (many := _unreachable(run)):
+  if run.vocabularies.source.present and (many := _unreachable(run)):
     log.info(
       f"{many:,} of them have longer targets than search may write "
       "(decode.max_ratio, decode.max_extra)"

@@ -7,8 +7,6 @@
 
 from typing import Any, NamedTuple
 
-import numpy as np
-
 Array = Any  # np.ndarray or jax.Array: this module imports NumPy alone.
 
 # Owned by every tokenizer: four distinct ids, the same in all vocabularies.
@@ -36,13 +34,28 @@ class Batch(NamedTuple):
   tgt_ext: Array | None = None  # [B, T]
 
 
-class Encoded(NamedTuple):
-  """An example as ids, each side with EOS."""
+class EncodedSide(NamedTuple):
+  """One side of an example as arrays, without padding."""
 
-  source: Array | None  # [S]; None: a language model
-  target: Array  # [T]
-  source_ext: Array | None = None  # [S] ids in the extended vocabulary
-  target_ext: Array | None = None  # [T]
+  values: (
+    Array | None
+  )  # [L] int32 ids or [L, F] float32 frames; None: no source
+  extended: Array | None = None  # [L] int32 ids in the extended vocabulary
+
+
+class EncodedPair(NamedTuple):
+  """Both sides of an example as arrays."""
+
+  source: EncodedSide
+  target: EncodedSide
+
+
+class PaddedSide(NamedTuple):
+  """One side of a batch, rows padded to one length."""
+
+  values: Array | None  # [B, L] int32 or [B, L, F] float32; None: no source
+  length: Array | None  # [B] int32
+  extended: Array | None = None  # [B, L] int32
 
 
 class Memory(NamedTuple):
@@ -75,11 +88,3 @@ class Hypotheses(NamedTuple):
   attention: Array | None = None  # [B, N, T, S']
   proven: Array | None = None  # [B] exact search has ruled out all others
   improved: Array | None = None  # [B] it has beaten what the beam found
-
-
-def pad_to(rows: list[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
-  """Stacks id sequences into `shape`, pad behind. [B, L] int32."""
-  out = np.full(shape, PAD, np.int32)
-  for i, row in enumerate(rows):
-    out[i, : len(row)] = row
-  return out

@@ -109,6 +109,6 @@ def translator(whole):
   mapper = parallel.Mapper("pmap", local=True)
   loaded = loading.load(whole, "best", mapper)
   translator = translation.Translator(
-    [loaded.model], loaded.config.decode, mapper
+    [loaded.model], loaded.config.decode, mapper, loaded.vocabularies.source
   )
   return translator, loaded

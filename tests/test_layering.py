@@ -13,12 +13,17 @@ PACKAGE = pathlib.Path(seq2seq_jax.__file__).parent
 ALLOWED = {
   "models": {"types", "models"},
   "decoding": {"types", "decoding"},
-  "data": {"types", "data"},
+  "data": {"types", "contracts", "data"},
   "analysis": {"types", "models", "analysis"},
   "config": {"types", "config", "metrics"},
 }
 # the modules that read a config
-CONFIG = {"models/build.py", "data/pipeline.py"}
+CONFIG = {
+  "models/build.py",
+  "data/corpus.py",
+  "data/vocabulary.py",
+  "data/batches.py",
+}
 NO_JAX = ("data", "config", "types.py", "metrics")
 
 

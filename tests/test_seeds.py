@@ -8,7 +8,7 @@ import pytest
 
 from seq2seq_jax import config, train, types
 from seq2seq_jax.checkpoints import select
-from seq2seq_jax.data import pipeline
+from seq2seq_jax.data import batches, sides, tokenizers, vocabulary
 from seq2seq_jax.training import run as training_run
 from seq2seq_jax.training import step, throughput
 from tests.helpers.tiny_runs import small, state_of, tiny
@@ -121,9 +121,17 @@ def test_several_updates_a_call_equal_one_by_one(seeds, tmp_path):
 @pytest.mark.quick
 def test_a_step_takes_the_smallest_shape_that_holds_it():
   sizes = [(3, 4), (5, 6), (9, 9)]
-  of = lambda *pairs: [
-    types.Encoded(np.full(s, 4), np.full(t, 5)) for s, t in pairs
-  ]
+  words = tokenizers.train(["a"], kind="word", vocab_size=9)
+  vocabularies = vocabulary.Vocabularies(
+    sides.SourceText(words), sides.TargetText(words)
+  )
+
+  def of(*lengths):
+    """Pairs of these source and target lengths, EOS included."""
+    return [
+      vocabularies.encode(("a " * (s - 1), "a " * (t - 1))) for s, t in lengths
+    ]
+
   for rows, place in [
     (of((3, 4), (1, 1)), 0),
     (of((4, 4), (1, 1)), 1),
@@ -131,7 +139,7 @@ def test_a_step_takes_the_smallest_shape_that_holds_it():
     (of((5, 7), (1, 1)), 2),
     (of((9, 9), (9, 9)), 2),
   ]:
-    batch = pipeline.collate(rows, np.arange(2), 9, 9)
+    batch = batches.collate(vocabularies, rows, np.arange(2), 9, 9)
     shape = step.shape_of(batch, sizes)
     assert int(shape.place) == place
     part = step.cut(batch, sizes[place])

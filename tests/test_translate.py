@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from seq2seq_jax import decode, evaluate, types
-from seq2seq_jax.data import sources
+from seq2seq_jax.data import sides, sources
 from seq2seq_jax.inference import evaluator as evaluator_lib
 from seq2seq_jax.inference import text as inference_text
 from seq2seq_jax.inference import translator as translation
@@ -47,16 +47,21 @@ def test_pools_of_long_sources_take_no_more_room(translator):
 
 def test_scores_of_search_equal_scores_of_given_targets(translator):
   translator, loaded = translator
-  ids = [loaded.toks.encode_source(t) for t in ("1 2 3", "4 0", "2 2 2 2")]
+  ids = [
+    loaded.vocabularies.source.encode(t) for t in ("1 2 3", "4 0", "2 2 2 2")
+  ]
   options = translation.Options(3, 2, "none", 0.0, False)
   found = translator.search((loaded.params,), ids, options)
-  scorer = evaluator_lib.Scorer([loaded.model], 16, translator.mapper)
+  scorer = evaluator_lib.Scorer(
+    [loaded.model], loaded.vocabularies, 16, translator.mapper
+  )
   for source, h in zip(ids, found):
     for n in range(2):
       length = int(h.length[n])
       if not h.finished[n]:
         continue
-      pair = (source, h.tokens[n, :length])
+      target = types.EncodedSide(h.tokens[n, :length])
+      pair = types.EncodedPair(source, target)
       scored = scorer.score((loaded.params,), [pair])[0]
       np.testing.assert_allclose(
         scored[0], h.token_log_probs[n, :length], rtol=1e-4, atol=1e-5
@@ -66,12 +71,14 @@ def test_scores_of_search_equal_scores_of_given_targets(translator):
 def test_coverage_penalty_of_a_model(translator):
   """The score is log P plus the penalty of the attention that is returned."""
   translator, loaded = translator
-  ids = [loaded.toks.encode_source(t) for t in ("1 2 3", "4 0", "2 2 2 2")]
+  ids = [
+    loaded.vocabularies.source.encode(t) for t in ("1 2 3", "4 0", "2 2 2 2")
+  ]
   options = translation.Options(3, 2, "none", 0.0, True, coverage=0.5)
   penalties = []
   for source, h in zip(ids, translator.search((loaded.params,), ids, options)):
     for n in range(2):
-      given = h.attention[n, : h.length[n], : len(source)].sum(axis=0)
+      given = h.attention[n, : h.length[n], : len(source.values)].sum(axis=0)
       penalty = 0.5 * np.sum(np.log(np.clip(given, 1e-10, 1.0)))
       penalties.append(penalty)
       np.testing.assert_allclose(h.score[n], h.log_prob[n] + penalty, rtol=1e-5)
@@ -80,7 +87,9 @@ def test_coverage_penalty_of_a_model(translator):
 
 def test_exact_search_of_a_model(translator):
   translator, loaded = translator
-  ids = [loaded.toks.encode_source(t) for t in ("1 2 3", "4 0", "2 2 2 2")]
+  ids = [
+    loaded.vocabularies.source.encode(t) for t in ("1 2 3", "4 0", "2 2 2 2")
+  ]
   beam = translation.Options(3, 1, "none", 0.0, False)
   search = lambda how: translator.search((loaded.params,), ids, how)
   first, best = search(beam), search(beam._replace(exact=3000))
@@ -160,16 +169,18 @@ def test_evaluate_knows_the_training_part(whole, tmp_path):
     ["--workdir", "x", "--split", "train"]
   )
   conf = tiny(data={"limit": 7})
-  assert len(evaluate._pairs(args, conf)) == 7
+  side = sides.NoSource()
+  assert len(evaluate._pairs(args, conf, side)) == 7
 
 
 def test_an_ensemble_has_no_token_accuracy(translator):
   translator, loaded = translator
-  pair = tuple(loaded.toks.encode_source(t) for t in ("1 2 3", "1 2 3"))
+  vocabularies = loaded.vocabularies
+  pair = vocabularies.encode(("1 2 3", "1 2 3"))
   one, two = (
-    evaluator_lib.Scorer([loaded.model] * n, 16, translator.mapper).score(
-      (loaded.params,) * n, [pair]
-    )
+    evaluator_lib.Scorer(
+      [loaded.model] * n, vocabularies, 16, translator.mapper
+    ).score((loaded.params,) * n, [pair])
     for n in (1, 2)
   )
   alone, both = (
@@ -186,11 +197,11 @@ def test_outputs_are_lines_and_positions_are_what_is_attended_to(translator):
   assert inference_text.lines(["a\nb\r\nc"], 2) == "a b  c\n\n"
   _, loaded = translator
   conf = tiny(model={"encoder_layers": 2, "reductions": 1})
-  reader = inference_text.Reader(None, loaded.toks, conf)
+  reader = inference_text.Reader(None, loaded.vocabularies, conf)
   assert [p.split() for p in reader.positions("1 2 3 4")] == [
     ["1", "2"],
     ["3", "4"],
-    loaded.toks.source.tokens([types.EOS]),
+    loaded.vocabularies.source.tokenizer.tokens([types.EOS]),
   ]
 
 
@@ -209,7 +220,7 @@ def test_hypotheses_are_made_into_what_is_asked_for(translator):
   """In the order of the sources, each once, and counted to the last."""
   translator, loaded = translator
   texts = ["1 2 3", "2", "3 3 3 3 3 3 3 3 3 3", "1"]
-  ids = [loaded.toks.encode_source(text) for text in texts]
+  ids = [loaded.vocabularies.source.encode(text) for text in texts]
   options = translation.Options(2, 1, "none", 0.0, False)
   counts, seen = [], []
 
@@ -232,7 +243,7 @@ def test_an_output_is_compared_with_the_closest_alternative(translator):
     [("1 2 3", "3 3 3"), ("2 2", "2"), ("1 2 3", "1 2 3"), ("2 2", "2 2 2")]
   )
   evaluator = evaluator_lib.Evaluator(
-    conf, loaded.toks, [loaded.model], split, translator.mapper
+    conf, loaded.vocabularies, [loaded.model], split, translator.mapper
   )
   assert evaluator.sources == ["1 2 3", "2 2"]
   assert len(evaluator.encoded) == 4  # the loss is of all of them
@@ -270,7 +281,7 @@ def test_evaluate_writes_its_outputs_and_tells_of_other_data(
 
 def test_the_unknown_word_can_be_forbidden(translator):
   translator, loaded = translator
-  size = loaded.toks.target.vocab_size
+  size = loaded.vocabularies.target.vocab_size
 
   def favoured(path, leaf):
     """The softmax's bias for the unknown word raised above all others."""
@@ -279,7 +290,7 @@ def test_the_unknown_word_can_be_forbidden(translator):
     return leaf.at[..., types.UNK].add(30.0)
 
   params = (jax.tree_util.tree_map_with_path(favoured, loaded.params),)
-  ids = [loaded.toks.encode_source(t) for t in ("1 2 3", "4 0")]
+  ids = [loaded.vocabularies.source.encode(t) for t in ("1 2 3", "4 0")]
   options = translation.Options(2, 1, "none", 0.0, False)
   unknown = lambda h: types.UNK in h.tokens[0, : h.length[0]]
   assert all(map(unknown, translator.search(params, ids, options)))
@@ -293,12 +304,16 @@ def test_outputs_have_the_length_of_their_references(translator):
   conf = tiny(decode={"oracle_length": True, "beam_size": 1})
   pairs = [("1 2 3", "1 2 3 4 0"), ("4 0", "1"), ("2", "2")]
   evaluator = evaluator_lib.Evaluator(
-    conf, loaded.toks, [loaded.model], sources.Pairs(pairs), translator.mapper
+    conf,
+    loaded.vocabularies,
+    [loaded.model],
+    sources.Pairs(pairs),
+    translator.mapper,
   )
   options = translation.options_of(conf.decode)
   _, texts = evaluator.translate((loaded.params,), options)
   assert [len(t.split()) for t in texts] == [5, 1, 1]
-  ids = [loaded.toks.encode_source(source) for source, _ in pairs]
+  ids = [loaded.vocabularies.source.encode(source) for source, _ in pairs]
   free = translator.search((loaded.params,), ids, options)
   lengths = [int(h.length[0]) - 1 for h in free]
   forced = translator.search((loaded.params,), ids, options, lengths=lengths)

@@ -9,7 +9,7 @@ import pathlib
 
 from seq2seq_jax import cli, config, metrics, types
 from seq2seq_jax.ablation import cells, scheduler, suite
-from seq2seq_jax.data import pipeline
+from seq2seq_jax.data import corpus as corpus_lib
 
 # What changes the course of a run on a machine, but not what it computes.
 MACHINE = (
@@ -178,4 +178,4 @@ def training(conf: config.Config) -> dict:
 
 @functools.lru_cache(maxsize=64)
 def checksums(data: config.Data) -> dict:
-  return pipeline.Corpus(data).checksums()
+  return corpus_lib.Corpus(data).checksums()

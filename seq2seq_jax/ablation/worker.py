@@ -16,7 +16,7 @@ import numpy as np
 from seq2seq_jax import config, train, types
 from seq2seq_jax.ablation import cells, learning_curve, scheduler
 from seq2seq_jax.ablation import plan as ablation_plan
-from seq2seq_jax.data import pipeline
+from seq2seq_jax.data import corpus as corpus_lib
 from seq2seq_jax.inference import evaluator, loading
 from seq2seq_jax.runtime import files, locks, parallel
 
@@ -125,7 +125,7 @@ def _score(
   members = loading.load_all(folders, plan.ablation.checkpoint, mapper, replica)
   wanted = plan.configs[cell.row]
   conf = dataclasses.replace(members[0].config, decode=wanted.decode)
-  corpus = pipeline.Corpus(wanted.data)
+  corpus = corpus_lib.Corpus(wanted.data)
   split = corpus.test if corpus.test is not None else corpus.valid
   if split is None:
     raise types.UserError("the config names neither a test nor a valid split")

@@ -1,7 +1,8 @@
-"""Random-access sources of (source text, target text).
+"""Random-access sources of examples: text files, TFDS sets, pairs in memory.
 
-Of a language model the source text is None. Lines end at line feeds alone, so
-other separators in the text never change a file's line count.
+An example is a pair (source, target) of raw values; the source of a language
+model is None. Lines of a file end at line feeds alone, so other separators in
+the text never change a file's line count.
 """
 
 import codecs
@@ -10,33 +11,68 @@ import hashlib
 import json
 import pathlib
 import zlib
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
 from seq2seq_jax import types
-from seq2seq_jax.data import copynet_rules, scan, synthetic
+from seq2seq_jax.data import sides
 
-GENERATED = (*synthetic.TASKS, "copy_rules")  # tasks with three splits
+Pair = tuple[Any, str]  # source and target, as raw values
+
+
+class Source(Protocol):
+  """Random access to examples."""
+
+  def __len__(self) -> int:
+    """Number of examples."""
+    ...
+
+  def __getitem__(self, i: int, /) -> Pair:
+    """The i-th example."""
+    ...
+
+  def checksum(self) -> str:
+    """SHA-256 of the content, as 64 hexadecimal digits."""
+    ...
 
 
 class Pairs:
-  """Pairs of texts in memory; every other source of text is one."""
+  """Examples in memory, or behind any object with random access.
 
-  def __init__(self, pairs):
-    self.pairs = list(pairs)
+  Args:
+    pairs: an iterable of pairs, which is copied, or an object with `__len__`
+      and `__getitem__` that is no list or tuple, which is read when needed.
+  """
 
-  def __len__(self):
+  def __init__(self, pairs: Iterable[Pair]):
+    random_access = hasattr(pairs, "__len__") and hasattr(pairs, "__getitem__")
+    if not random_access or isinstance(pairs, list | tuple):
+      pairs = list(pairs)
+    self.pairs: Any = pairs
+
+  def __len__(self) -> int:
     return len(self.pairs)
 
-  def __getitem__(self, i: int):
+  def __getitem__(self, i: int, /) -> Pair:
     return self.pairs[i]
 
   def checksum(self) -> str:
-    """SHA-256 of the content."""
-    h = hashlib.sha256()
-    for source, target in self.pairs:
-      h.update(f"{source}\t{target}\n".encode("utf-8", "surrogatepass"))
-    return h.hexdigest()
+    digest = hashlib.sha256()
+    for i in range(len(self)):
+      digest.update(b"\t".join(content(self[i])) + b"\n")
+    return digest.hexdigest()
+
+
+def as_source(pairs: Iterable[Pair] | Source) -> Source:
+  """Pairs as a source of examples; what has a checksum is one already."""
+  return pairs if hasattr(pairs, "checksum") else Pairs(pairs)
+
+
+def content(values: Sequence[Any]) -> tuple[bytes, ...]:
+  """Hashable content of raw values, such as a pair: equal for equal ones."""
+  return tuple(sides.kind_of(value).content(value) for value in values)
 
 
 def text_lines(path) -> list[str]:
@@ -229,59 +265,11 @@ def _data_source(name: str, split: str, data_dir):
   return source
 
 
-def trainable(source) -> np.ndarray:
-  """Indices of the examples in which no side is empty."""
-  full = lambda pair: all(t is None or t.strip() for t in pair)
-  keep = [i for i in range(len(source)) if full(source[i])]
-  return np.array(keep, np.int64)
-
-
-def open_split(data, split: str, root: str):
-  """The source of a split as a config's data section describes it.
-
-  Args:
-    data: anything with the fields of `config.Data`.
-    split: train, valid or test.
-    root: folder of the files.
-  """
-  if data.task == "scan":
-    return Pairs(scan.pairs(data.name, split))
-  if data.task == "copy_rules":
-    kind, count = data.name, data.synthetic.rules
-    if split == "test" and data.test:
-      (kind,) = data.test
-    return Pairs(copynet_rules.pairs(kind, split, data.seed, count))
-  if data.task in synthetic.TASKS:
-    s = data.synthetic
-    return Pairs(
-      synthetic.pairs(
-        data.task,
-        split,
-        getattr(s, split),
-        s.min_length,
-        s.max_length,
-        s.symbols,
-        data.seed,
-      )
-    )
-  names = getattr(data, split)
-  if not names:
-    raise types.UserError(
-      f"data.{split}: names no file or split of task {data.task}"
-    )
-  if data.task == "tfds":
-    return Tfds(data.name, names[0], data.source_field, data.target_field, root)
-  paths = [pathlib.Path(root) / n for n in names]
-  for path in paths:
-    if not path.exists():
-      raise types.UserError(
-        f"data.{split}: {path.absolute()}: no such file; the folder of the "
-        "data is --data.root or the environment's SEQ2SEQ_JAX_DATA"
-      )
-  if data.task == "parallel":
-    return parallel(*paths)
-  if data.task == "language_model":
-    return lines(*paths)
-  if data.task == "tsv":
-    return tsv(*paths, data.source_field, data.target_field, data.only)
-  return jsonl(*paths, data.source_field, data.target_field)
+def trainable(source: Source) -> np.ndarray:
+  """Indices of the examples in which no side is blank. [N] int64."""
+  indices = [
+    i
+    for i in range(len(source))
+    if not any(sides.kind_of(value).is_blank(value) for value in source[i])
+  ]
+  return np.array(indices, np.int64)

@@ -7,19 +7,18 @@ ever encoded as pad, BOS or EOS: a word that looks like one is unknown.
 import base64
 import bisect
 import collections
-import hashlib
 import io
-import json
 import math
 import os
 import random
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
 from seq2seq_jax import types
+from seq2seq_jax.data import stored
 
-FORMAT_VERSION = 1
 BLANK = "▁"  # shown for a blank, and SentencePiece's own mark of one
 _SILENT = (types.PAD, types.BOS, types.EOS)
 # SentencePiece holds its text in memory; more lines teach it nothing new.
@@ -39,7 +38,7 @@ class Tokenizer:
     self.lowercase: bool = settings["lowercase"]
     self.sampling: float = settings["sampling"]
     self.pieces = tuple(pieces)
-    self._content = settings
+    self._settings = settings
 
   @property
   def vocab_size(self) -> int:
@@ -80,29 +79,14 @@ class Tokenizer:
 
   def checksum(self) -> str:
     """SHA-256 of the content, as 64 hexadecimal digits."""
-    return _digest(self._content)
+    return stored.checksum(self._settings)
 
-  def save(self, path: str | os.PathLike):
-    """Writes one JSON file, whole or not at all."""
-    path = os.fspath(path)
-    tree = {"format_version": FORMAT_VERSION, "sha256": self.checksum()}
-    text = json.dumps(tree | self._content, ensure_ascii=False, indent=0)
-    part = f"{path}.{os.getpid()}.tmp"
-    try:
-      with open(part, "w", encoding="utf-8") as f:
-        f.write(text + "\n")
-        f.flush()
-        os.fsync(f.fileno())
-      os.replace(part, path)
-    except OSError as e:
-      if os.path.exists(part):
-        os.remove(part)
-      raise types.UserError(
-        f"{path}: cannot write the tokenizer: {e.strerror}"
-      ) from e
+  def dump(self) -> bytes:
+    """The content of a file that `load` reads."""
+    return stored.dump(self._settings)
 
   def __reduce__(self):
-    return _build, (self._content,)
+    return build, (self._settings,)
 
 
 class _Table(Tokenizer):
@@ -252,7 +236,7 @@ def train(
   settings = {"kind": kind, "lowercase": lowercase, "sampling": sampling}
   if kind in ("bpe", "unigram"):
     model = _train_subwords(texts, kind, vocab_size)
-    return _build(settings | {"model": base64.b64encode(model).decode()})
+    return build(settings | {"model": base64.b64encode(model).decode()})
   counts = collections.Counter()
   for text in texts:
     counts.update(text.split() if kind == "word" else text)
@@ -272,50 +256,26 @@ def train(
       f"one stands {max(counts.values(), default=0)} times in training; lower "
       "min_count, or raise vocab_size"
     )
-  return _build(settings | {"symbols": symbols})
+  return build(settings | {"symbols": symbols})
 
 
-def load(path: str | os.PathLike) -> Tokenizer:
-  """Reads what `save` wrote; a damaged file is a types.UserError."""
-  path = os.fspath(path)
+def load(path: str | os.PathLike[str]) -> Tokenizer:
+  """Reads a tokenizer from a file with the content of `Tokenizer.dump`.
+
+  Raises:
+    types.UserError: the file is missing, damaged, or of another version.
+  """
+  return build(stored.load(path), path)
+
+
+def build(
+  settings: dict[str, Any], path: str | os.PathLike[str] = "tokenizer"
+) -> Tokenizer:
+  """The tokenizer of stored settings; `path` is named if they are damaged."""
   try:
-    with open(path, encoding="utf-8") as f:
-      tree = json.load(f)
-    version = tree.pop("format_version")
-    if version != FORMAT_VERSION:
-      raise types.UserError(
-        f"{path}: tokenizer of format_version {version}, this program reads "
-        f"{FORMAT_VERSION}"
-      )
-    if tree.pop("sha256") != _digest(tree):
-      raise ValueError("its content does not fit its checksum")
-    return _build(tree)
-  except OSError as e:
-    raise types.UserError(
-      f"{path}: cannot read the tokenizer: {e.strerror}"
-    ) from e
-  # What its parts raise: not JSON or UTF-8, fields missing or of another
-  # type, not base64, not a SentencePiece model.
-  except (
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    RuntimeError,
-  ) as e:
-    raise types.UserError(
-      f"{path}: damaged tokenizer file ({e}); restore it from a copy, or "
-      "train in a new workdir"
-    ) from e
-
-
-def _build(settings: dict) -> Tokenizer:
-  return (_Subwords if "model" in settings else _Table)(settings)
-
-
-def _digest(settings: dict) -> str:
-  text = json.dumps(settings, sort_keys=True)
-  return hashlib.sha256(text.encode()).hexdigest()
+    return (_Subwords if "model" in settings else _Table)(settings)
+  except stored.DAMAGE as e:
+    raise stored.damaged(path, e) from e
 
 
 def _words(text: str) -> list[str]:

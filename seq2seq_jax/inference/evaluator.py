@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from seq2seq_jax import config, metrics, types
-from seq2seq_jax.data import pipeline
+from seq2seq_jax.data import batches, vocabulary
 from seq2seq_jax.inference import loading
 from seq2seq_jax.inference import text as inference_text
 from seq2seq_jax.inference import translator as translation
@@ -35,8 +35,14 @@ def make_scoring(models):
 class Scorer:
   """Scores given targets; fixed rows, so batches never change a bit."""
 
-  def __init__(self, models, rows: int, mapper: parallel.Mapper):
-    self.rows = rows
+  def __init__(
+    self,
+    models,
+    vocabularies: vocabulary.Vocabularies,
+    rows: int,
+    mapper: parallel.Mapper,
+  ):
+    self.vocabularies, self.rows = vocabularies, rows
     self.program = mapper.rows(make_scoring(models))
 
   def score(self, params, pairs) -> list[np.ndarray]:
@@ -44,17 +50,17 @@ class Scorer:
 
     Args:
       params: tuple of parameter trees on the mapper's devices.
-      pairs: (source ids or None, target ids), each with EOS.
+      pairs: encoded examples.
 
     Returns:
       A [2, T] array for each pair; [1, T] of an ensemble.
     """
     out = [None] * len(pairs)
-    batches = pipeline.eval_batches(pairs, self.rows)
-    for turn, (part, batch) in enumerate(batches):
+    planned = batches.evaluation(self.vocabularies, pairs, self.rows)
+    for turn, (part, batch) in enumerate(planned):
       nll, *correct = jax.device_get(self.program(params, batch, turn))
       for row, i in enumerate(part):
-        n = len(pairs[i][1])
+        n = self.vocabularies.target.length(pairs[i].target)
         out[i] = np.stack([x[row, :n] for x in (-nll, *correct)])
     return out
 
@@ -71,17 +77,18 @@ def model_metrics(token_scores) -> dict[str, float]:
 class Evaluator:
   """A split, encoded once, and the programs that score it."""
 
-  def __init__(self, conf: config.Config, toks, models, split, mapper):
-    self.conf, self.toks = conf, toks
+  def __init__(self, conf: config.Config, vocabularies, models, split, mapper):
+    self.conf, self.vocabularies = conf, vocabularies
     pairs = [split[i] for i in range(len(split))]
-    copies = conf.model.copies()
-    self.encoded = [pipeline.encode_pair(toks, p, copies=copies) for p in pairs]
+    self.encoded = [vocabularies.encode(pair) for pair in pairs]
     self.sources, self.references = _grouped(pairs, conf.data.alternatives)
     if not any(has_text(p) for p in self.encoded):
       raise types.UserError("what is to be scored has no reference with text")
-    translator = translation.Translator(models, conf.decode, mapper)
-    self.reader = inference_text.Reader(translator, toks, conf)
-    self.scorer = Scorer(models, conf.decode.rows, mapper)
+    translator = translation.Translator(
+      models, conf.decode, mapper, vocabularies.source
+    )
+    self.reader = inference_text.Reader(translator, vocabularies, conf)
+    self.scorer = Scorer(models, vocabularies, conf.decode.rows, mapper)
 
   def losses(self, params) -> dict[str, float]:
     """What the model makes of the references."""
@@ -93,7 +100,8 @@ class Evaluator:
 
     Of `together` sentences at a time, by default of all.
     """
-    real = [i for i, text in enumerate(self.sources) if text.strip()]
+    side = self.vocabularies.source
+    real = [i for i, s in enumerate(self.sources) if not side.is_blank(s)]
     both, size = [], together or max(1, len(real))
     made = lambda text, h: (h, self.reader.text(text, h))
     for first in range(0, len(real), size):
@@ -110,7 +118,10 @@ class Evaluator:
     """The references' tokens of these sources, where the oracle is asked."""
     if not self.conf.decode.oracle_length:
       return None
-    return [len(self.encoded[i][1]) - 1 for i in places]
+    return [
+      self.vocabularies.target.length(self.encoded[i].target) - 1
+      for i in places
+    ]
 
   def score_texts(self, texts: list[str], names) -> dict:
     """Decoded metrics of outputs against the references."""
@@ -141,8 +152,8 @@ def _grouped(pairs, alternatives: bool):
 
 
 def has_text(encoded) -> bool:
-  """Whether a reference has more than its end."""
-  return len(encoded[1]) > 1
+  """True if a reference has more tokens than its end."""
+  return len(encoded.target.values) > 1
 
 
 class Detail(NamedTuple):
@@ -176,20 +187,25 @@ def detail(
     shown: sentences whose attention is kept.
   """
   evaluator = Evaluator(
-    conf, members[0].toks, [m.model for m in members], split, mapper
+    conf, members[0].vocabularies, [m.model for m in members], split, mapper
   )
   params = tuple(m.params for m in members)
   scored = evaluator.scorer.score(params, evaluator.encoded)
   full = [s for s, p in zip(scored, evaluator.encoded) if has_text(p)]
   scores, outputs, attention = model_metrics(full), [], []
-  if members[0].toks.source is not None:
+  side = members[0].vocabularies.source
+  if side.present:
     options = translation.options_of(conf.decode)
     found, texts = evaluator.translate(params, options)
     scores |= evaluator.score_texts(texts, names)
     scores |= of_search(found, conf.decode.oracle_length)
-    length = len if conf.data.source.tokenizer == "char" else _words
     outputs = [
-      {"source": s, "reference": r, "hypothesis": h, "length": length(s)}
+      {
+        "source": side.text(s),
+        "reference": r,
+        "hypothesis": h,
+        "length": side.units(s),
+      }
       for s, r, h in zip(evaluator.sources, evaluator.compared(texts), texts)
     ]
     attention = _attended(evaluator, params, options, shown)
@@ -208,10 +224,6 @@ def detail(
   return Detail(scores, sentences, outputs, attention, size)
 
 
-def _words(text: str) -> int:
-  return len(text.split())
-
-
 def of_search(hypotheses, oracle_length: bool = False) -> dict[str, float]:
   """Diagnostics of a search by name; by an oracle's lengths all are cut."""
   values = {
@@ -226,7 +238,8 @@ def _attended(evaluator, params, options, count: int) -> list[dict]:
   """Attention over a few sentences of middling length; none of exact search."""
   if options.exact:
     return []
-  words = [_words(s) for s in evaluator.sources]
+  side = evaluator.vocabularies.source
+  words = [side.units(source) for source in evaluator.sources]
   order = sorted(range(len(words)), key=lambda i: (words[i], i))
   fitting = [i for i in order if words[i] <= 20] or order[:count]
   chosen = [

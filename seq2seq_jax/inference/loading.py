@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from seq2seq_jax import config, types
 from seq2seq_jax.checkpoints import select
-from seq2seq_jax.data import pipeline
+from seq2seq_jax.data import vocabulary
 from seq2seq_jax.models import build
 
 
@@ -13,7 +13,7 @@ class Loaded(NamedTuple):
   """A workdir's model, ready for search."""
 
   config: config.Config
-  toks: pipeline.Tokenizers
+  vocabularies: vocabulary.Vocabularies
   model: object
   params: object
   step: int
@@ -28,16 +28,16 @@ def load(workdir: pathlib.Path, which: str, mapper, replica=None) -> Loaded:
       f"python -m seq2seq_jax.train CONFIG --workdir {workdir}"
     )
   conf = config.from_json(path.read_text(), str(path))
-  toks = pipeline.load_tokenizers(conf.data, workdir / "tokenizers")
-  source_size = toks.source.vocab_size if toks.source else None
+  vocabularies = vocabulary.load(
+    conf.data, workdir / "tokenizers", conf.model.copies()
+  )
   model = build.build(
     conf.model,
-    source_size,
-    toks.target.vocab_size,
+    *vocabularies.sizes,
     ctc=conf.optim.ctc_weight > 0,
   )
   params, step = select.load(workdir, which, replica)
-  return Loaded(conf, toks, model, mapper.replicate(params), step)
+  return Loaded(conf, vocabularies, model, mapper.replicate(params), step)
 
 
 def load_all(workdirs, which: str, mapper, replica=None) -> list[Loaded]:
@@ -52,19 +52,9 @@ def load_all(workdirs, which: str, mapper, replica=None) -> list[Loaded]:
     own = replica if own is None else own
     members.append(load(place, which, mapper, own))
   for w, m in zip(workdirs, members):
-    if m.toks.checksum() != members[0].toks.checksum():
+    difference = m.vocabularies.difference(members[0].vocabularies)
+    if difference:
       raise types.UserError(
-        f"{w}: other vocabularies than {workdirs[0]}; an ensemble needs the "
-        "same ones"
-      )
-    if m.toks.reverse_source != members[0].toks.reverse_source:
-      raise types.UserError(
-        f"{w}: data.reverse_source is not that of {workdirs[0]}; an ensemble "
-        "reads its source in one order"
-      )
-    if m.config.model.copies() != members[0].config.model.copies():
-      raise types.UserError(
-        f"{w}: one of this model and that of {workdirs[0]} copies words and "
-        "the other does not; an ensemble needs outputs alike"
+        f"{w}: cannot join an ensemble with {workdirs[0]}: {difference}"
       )
   return members

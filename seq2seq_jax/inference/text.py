@@ -8,12 +8,14 @@ from seq2seq_jax import config
 from seq2seq_jax.inference import translator as translation
 
 
-def text_of(hypothesis, toks, n: int = 0, source=None, replace=False) -> str:
+def text_of(
+  hypothesis, vocabularies, n: int = 0, source=None, replace=False
+) -> str:
   """The n-th best output as text.
 
   Args:
     hypothesis: of one source.
-    toks: the run's tokenizers.
+    vocabularies: of the run.
     n: which of the hypotheses.
     source: the source's text, where the model copies or words are replaced.
     replace: put the source word most attended to for unknown words.
@@ -22,15 +24,16 @@ def text_of(hypothesis, toks, n: int = 0, source=None, replace=False) -> str:
   attended = None
   if replace and hypothesis.attention is not None:
     attended = np.argmax(hypothesis.attention[n, :length], axis=-1)
-  return toks.target_text(hypothesis.tokens[n, :length], source, attended)
+  return vocabularies.target_text(
+    hypothesis.tokens[n, :length], source, attended
+  )
 
 
 class Reader:
   """From source texts to searches' answers and their texts."""
 
-  def __init__(self, translator, toks, conf: config.Config):
-    self.translator, self.toks = translator, toks
-    self.copies = conf.model.copies()
+  def __init__(self, translator, vocabularies, conf: config.Config):
+    self.translator, self.vocabularies = translator, vocabularies
     self.replace = conf.decode.replace_unknown
     self.group = 2**conf.model.reductions
 
@@ -47,18 +50,12 @@ class Reader:
 
     `lengths` are the tokens that outputs shall have, if that is given.
     """
-    ids = [self.toks.encode_source(text) for text in texts]
-    extended = None
-    if self.copies:
-      extended = [
-        self.toks.extended("source", text, self.toks.unknown(text))
-        for text in texts
-      ]
+    sources = [self.vocabularies.source.encode(text) for text in texts]
     if self.replace:
       options = options._replace(attention=True)
     every = lambda i, hypothesis: made(texts[i], hypothesis)
     return self.translator.search(
-      params, ids, options, done, extended, every, lengths
+      params, sources, options, done, every, lengths
     )
 
   def positions(self, source: str) -> list[str]:
@@ -66,17 +63,17 @@ class Reader:
 
     A token, or those that a pyramidal encoder makes one position of.
     """
-    tokens = self.toks.source.tokens(self.toks.encode_source(source))
+    tokens = self.vocabularies.source.show(source)
     size = self.group
     return [" ".join(tokens[i : i + size]) for i in range(0, len(tokens), size)]
 
   def text(self, source: str, hypothesis, n: int = 0) -> str:
-    return text_of(hypothesis, self.toks, n, source, self.replace)
+    return text_of(hypothesis, self.vocabularies, n, source, self.replace)
 
 
 def describe(source: str, hypothesis, reader: Reader, attention: bool) -> dict:
   """A line of JSONL output."""
-  entries, toks = [], reader.toks
+  entries, vocabularies = [], reader.vocabularies
   positions = reader.positions(source) if attention else ()
   for n in range(len(hypothesis.score)):
     length = int(hypothesis.length[n])
@@ -85,7 +82,7 @@ def describe(source: str, hypothesis, reader: Reader, attention: bool) -> dict:
     ids = hypothesis.tokens[n, :length]
     entry = {
       "text": reader.text(source, hypothesis, n),
-      "tokens": toks.target_tokens(ids, source),
+      "tokens": vocabularies.target_tokens(ids, source),
       "score": float(hypothesis.score[n]),
       "log_prob": float(hypothesis.log_prob[n]),
       "token_log_probs": [
@@ -97,7 +94,8 @@ def describe(source: str, hypothesis, reader: Reader, attention: bool) -> dict:
       weights = hypothesis.attention[n, :length, : len(positions)]
       entry["attention"] = [[float(w) for w in row] for row in weights]
     entries.append(entry)
-  line = {"source": source, "hypotheses": entries}
+  shown = vocabularies.source.text(source)
+  line = {"source": shown, "hypotheses": entries}
   if attention:
     line["source_tokens"] = positions
   if hypothesis.proven is not None:

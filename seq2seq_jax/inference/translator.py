@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from seq2seq_jax import config, types
-from seq2seq_jax.data import pipeline
+from seq2seq_jax import config, contracts, types
+from seq2seq_jax.data import batches
 from seq2seq_jax.decoding import beam, exact, stepfn
 from seq2seq_jax.runtime import parallel
 
@@ -48,7 +48,7 @@ def options_of(decode: config.Decode, n_best=1, attention=False) -> Options:
 class Queries(NamedTuple):
   """Rows of a search program."""
 
-  src: np.ndarray  # [B, S]
+  src: np.ndarray  # [B, S] or [B, S, F]
   src_len: np.ndarray  # [B]
   min_len: np.ndarray  # [B]
   max_len: np.ndarray  # [B]
@@ -182,8 +182,15 @@ class Translator:
   sentences from `decode.pool` encoded batches of `rows`.
   """
 
-  def __init__(self, models, decode: config.Decode, mapper: parallel.Mapper):
+  def __init__(
+    self,
+    models,
+    decode: config.Decode,
+    mapper: parallel.Mapper,
+    side: contracts.Side,
+  ):
     self.models, self.decode, self.mapper = tuple(models), decode, mapper
+    self.side = side
     self.rows = decode.rows
     self._encode = mapper.rows(make_encode(self.models))
     self._programs = {}
@@ -206,7 +213,6 @@ class Translator:
     sources_,
     options: Options,
     done=None,
-    extended=None,
     made=lambda i, hypothesis: hypothesis,
     lengths=None,
   ):
@@ -214,16 +220,16 @@ class Translator:
 
     Args:
       params: tuple of parameter trees on the mapper's devices.
-      sources_: encoded sources with EOS.
+      sources_: as the source side encodes them.
       options: of the search.
       done: called with the number of sentences answered so far.
-      extended: the sources in the extended vocabulary, where the model copies.
       made: what is made of the i-th source's hypotheses, while the devices
         search for the next ones; it is returned in their place.
       lengths: tokens that each output shall have, without EOS, which then never
         ends it; None where the search decides.
     """
-    limits = [self.limits(len(ids)) for ids in sources_]
+    sizes = [self.side.length(source) for source in sources_]
+    limits = [self.limits(size) for size in sizes]
     if lengths is not None:
       # One more at least than there may be: so EOS is never allowed.
       both = zip(lengths, limits, strict=True)
@@ -232,23 +238,22 @@ class Translator:
     if done:
       done(0)
     groups: dict[int, list[int]] = {}
-    for i, ids in enumerate(sources_):
-      padded = pipeline.ceil_length(len(ids), self.decode.quantum)
+    for i, size in enumerate(sizes):
+      padded = batches.ceil_length(size, self.decode.quantum)
       groups.setdefault(padded, []).append(i)
     pending = []  # the host works while the devices do
     ahead = len(self.mapper.devices)
     turn = 0
     for padded, members in sorted(groups.items()):
       # Long ones first: at the end of a pool only short ones are left.
-      members = sorted(members, key=lambda i: -len(sources_[i]))
+      members = sorted(members, key=lambda i: -sizes[i])
       # No more in a pool than leaves work for all devices.
       each = -(-len(members) // (self.rows * ahead))
       size = self.rows * min(each, self._parts(options, padded))
       for first in range(0, len(members), size):
         pool = members[first : first + size]
         some = [(sources_[i], limits[i]) for i in pool]
-        ids = extended and [extended[i] for i in pool]
-        found = self._search(params, some, ids, padded, options, turn)
+        found = self._search(params, some, padded, options, turn)
         pending.append((pool, found))
         turn += 1
         if len(pending) > ahead:
@@ -269,16 +274,11 @@ class Translator:
       return 1
     return max(1, self.decode.pool * min(ROOM, padded) // padded)
 
-  def _search(self, params, pool, extended, padded, options, turn):
+  def _search(self, params, pool, padded, options, turn):
     """Dispatches the search of a pool of sentences of one bucket."""
     parts = []
     for first in range(0, len(pool), self.rows):
       queries = self._queries(pool[first : first + self.rows], padded)
-      if extended is not None:
-        ids = extended[first : first + self.rows]
-        ids += [np.array([types.EOS], np.int32)] * (self.rows - len(ids))
-        src_ext = types.pad_to(ids, (self.rows, padded))
-        queries = queries._replace(src_ext=src_ext)
       parts.append(self._encode(params, queries, turn))
     # The number of parts never changes; what stands in those behind is unused.
     parts += parts[:1] * (self._parts(options, padded) - len(parts))
@@ -296,14 +296,12 @@ class Translator:
     return self._programs[key]
 
   def _queries(self, pool, padded: int) -> Queries:
-    filler = (np.array([types.EOS], np.int32), (0, 0))
-    ids, limits = zip(*pool, *[filler] * (self.rows - len(pool)))
+    filler = (None, (0, 0))
+    sources, limits = zip(*pool, *[filler] * (self.rows - len(pool)))
+    src = self.side.pad(sources, padded)
     limits = np.array(limits, np.int32)
     return Queries(
-      types.pad_to(ids, (self.rows, padded)),
-      np.array([len(i) for i in ids], np.int32),
-      limits[:, 0],
-      limits[:, 1],
+      src.values, src.length, limits[:, 0], limits[:, 1], src.extended
     )
 
   def _collect(self, out, part, hypotheses, made) -> int:

@@ -10,10 +10,11 @@ import numpy as np
 
 from seq2seq_jax import config, metrics, types
 from seq2seq_jax.checkpoints import select, store
-from seq2seq_jax.data import pipeline
+from seq2seq_jax.data import batches, vocabulary
+from seq2seq_jax.data import corpus as corpus_lib
 from seq2seq_jax.inference import evaluator, translator
 from seq2seq_jax.models import build, dropout_masks
-from seq2seq_jax.runtime import parallel
+from seq2seq_jax.runtime import files, parallel
 from seq2seq_jax.training import (
   memory_check,
   metrics_writer,
@@ -72,12 +73,7 @@ class Run:
   def __init__(self, conf: config.Config, workdir: pathlib.Path):
     self.conf, self.workdir = conf, workdir
     self.primary = jax.process_index() == 0
-    if conf.model.input_features:
-      raise types.UserError(
-        "model.input_features: no data task reads frames of audio yet; such a "
-        "model can be built, not trained"
-      )
-    self.corpus = pipeline.Corpus(conf.data)
+    self.corpus = corpus_lib.Corpus(conf.data)
     self._check_validation()
     self.checksums = self.corpus.checksums()
     resumed = run_info.accept(workdir, conf, self.checksums)
@@ -86,22 +82,22 @@ class Run:
     self.local = parallel.Mapper(
       "shard_map" if conf.train.mapper == "shard_map" else "pmap", local=True
     )
-    self.toks = self._tokenizers(resumed)
-    self.copies = conf.model.copies()
+    self.vocabularies = self._vocabularies(resumed)
+    self.vocabularies.check_features(conf.model.input_features)
     self.replicas = conf.train.seeds
     self.train_data = self._train_data()
     for bucket in self.train_data.buckets:
       self.mapper.check_rows(
         bucket.rows, "data.row_multiple", conf.optim.accumulate
       )
-    self.model = self._model(*self._sizes())
+    self.model = self._model(*self.vocabularies.sizes)
     self.evaluator = None
     if self.corpus.valid is not None:
       # Rows of a table that differ in the oracle share this run.
       free = dataclasses.replace(conf.decode, oracle_length=False)
       self.evaluator = evaluator.Evaluator(
         dataclasses.replace(conf, decode=free),
-        self.toks,
+        self.vocabularies,
         [self.model],
         self.corpus.valid,
         self.local,
@@ -114,11 +110,6 @@ class Run:
       run_info.write(workdir, conf, machine, self.checksums)
     self.checkpoints = store.Checkpoints(workdir)
     self._restore()
-
-  def _sizes(self) -> tuple[int | None, int]:
-    """Sizes of the source's and the target's vocabulary."""
-    source, target = self.toks.source, self.toks.target
-    return source.vocab_size if source else None, target.vocab_size
 
   def _model(self, source: int | None, target: int):
     """The config's model over vocabularies of these sizes."""
@@ -142,30 +133,35 @@ class Run:
 
   def _train_data(self):
     cache = self.workdir / "lengths.npz" if self.primary else None
-    one = lambda seed: pipeline.TrainData(
-      self.conf.data,
-      self.corpus,
-      self.toks,
-      seed,
-      cache,
-      copies=self.copies,
+    lengths = batches.measure(
+      self.corpus, self.vocabularies, cache, files.replace
     )
+
+    def of_seed(seed: int) -> batches.TrainData:
+      return batches.TrainData(
+        self.conf.data, self.corpus, self.vocabularies, seed, lengths
+      )
+
     seed = self.conf.train.seed
     if self.replicas == 1:
-      return one(seed)
-    return pipeline.Replicas([one(seed + i) for i in range(self.replicas)])
+      return of_seed(seed)
+    return batches.Replicas([of_seed(seed + i) for i in range(self.replicas)])
 
-  def _tokenizers(self, resumed: bool) -> pipeline.Tokenizers:
+  def _vocabularies(self, resumed: bool) -> vocabulary.Vocabularies:
+    """The workdir's, or new ones, which are written there."""
     folder = self.workdir / "tokenizers"
+    data, copies = self.conf.data, self.conf.model.copies()
     if resumed:
-      return pipeline.load_tokenizers(self.conf.data, folder)
-    toks = pipeline.first_tokenizers(self.conf.data, self.corpus)
+      return vocabulary.load(data, folder, copies)
+    vocabularies = vocabulary.for_new_run(data, self.corpus, copies)
     if self.primary:
       try:
-        toks.save(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in vocabularies.files().items():
+          files.replace(folder / name, content, durable=True)
       except OSError as e:
         raise types.UserError(f"{folder}: cannot write: {e.strerror}") from e
-    return toks
+    return vocabularies
 
   def _build_step(self):
     conf = self.conf
@@ -189,11 +185,7 @@ class Run:
   def _restore(self):
     """State of the last good checkpoint, or a fresh one."""
     conf = self.conf
-    example = build.example(
-      self.toks.source is None,
-      frames=conf.model.input_features,
-      copies=self.copies,
-    )
+    example = batches.filler(self.vocabularies, rows=2, source=4, target=3)
     params = initial_params(self.model, conf.train.seed, example)
     optim.check_paths(conf.optim, params)
     self.size = sum(x.size for x in jax.tree.leaves(params))
@@ -233,11 +225,13 @@ class Run:
     if not path.is_file():
       return frozenset()
     data = config.from_json(path.read_text(), str(path)).data
-    theirs = pipeline.load_tokenizers(data, place / "tokenizers")
-    other = list(self._sizes())
-    for n, side in enumerate(("source", "target")):
-      own, old = getattr(self.toks, side), getattr(theirs, side)
-      if own and not (old and own.checksum() == old.checksum()):
+    ours = self.vocabularies
+    theirs = vocabulary.load(data, place / "tokenizers")
+    other = list(ours.sizes)
+    for n, (side, their_side) in enumerate(
+      ((ours.source, theirs.source), (ours.target, theirs.target))
+    ):
+      if side.vocab_size and side.checksum() != their_side.checksum():
         other[n] += 1
 
     def shapes(model):
@@ -285,17 +279,16 @@ class Run:
         return False
       shape = f"source {bucket.source} x target {bucket.target}"
       out.phase(f"compiling: {shape}", i + 1, len(buckets))
-      batch = pipeline.collate(
-        [None] * (bucket.rows // jax.process_count()),
-        np.arange(bucket.rows // jax.process_count()),
+      batch = batches.filler(
+        self.vocabularies,
+        bucket.rows // jax.process_count(),
         bucket.source,
         bucket.target,
-        copies=self.copies,
       )
       if self.replicas > 1:
-        batch = pipeline.stack([batch] * self.replicas)
+        batch = batches.stack([batch] * self.replicas)
       if calls > 1:
-        batch = pipeline.stack([batch] * calls)
+        batch = batches.stack([batch] * calls)
       sharded = self.mapper.shard(batch)
       compiled = self.train_step.lower(self.state, sharded).compile()
       rows = bucket.rows // self.mapper.count

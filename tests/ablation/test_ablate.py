@@ -15,7 +15,7 @@ import pytest
 from seq2seq_jax import ablate, train, types
 from seq2seq_jax.ablation import orderings, suite, worker
 from seq2seq_jax.ablation import plan as ablation_plan
-from seq2seq_jax.data import pipeline
+from seq2seq_jax.data import corpus as corpus_lib
 
 ROOT = pathlib.Path(__file__).parents[2]
 TINY = str(pathlib.Path(__file__).parent.parent / "configs" / "tiny.py")
@@ -82,7 +82,9 @@ def test_rows_of_other_test_sets_share_their_trainings(tmp_path):
   trained = [c.members[0].folder.parent.name for c in cells]
   assert trained == ["all", "all", "beam"]
   assert len({c.key for c in cells}) == 3
-  tests = [pipeline.Corpus(m.data).test for m in _configs(tmp_path, **changes)]
+  tests = [
+    corpus_lib.Corpus(m.data).test for m in _configs(tmp_path, **changes)
+  ]
   assert 5 * len(tests[1]) == len(tests[0]) == len(tests[2])
 
 

@@ -1,5 +1,6 @@
 """Sources read what stands in the files, and say what is wrong with them."""
 
+import dataclasses
 import gzip
 import hashlib
 import json
@@ -7,13 +8,12 @@ import os
 import pathlib
 import subprocess
 import sys
-import types as std_types
 
 import numpy as np
 import pytest
 
 from seq2seq_jax import config, types
-from seq2seq_jax.data import scan, sources, synthetic
+from seq2seq_jax.data import corpus, sources
 
 ROOT = pathlib.Path(__file__).parents[2]
 TFDS_CONFIGS = ("wmt14_ende", "wmt16_deen", "ted_hrlr_pten", "opus_ende")
@@ -32,19 +32,7 @@ def _all(source):
 
 
 def _data(task, **kwargs):
-  fields = {
-    "task": task,
-    "name": "simple",
-    "train": (),
-    "valid": (),
-    "test": (),
-    "source_field": "0",
-    "target_field": "1",
-    "only": "",
-    "synthetic": config.Synthetic(train=30, valid=10, test=20),
-    "seed": 5,
-  }
-  return std_types.SimpleNamespace(**(fields | kwargs))
+  return config.Data(task=task, train=("train",), **kwargs)
 
 
 @pytest.mark.quick
@@ -94,11 +82,7 @@ def test_tsv_takes_any_columns_and_no_quotes(tmp_path):
 def test_rows_of_a_tsv_that_count(tmp_path):
   """The whole cell, and no other row need have the columns asked for."""
   _write(tmp_path / "t", "fr\ta\tb\nfra\tc\td\n\nx\nfr\te=\tf\n")
-  source = lambda only: sources.open_split(
-    _data("tsv", test=("t",), source_field="1", target_field="2", only=only),
-    "test",
-    str(tmp_path),
-  )
+  source = lambda only: sources.tsv(tmp_path / "t", "1", "2", only)
   assert _all(source("0=fr")) == [("a", "b"), ("e=", "f")]
   assert _all(source("1=e=")) == [("e=", "f")]
   with pytest.raises(types.UserError, match=r"t: no row has data\.only '0=d'"):
@@ -205,14 +189,6 @@ def test_a_missing_file_is_named_in_full(tmp_path, monkeypatch):
   with pytest.raises(types.UserError) as e:
     sources.text_lines("no.txt")
   assert str(tmp_path / "no.txt") in str(e.value)
-  data = _data("parallel", train=("there", "no.txt"))
-  _write(tmp_path / "there", "a\n")
-  for root in (str(tmp_path), "", "."):
-    with pytest.raises(types.UserError) as e:
-      sources.open_split(data, "train", root)
-    path = str(tmp_path / "no.txt")
-    for said in ("data.train", path, "--data.root", "SEQ2SEQ_JAX_DATA"):
-      assert said in str(e.value)
 
 
 @pytest.mark.quick
@@ -225,41 +201,6 @@ def test_checksums_follow_the_content(tmp_path):
   assert len({of(a, b), of(a, c), of(b, a), of(a, a)}) == 4
   assert of(a, b) == hashlib.sha256(b"1\t3\n2\t4\n").hexdigest()
   assert sources.Pairs([("\ud800", "x")]).checksum()
-
-
-@pytest.mark.quick
-def test_open_split_reads_files_below_the_root(tmp_path):
-  _write(tmp_path / "s", "a\nb\n")
-  _write(tmp_path / "t", "c\nd\n")
-  _write(tmp_path / "tsv", "x\ta\tc\n")
-  _write(tmp_path / "jsonl", '{"x": "a", "y": "c"}\n')
-  split = lambda data: _all(sources.open_split(data, "valid", str(tmp_path)))
-  assert split(_data("parallel", valid=("s", "t"))) == [("a", "c"), ("b", "d")]
-  assert split(_data("language_model", valid=("s",))) == [
-    (None, "a"),
-    (None, "b"),
-  ]
-  tsv = _data("tsv", valid=("tsv",), source_field="1", target_field="2")
-  assert split(tsv) == [("a", "c")]
-  jsonl = _data("jsonl", valid=("jsonl",), source_field="x", target_field="y")
-  assert split(jsonl) == [("a", "c")]
-  with pytest.raises(types.UserError, match=r"data\.test: names no file"):
-    sources.open_split(jsonl, "test", str(tmp_path))
-
-
-@pytest.mark.quick
-def test_open_split_generates():
-  data = _data("scan", name="length")
-  for part in ("train", "test"):
-    got = sources.open_split(data, part, "")
-    assert got.pairs == scan.pairs("length", part)
-  with pytest.raises(types.UserError, match="train and test"):
-    sources.open_split(data, "valid", "")
-  for task in synthetic.TASKS:
-    sizes = {"train": 30, "valid": 10, "test": 20}
-    for split, size in sizes.items():
-      got = sources.open_split(_data(task), split, "")
-      assert got.pairs == synthetic.pairs(task, split, size, 1, 10, 10, 5)
 
 
 @pytest.mark.quick
@@ -323,9 +264,14 @@ def test_tfds_reads_a_prepared_set(prepared):
   assert _all(part) == [(f"häus {i}", f"house {i}") for i in range(5, 10)]
   assert sources.trainable(part).tolist() == [0, 1, 2, 3, 4]
   data = _data(
-    "tfds", name=NAME, test=("test",), source_field="en", target_field="de"
+    "tfds",
+    name=NAME,
+    root=prepared,
+    test=("test",),
+    source_field="en",
+    target_field="de",
   )
-  assert sources.open_split(data, "test", prepared)[4] == ("house 4", "häus 4")
+  assert corpus.open_split(data, "test")[4] == ("house 4", "häus 4")
 
 
 def test_tfds_checksum(prepared):
@@ -408,11 +354,12 @@ def test_reading_imports_neither_tensorflow_nor_jax(prepared, tmp_path):
 def test_catalogue_configurations_open_on_mocked_data(name, tmp_path):
   tfds = pytest.importorskip("tensorflow_datasets")
   data = config.load(str(ROOT / "configs" / f"{name}.py")).data
+  data = dataclasses.replace(data, root=str(tmp_path))
   builder = tfds.builder_cls(data.name.partition("/")[0])
   assert data.name.partition("/")[2] in builder.builder_configs
   with tfds.testing.mock_data(num_examples=5):
     for split in ("train", "valid", "test"):
-      source = sources.open_split(data, split, str(tmp_path))
+      source = corpus.open_split(data, split)
       assert len(source) == 5
       for side in source[0]:
         assert isinstance(side, str) and side

@@ -28,7 +28,7 @@ def _translator(workdir, count):
     mapper.replicated = jax.sharding.NamedSharding(mesh, spec)
   loaded = loading.load(workdir, "best", mapper)
   return loaded, translation.Translator(
-    [loaded.model], loaded.config.decode, mapper
+    [loaded.model], loaded.config.decode, mapper, loaded.vocabularies.source
   )
 
 
@@ -40,7 +40,8 @@ def main(workdir: pathlib.Path):
   texts = [
     " ".join(map(str, rng.integers(5, size=n))) for n in rng.integers(1, 12, 70)
   ]
-  ids = [translators[3][0].toks.encode_source(t) for t in texts]
+  side = translators[3][0].vocabularies.source
+  ids = [side.encode(text) for text in texts]
   for beam_size in (1, 3):
     options = translation.Options(beam_size, beam_size, "gnmt", 0.6, False)
     _check(translators, ids, options, rng)
@@ -62,7 +63,7 @@ def _check(translators, ids, options, rng):
   natural = list(range(len(ids)))
   first = run(3, natural, 64)
   shuffled = [int(i) for i in rng.permutation(len(ids))]
-  by_length = sorted(natural, key=lambda i: len(ids[i]))
+  by_length = sorted(natural, key=lambda i: len(ids[i].values))
   for count, order, size in (
     (3, natural, 1),
     (3, shuffled, 7),

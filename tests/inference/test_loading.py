@@ -1,30 +1,32 @@
 """Which models may be an ensemble."""
 
-import types as python_types
-
 import pytest
 
 from seq2seq_jax import config, types
-from seq2seq_jax.data import pipeline
+from seq2seq_jax.data import sides, tokenizers, vocabulary
 from seq2seq_jax.inference import loading
 
 pytestmark = pytest.mark.quick
 
 
 def loaded(words="same", reverse=False, head="softmax"):
-  vocabulary = python_types.SimpleNamespace(checksum=lambda: words)
-  toks = pipeline.Tokenizers(vocabulary, vocabulary, reverse)
+  words = tokenizers.train([words], kind="word", vocab_size=9)
+  output = words if head == "pointer" else None
+  vocabularies = vocabulary.Vocabularies(
+    sides.SourceText(words, reverse=reverse, output=output),
+    sides.TargetText(words, copies=head == "pointer"),
+  )
   conf = config.Config(
     data=config.Data(
       source=config.Text(tokenizer="word"), target=config.Text(tokenizer="word")
     ),
     model=config.Model(head=head, attention="additive"),
   )
-  return loading.Loaded(conf, toks, None, None, 0)
+  return loading.Loaded(conf, vocabularies, None, None, 0)
 
 
 OTHERS = {
-  "other vocabularies": {"words": "other"},
+  "vocabularies differ": {"words": "other"},
   "data.reverse_source": {"reverse": True},
   "copies words": {"head": "pointer"},
 }

@@ -1,0 +1,214 @@
+"""The splits of a config's task: opened, held out, limited, checksummed."""
+
+import collections
+import hashlib
+import os
+import pathlib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from seq2seq_jax import config, types
+from seq2seq_jax.data import copynet_rules, scan, sources, synthetic
+
+SPLITS = ("train", "valid", "test")
+
+
+def root(data: config.Data) -> str:
+  """The data folder: the config's, else the environment's, else none."""
+  return data.root or os.environ.get("SEQ2SEQ_JAX_DATA", "")
+
+
+def open_split(data: config.Data, split: str) -> sources.Source | None:
+  """The examples of a split, or None if the config names no such split.
+
+  Args:
+    data: names the task and its files.
+    split: train, valid or test.
+
+  Raises:
+    types.UserError: a file is missing or cannot be read as the task says.
+  """
+  return TASKS[data.task](data, split)
+
+
+def open_for_scoring(data: config.Data, split: str) -> sources.Source | None:
+  """The examples of a split that a trained model is scored on, or None.
+
+  Of the training split only those that were trained on: without blank ones and
+  those that are held out.
+  """
+  if split != "train":
+    examples = open_split(data, split)
+    if examples is not None or split == "test":
+      return examples
+    return Corpus(data).valid
+  corpus = Corpus(data)
+  return sources.Pairs(corpus.train[int(i)] for i in corpus.indices)
+
+
+class Corpus:
+  """The splits of a config's task. A split that is not given is None.
+
+  Args:
+    data: names the task and its files.
+    train: training examples in memory, pairs of source and target; the task's
+      files are then not read.
+    valid: validation examples in memory.
+    test: test examples in memory.
+
+  Attributes:
+    train, valid, test: random-access sources of pairs.
+    indices: [N] places of the training examples that are used, ascending.
+
+  Raises:
+    types.UserError: there is nothing to train on, or less than is held out.
+  """
+
+  def __init__(
+    self,
+    data: config.Data,
+    train: Iterable[tuple[Any, str]] | None = None,
+    valid: Iterable[tuple[Any, str]] | None = None,
+    test: Iterable[tuple[Any, str]] | None = None,
+  ):
+    if train is None:
+      splits = [open_split(data, split) for split in SPLITS]
+    else:
+      splits = [
+        None if pairs is None else sources.as_source(pairs)
+        for pairs in (train, valid, test)
+      ]
+    if splits[0] is None:
+      raise types.UserError(
+        f"data.train: names no file or split of task {data.task}"
+      )
+    self.train, self.valid, self.test = splits
+    self.indices = sources.trainable(self.train)
+    self.limited = data.limit > 0
+    if data.holdout and self.valid is None:
+      self._hold_out(data)
+    if self.limited:
+      # Files may be sorted, so examples are drawn from the whole of them; a
+      # smaller limit draws a part of what a larger one does.
+      rng = np.random.default_rng((data.seed, 3))
+      self.indices = np.sort(rng.permutation(self.indices)[: data.limit])
+    if not len(self.indices):
+      raise types.UserError(
+        "data.train: no example has text on every side; nothing to train on"
+      )
+
+  def _hold_out(self, data: config.Data) -> None:
+    """Sets aside examples whose content occurs in training just once.
+
+    If a source's targets are `alternatives`, all of them or none.
+    """
+    rng = np.random.default_rng((data.seed, 2))
+    groups: dict[Any, list[int]] = collections.defaultdict(list)
+
+    def group_of(i: int) -> list[int]:
+      pair = self.train[int(i)]
+      sides_compared = pair[:1] if data.alternatives else pair
+      return groups[sources.content(sides_compared)]
+
+    for i in self.indices:
+      group_of(i).append(i)
+    held_out: list[int] = []
+    for i in rng.permutation(self.indices):
+      group = group_of(i)
+      whole = data.alternatives or len(group) == 1
+      if whole and group[0] == i:
+        held_out += group
+      if len(held_out) >= data.holdout:
+        break
+    if len(held_out) < data.holdout:
+      raise types.UserError(
+        f"data.holdout: {data.holdout} is more than the {len(held_out)} "
+        "different training examples"
+      )
+    self.indices = np.setdiff1d(self.indices, held_out)
+    pairs = [self.train[int(i)] for i in held_out]
+    distinct = {sources.content(pair): pair for pair in pairs}
+    self.valid = sources.Pairs(sorted(distinct.values(), key=str))
+
+  def checksums(self) -> dict[str, str]:
+    """SHA-256 of every split, and of what was drawn from it."""
+    splits = {"train": self.train, "valid": self.valid, "test": self.test}
+    sums = {k: v.checksum() for k, v in splits.items() if v is not None}
+    if self.limited:
+      drawn = sums["train"].encode() + self.indices.tobytes()
+      sums["train"] = hashlib.sha256(drawn).hexdigest()
+    return sums
+
+
+def _scan(data: config.Data, split: str) -> sources.Source | None:
+  if split == "valid":
+    return None
+  return sources.Pairs(scan.pairs(data.name, split))
+
+
+def _copynet_rules(data: config.Data, split: str) -> sources.Source:
+  kind = data.name
+  if split == "test" and data.test:
+    (kind,) = data.test
+  rules = data.synthetic.rules
+  return sources.Pairs(copynet_rules.pairs(kind, split, data.seed, rules))
+
+
+def _synthetic(data: config.Data, split: str) -> sources.Source:
+  s = data.synthetic
+  return sources.Pairs(
+    synthetic.pairs(
+      data.task,
+      split,
+      size=getattr(s, split),
+      min_length=s.min_length,
+      max_length=s.max_length,
+      symbols=s.symbols,
+      seed=data.seed,
+    )
+  )
+
+
+def _tfds(data: config.Data, split: str) -> sources.Source | None:
+  names = getattr(data, split)
+  if not names:
+    return None
+  return sources.Tfds(
+    data.name, names[0], data.source_field, data.target_field, root(data)
+  )
+
+
+def _from_files(
+  read: Callable[..., sources.Source], *fields: str
+) -> Callable[[config.Data, str], sources.Source | None]:
+  """A task that reads files: `read` of their paths, then of config fields."""
+
+  def task(data: config.Data, split: str) -> sources.Source | None:
+    names = getattr(data, split)
+    if not names:
+      return None
+    paths = [pathlib.Path(root(data)) / name for name in names]
+    for path in paths:
+      if not path.exists():
+        raise types.UserError(
+          f"data.{split}: {path.absolute()}: no such file; the folder of the "
+          "data is --data.root or the environment's SEQ2SEQ_JAX_DATA"
+        )
+    return read(*paths, *(getattr(data, field) for field in fields))
+
+  return task
+
+
+# How the splits of each task are opened: None if there is no such split.
+TASKS: dict[str, Callable[[config.Data, str], sources.Source | None]] = {
+  "scan": _scan,
+  **dict.fromkeys(synthetic.TASKS, _synthetic),
+  "copy_rules": _copynet_rules,
+  "parallel": _from_files(sources.parallel),
+  "tsv": _from_files(sources.tsv, "source_field", "target_field", "only"),
+  "jsonl": _from_files(sources.jsonl, "source_field", "target_field"),
+  "tfds": _tfds,
+  "language_model": _from_files(sources.lines),
+}

@@ -1,0 +1,389 @@
+"""The kinds of sides that an example may have: text, frames, or no source.
+
+Each class keeps the promises of `contracts.Side`. A new kind is a class here or
+in a file of its own, and a line in `KINDS` and in `STORED`.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from seq2seq_jax import contracts, types
+from seq2seq_jax.data import stored, tokenizers
+
+_EOS = np.array([types.EOS], np.int32)
+_EMPTY = np.zeros(0, np.int32)
+
+
+class _Text:
+  """A side of text: what source and target have in common.
+
+  Args:
+    tokenizer: of this side.
+    output: the target's tokenizer if the model copies: then `encode` also gives
+      ids in the extended vocabulary, in which the n-th copyable word has id
+      `output.vocab_size + n`. None if the model does not copy.
+    filler: ids of a filler row.
+  """
+
+  present = True
+  features = 0
+  reverse = False
+
+  def __init__(
+    self,
+    tokenizer: tokenizers.Tokenizer,
+    output: tokenizers.Tokenizer | None,
+    filler: np.ndarray,
+  ):
+    self.tokenizer, self.output = tokenizer, output
+    self.vocab_size = tokenizer.vocab_size
+    self.samples = tokenizer.sampling > 0
+    self.segmentation = (
+      tokenizer.kind,
+      tokenizer.lowercase,
+      tokenizer.sampling,
+    )
+    self._filler = types.EncodedSide(
+      filler, filler if output is not None else None
+    )
+
+  @staticmethod
+  def is_blank(value: str) -> bool:
+    return not value.strip()
+
+  @staticmethod
+  def content(value: str) -> bytes:
+    return value.encode("utf-8", "surrogatepass")
+
+  def length(self, encoded: types.EncodedSide) -> int:
+    return len(encoded.values)
+
+  def pad(
+    self, rows: Sequence[types.EncodedSide | None], length: int
+  ) -> types.PaddedSide:
+    rows = [self._filler if row is None else row for row in rows]
+    extended = None
+    if self.output is not None:
+      extended = _pad_ids([row.extended for row in rows], length)
+    return types.PaddedSide(
+      _pad_ids([row.values for row in rows], length),
+      np.array([len(row.values) for row in rows], np.int32),
+      extended,
+    )
+
+  def units(self, value: str) -> int:
+    return len(value if self.tokenizer.kind == "char" else value.split())
+
+  def text(self, value: str) -> str:
+    return value
+
+  def checksum(self) -> str:
+    return self.tokenizer.checksum()
+
+  def dump(self) -> bytes:
+    return self.tokenizer.dump()
+
+  def _ids(self, value: str, rng: np.random.Generator | None) -> np.ndarray:
+    """Ids without EOS."""
+    if rng is not None and self.samples:
+      return self.tokenizer.encode_sampled(value, rng)
+    return self.tokenizer.encode(value)
+
+  def _extended_ids(self, value: str, copyable: Sequence[str]) -> list[int]:
+    """Ids of the extended vocabulary, without EOS."""
+    assert self.output is not None
+    words = self.tokenizer.words(value)
+    first = self.output.vocab_size
+    copied = {word: first + n for n, word in enumerate(copyable)}
+    ids = self.output.encode(" ".join(words)).tolist()
+    return [
+      copied.get(word, i) if i == types.UNK else i
+      for word, i in zip(words, ids)
+    ]
+
+
+class SourceText(_Text):
+  """A source text: ids with EOS, and the words that a model may copy.
+
+  Args:
+    tokenizer: of the source.
+    reverse: the encoder reads the words from last to first, then EOS.
+    output: the target's tokenizer if the model copies.
+  """
+
+  def __init__(
+    self,
+    tokenizer: tokenizers.Tokenizer,
+    *,
+    reverse: bool = False,
+    output: tokenizers.Tokenizer | None = None,
+  ):
+    super().__init__(tokenizer, output, filler=_EOS)
+    self.reverse = reverse
+
+  def encode(
+    self, value: str, rng: np.random.Generator | None = None
+  ) -> types.EncodedSide:
+    ids = np.append(self._read(self._ids(value, rng)), _EOS)
+    if self.output is None:
+      return types.EncodedSide(ids)
+    extended = self._read(self._extended_ids(value, self.copyable(value)))
+    return types.EncodedSide(ids, np.array([*extended, types.EOS], np.int32))
+
+  def show(self, value: str) -> list[str]:
+    return self.tokenizer.tokens(self.encode(value).values)
+
+  def copyable(self, value: str) -> list[str]:
+    if self.output is None:
+      return []
+    words = self.tokenizer.words(value)
+    ids = self.output.encode(" ".join(words))
+    unknown = (word for word, i in zip(words, ids) if i == types.UNK)
+    return list(dict.fromkeys(unknown))
+
+  def words(self, value: str) -> list[str]:
+    return self._read(self.tokenizer.words(value))
+
+  def _read(self, tokens: Any) -> Any:
+    """Tokens in the order in which the encoder reads them."""
+    return tokens[::-1] if self.reverse else tokens
+
+
+class TargetText(_Text):
+  """A target text: ids with EOS, and ids back to text.
+
+  Args:
+    tokenizer: of the target.
+    copies: the model copies, so ids may name words of the source.
+  """
+
+  def __init__(self, tokenizer: tokenizers.Tokenizer, copies: bool = False):
+    output = tokenizer if copies else None
+    super().__init__(tokenizer, output, filler=_EMPTY)
+
+  @property
+  def copies(self) -> bool:
+    return self.output is not None
+
+  def encode(
+    self,
+    value: str,
+    rng: np.random.Generator | None = None,
+    copyable: Sequence[str] = (),
+  ) -> types.EncodedSide:
+    """Ids with EOS; `copyable` are the words that the source offers."""
+    ids = np.append(self._ids(value, rng), _EOS)
+    if self.output is None:
+      return types.EncodedSide(ids)
+    extended = self._extended_ids(value, copyable)
+    return types.EncodedSide(ids, np.array([*extended, types.EOS], np.int32))
+
+  def show(self, value: str) -> list[str]:
+    return self.tokenizer.tokens(self.encode(value).values)
+
+  def copyable(self, value: str) -> list[str]:
+    return []
+
+  def words(self, value: str) -> list[str]:
+    return self.tokenizer.words(value)
+
+
+class SourceFrames:
+  """A source of feature vectors [L, F] in memory, such as log-mel frames.
+
+  Args:
+    features: F.
+    reverse: the encoder reads the frames from last to first.
+  """
+
+  present = True
+  vocab_size = 0
+  samples = False
+  segmentation = None
+
+  def __init__(self, features: int, reverse: bool = False):
+    self.features, self.reverse = features, reverse
+
+  @classmethod
+  def like(cls, value: np.ndarray, reverse: bool) -> "SourceFrames":
+    """The side of frames of the shape of `value`, [L, F]."""
+    if value.ndim != 2:
+      raise types.UserError(
+        f"a source has the shape {value.shape}; frames have two axes: time "
+        "and features"
+      )
+    return cls(value.shape[1], reverse)
+
+  @classmethod
+  def restore(cls, settings: dict[str, Any], reverse: bool) -> "SourceFrames":
+    """The side of stored settings."""
+    return cls(settings["features"], reverse)
+
+  @staticmethod
+  def is_blank(value: np.ndarray) -> bool:
+    return not len(value)
+
+  @staticmethod
+  def content(value: np.ndarray) -> bytes:
+    value = np.ascontiguousarray(value)
+    head = f"{value.dtype.str} {value.shape} ".encode()
+    return head + hashlib.sha256(value.tobytes()).hexdigest().encode()
+
+  def encode(
+    self, value: np.ndarray, rng: np.random.Generator | None = None
+  ) -> types.EncodedSide:
+    if np.ndim(value) != 2 or np.shape(value)[1] != self.features:
+      raise types.UserError(
+        f"a source has the shape {np.shape(value)}; every source of this run "
+        f"must be an array of frames with {self.features} features each"
+      )
+    frames = np.asarray(value, np.float32)
+    return types.EncodedSide(frames[::-1] if self.reverse else frames)
+
+  def length(self, encoded: types.EncodedSide) -> int:
+    return len(encoded.values)
+
+  def pad(
+    self, rows: Sequence[types.EncodedSide | None], length: int
+  ) -> types.PaddedSide:
+    values = np.zeros((len(rows), length, self.features), np.float32)
+    lengths = np.ones(len(rows), np.int32)  # of filler: one frame of zeros
+    for i, row in enumerate(rows):
+      if row is not None:
+        lengths[i] = len(row.values)
+        values[i, : lengths[i]] = row.values
+    return types.PaddedSide(values, lengths)
+
+  def units(self, value: np.ndarray) -> int:
+    return len(value)
+
+  def show(self, value: np.ndarray) -> list[str]:
+    return [str(i) for i in range(len(value))]
+
+  def text(self, value: np.ndarray) -> str:
+    return f"{len(value)} frames"
+
+  def copyable(self, value: np.ndarray) -> list[str]:
+    return []
+
+  def words(self, value: np.ndarray) -> list[str]:
+    raise types.UserError("decode.replace_unknown: frames hold no words")
+
+  def checksum(self) -> str:
+    return stored.checksum(self._settings())
+
+  def dump(self) -> bytes:
+    return stored.dump(self._settings())
+
+  def _settings(self) -> dict[str, Any]:
+    return {"kind": "frames", "features": self.features}
+
+
+class NoSource:
+  """The source of a language model: there is none."""
+
+  present = False
+  vocab_size = None
+  features = 0
+  reverse = False
+  samples = False
+  segmentation = None
+
+  @classmethod
+  def like(cls, value: None, reverse: bool) -> "NoSource":
+    """The side; there is but one."""
+    return cls()
+
+  @classmethod
+  def restore(cls, settings: dict[str, Any], reverse: bool) -> "NoSource":
+    """The side; there is but one."""
+    return cls()
+
+  @staticmethod
+  def is_blank(value: None) -> bool:
+    return False
+
+  @staticmethod
+  def content(value: None) -> bytes:
+    return b"None"
+
+  def encode(
+    self, value: None, rng: np.random.Generator | None = None
+  ) -> types.EncodedSide:
+    return types.EncodedSide(None)
+
+  def length(self, encoded: types.EncodedSide) -> int:
+    return 0
+
+  def pad(
+    self, rows: Sequence[types.EncodedSide | None], length: int
+  ) -> types.PaddedSide:
+    return types.PaddedSide(None, None)
+
+  def units(self, value: None) -> int:
+    return 0
+
+  def show(self, value: None) -> list[str]:
+    return []
+
+  def text(self, value: None) -> str:
+    return ""
+
+  def copyable(self, value: None) -> list[str]:
+    return []
+
+  def words(self, value: None) -> list[str]:
+    raise types.UserError("a language model has no source with words")
+
+  def checksum(self) -> str:
+    return ""
+
+  def dump(self) -> bytes:
+    return stored.dump({"kind": "none"})
+
+
+# The kind of side that a raw value of the corpus belongs to.
+KINDS: dict[type, type[contracts.Side]] = {
+  str: SourceText,
+  np.ndarray: SourceFrames,
+  type(None): NoSource,
+}
+
+# From the stored settings of a source that has no tokenizer, and
+# `data.reverse_source`, to its side.
+STORED: dict[str, Callable[[dict[str, Any], bool], contracts.Side]] = {
+  "frames": SourceFrames.restore,
+  "none": NoSource.restore,
+}
+
+
+def kind_of(value: Any) -> type[contracts.Side]:
+  """The kind of side that a raw value belongs to.
+
+  Raises:
+    types.UserError: it belongs to none.
+  """
+  for value_type, kind in KINDS.items():
+    if isinstance(value, value_type):
+      return kind
+  raise types.UserError(
+    f"a side of an example is {type(value).__name__}; it must be text (str), "
+    "an array of frames, or None as the source of a language model"
+  )
+
+
+def without_vocabulary(value: Any, reverse: bool) -> contracts.Side | None:
+  """The side of sources like `value`; None if they are text to learn from."""
+  kind = kind_of(value)
+  return None if kind is SourceText else kind.like(value, reverse)
+
+
+def _pad_ids(rows: Sequence[np.ndarray], length: int) -> np.ndarray:
+  """Stacks id sequences, pad after their end. [B, length] int32."""
+  out = np.full((len(rows), length), types.PAD, np.int32)
+  for i, row in enumerate(rows):
+    out[i, : len(row)] = row
+  return out

@@ -1,0 +1,264 @@
+"""How a run's examples become ids: its two sides, made, stored and loaded."""
+
+import hashlib
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from seq2seq_jax import config, contracts, types
+from seq2seq_jax.data import corpus as corpus_lib
+from seq2seq_jax.data import sides, stored, tokenizers
+
+SOURCE_FILE, TARGET_FILE = "source.json", "target.json"
+
+
+class Vocabularies:
+  """The source and target side of a run's examples.
+
+  Nothing changes after it is made, and it can be pickled.
+
+  Args:
+    source: side that the encoder reads.
+    target: side that the decoder writes.
+    joint: both sides share one vocabulary.
+  """
+
+  def __init__(
+    self,
+    source: contracts.Side,
+    target: sides.TargetText,
+    joint: bool = False,
+  ):
+    self.source, self.target, self.joint = source, target, joint
+
+  def __repr__(self) -> str:
+    source, target = self.sizes
+    return f"Vocabularies(source={source}, target={target})"
+
+  @property
+  def copies(self) -> bool:
+    """True if encoded sides hold ids in the extended vocabulary too."""
+    return self.target.copies
+
+  @property
+  def sizes(self) -> tuple[int | None, int]:
+    """Ids of the source (None: no source, 0: frames) and of the target."""
+    return self.source.vocab_size, self.target.vocab_size
+
+  def encode(
+    self, pair: tuple[Any, str], rng: np.random.Generator | None = None
+  ) -> types.EncodedPair:
+    """An example as arrays; segmentations are drawn from `rng` if given."""
+    source = self.source.encode(pair[0], rng)
+    copyable = self.source.copyable(pair[0])
+    return types.EncodedPair(source, self.target.encode(pair[1], rng, copyable))
+
+  def lengths(self, pair: types.EncodedPair) -> tuple[int, int]:
+    """Source and target positions, EOS included."""
+    return self.source.length(pair.source), self.target.length(pair.target)
+
+  def target_text(
+    self,
+    ids: Sequence[int] | np.ndarray,
+    source: Any = None,
+    attended: Sequence[int] | np.ndarray | None = None,
+  ) -> str:
+    """Text of output ids.
+
+    Args:
+      ids: with ids from V on if the model copies from `source`.
+      source: raw value of the source.
+      attended: for each output, the source position most attended to; unknown
+        words are replaced by the source's word there (Luong et al. 2015).
+    """
+    tokenizer, size = self.target.tokenizer, self.target.vocab_size
+    if attended is None and not any(i >= size for i in ids):
+      return tokenizer.decode(ids)
+    copyable = self.source.copyable(source)
+    source_words = self.source.words(source) if attended is not None else []
+    words = []
+    for n, i in enumerate(int(i) for i in ids):
+      if i in (types.PAD, types.BOS, types.EOS):
+        continue
+      word = copyable[i - size] if i >= size else tokenizer.decode([i])
+      if i == types.UNK and attended is not None:
+        position = attended[n]
+        if position < len(source_words):  # else it is the source's EOS
+          word = source_words[position]
+      words.append(word)
+    return " ".join(words)
+
+  def target_tokens(
+    self, ids: Sequence[int] | np.ndarray, source: Any
+  ) -> list[str]:
+    """One string for each output id; copied words as they are."""
+    tokenizer, size = self.target.tokenizer, self.target.vocab_size
+    copyable = self.source.copyable(source)
+    return [
+      copyable[i - size] if i >= size else tokenizer.tokens([i])[0]
+      for i in (int(i) for i in ids)
+    ]
+
+  def check_features(self, input_features: int) -> None:
+    """Checks that the model reads what the source gives.
+
+    Args:
+      input_features: F of frames that the model reads; 0 if it reads ids.
+
+    Raises:
+      types.UserError: it reads frames of another size, or not frames at all.
+    """
+    if self.source.features == input_features:
+      return
+    gives = (
+      f"frames with {self.source.features} features"
+      if self.source.features
+      else "no frames of audio"
+    )
+    raise types.UserError(
+      f"model.input_features is {input_features}, and the sources of the data "
+      f"hold {gives}; set it to {self.source.features}, or choose other data"
+    )
+
+  def difference(self, other: "Vocabularies") -> str | None:
+    """Why models with these cannot make an ensemble; None if they can."""
+    if self.checksum() != other.checksum():
+      return "their vocabularies differ"
+    if self.source.reverse != other.source.reverse:
+      return "data.reverse_source differs, and they read one source"
+    if self.copies != other.copies:
+      return "one of them copies words of the source and the other does not"
+    return None
+
+  def checksum(self) -> str:
+    """SHA-256 of both sides, as 64 hexadecimal digits."""
+    sums = [side.checksum() for side in (self.source, self.target)]
+    return hashlib.sha256(" ".join(filter(None, sums)).encode()).hexdigest()
+
+  def files(self) -> dict[str, bytes]:
+    """Name and content of the files that `load` reads.
+
+    One vocabulary for both sides is one file.
+    """
+    contents = {TARGET_FILE: self.target.dump()}
+    if not self.joint:
+      contents[SOURCE_FILE] = self.source.dump()
+    return contents
+
+
+def train(
+  data: config.Data, corpus: corpus_lib.Corpus, copies: bool = False
+) -> Vocabularies:
+  """Makes the vocabularies from the training examples.
+
+  Args:
+    data: says how.
+    corpus: with the training examples.
+    copies: the model copies words of the source.
+  """
+
+  def texts(side: int) -> Iterator[str]:
+    return (corpus.train[int(i)][side] for i in corpus.indices)
+
+  source_side = _without_vocabulary(data, corpus)
+  if source_side is not None:
+    target = _train_tokenizer(data.target, texts(1))
+    return Vocabularies(source_side, sides.TargetText(target))
+  if data.joint:
+    both = (text for side in (0, 1) for text in texts(side))
+    source = target = _train_tokenizer(data.source, both)
+  else:
+    source = _train_tokenizer(data.source, texts(0))
+    target = _train_tokenizer(data.target, texts(1))
+  return _of_texts(source, target, data.reverse_source, copies)
+
+
+def for_new_run(
+  data: config.Data, corpus: corpus_lib.Corpus, copies: bool = False
+) -> Vocabularies:
+  """Those of `data.vocabulary`'s run if it names one, else trained ones.
+
+  Raises:
+    types.UserError: that run's vocabularies are not what the config asks for.
+  """
+  if not data.vocabulary:
+    return train(data, corpus, copies)
+  folder = pathlib.Path(data.vocabulary) / "tokenizers"
+  two_files = (folder / SOURCE_FILE).exists()
+  if _without_vocabulary(data, corpus) is None and two_files == data.joint:
+    raise types.UserError(
+      f"data.vocabulary: {folder} has {'two' if data.joint else 'no two'} "
+      f"vocabularies, and data.joint is {data.joint}"
+    )
+  vocabularies = load(data, folder, copies)
+  target = data.source if data.joint else data.target
+  for name, side, text in (
+    ("source", vocabularies.source, data.source),
+    ("target", vocabularies.target, target),
+  ):
+    settings = (text.tokenizer, text.lowercase, text.sampling)
+    if side.segmentation not in (None, settings):
+      raise types.UserError(
+        "data.vocabulary: tokenizer, lowercase and sampling of "
+        f"{folder} are {side.segmentation} for the {name}; data.{name} says "
+        f"{settings}"
+      )
+  return vocabularies
+
+
+def load(
+  data: config.Data, folder: pathlib.Path, copies: bool = False
+) -> Vocabularies:
+  """Reads the files of `Vocabularies.files` from a folder.
+
+  Raises:
+    types.UserError: one is missing or damaged.
+  """
+  target = tokenizers.load(folder / TARGET_FILE)
+  path = folder / SOURCE_FILE
+  if data.joint and not path.exists():
+    return _of_texts(target, target, data.reverse_source, copies)
+  settings = stored.load(path)
+  restore = sides.STORED.get(settings.get("kind"))
+  if restore is not None:
+    source = restore(settings, data.reverse_source)
+    return Vocabularies(source, sides.TargetText(target))
+  tokenizer = tokenizers.build(settings, path)
+  return _of_texts(tokenizer, target, data.reverse_source, copies)
+
+
+def _train_tokenizer(
+  text: config.Text, lines: Iterator[str]
+) -> tokenizers.Tokenizer:
+  return tokenizers.train(
+    lines,
+    kind=text.tokenizer,
+    vocab_size=text.vocab_size,
+    min_count=text.min_count,
+    lowercase=text.lowercase,
+    sampling=text.sampling,
+  )
+
+
+def _of_texts(
+  source: tokenizers.Tokenizer,
+  target: tokenizers.Tokenizer,
+  reverse: bool,
+  copies: bool,
+) -> Vocabularies:
+  output = target if copies else None
+  return Vocabularies(
+    sides.SourceText(source, reverse=reverse, output=output),
+    sides.TargetText(target, copies),
+    joint=source is target,
+  )
+
+
+def _without_vocabulary(
+  data: config.Data, corpus: corpus_lib.Corpus
+) -> contracts.Side | None:
+  """The source side if it needs no vocabulary; None if it is text."""
+  first = corpus.train[int(corpus.indices[0])][0]
+  return sides.without_vocabulary(first, data.reverse_source)

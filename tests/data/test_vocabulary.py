@@ -1,0 +1,81 @@
+"""Vocabularies: made from a corpus, taken from a run, stored and loaded."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from seq2seq_jax import config, types
+from seq2seq_jax.data import corpus as corpus_lib
+from seq2seq_jax.data import sides, tokenizers, vocabulary
+
+pytestmark = pytest.mark.quick
+
+
+@pytest.mark.quick
+def _words(tmp_path, lines):
+  (tmp_path / "train.tsv").write_text("".join(f"{line}\n" for line in lines))
+  return corpus_lib.Corpus(
+    config.Data(task="tsv", root=str(tmp_path), train=("train.tsv",))
+  )
+
+
+def _store(vocabularies, folder):
+  folder.mkdir(parents=True, exist_ok=True)
+  for name, content in vocabularies.files().items():
+    (folder / name).write_bytes(content)
+
+
+def test_vocabularies_of_another_run(tmp_path):
+  old = _words(tmp_path, ["a\tb", "c\td"])
+  theirs = vocabulary.train(config.Data(), old)
+  _store(theirs, tmp_path / "run" / "tokenizers")
+  data = config.Data(vocabulary=str(tmp_path / "run"))
+  new = _words(tmp_path, ["e\tf"])
+  assert vocabulary.for_new_run(data, new).checksum() == theirs.checksum()
+  fresh = vocabulary.for_new_run(config.Data(), new)
+  assert fresh.checksum() != theirs.checksum()
+  other = dataclasses.replace(data, target=config.Text(lowercase=True))
+  with pytest.raises(types.UserError, match="for the target; data"):
+    vocabulary.for_new_run(other, new)
+  joint = dataclasses.replace(data, joint=True)
+  with pytest.raises(types.UserError, match="has two vocabularies"):
+    vocabulary.for_new_run(joint, new)
+
+
+def _copying(reverse=False):
+  """Source words a and b, target words b and c."""
+  source, target = (
+    tokenizers.train([text], kind="word", vocab_size=20)
+    for text in ("a b", "b c")
+  )
+  return vocabulary.Vocabularies(
+    sides.SourceText(source, reverse=reverse, output=target),
+    sides.TargetText(target, copies=True),
+  )
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_extended_ids_and_back(reverse):
+  vocabularies = _copying(reverse)
+  source, size = "x b y x a", vocabularies.target.vocab_size
+  assert vocabularies.source.copyable(source) == ["x", "y", "a"]
+  pair = vocabularies.encode((source, "y b z c"))
+  b, c = (int(vocabularies.target.encode(w).values[0]) for w in "bc")
+  ids = [size, b, size + 1, size, size + 2]
+  expected = [*(ids[::-1] if reverse else ids), types.EOS]
+  assert pair.source.extended.tolist() == expected
+  target = [size + 1, b, types.UNK, c, types.EOS]
+  assert pair.target.extended.tolist() == target
+  assert vocabularies.target_text(target, source) == "y b <unk> c"
+  tokens = vocabularies.target_tokens(target, source)
+  assert tokens == ["y", "b", "<unk>", "c", "</s>"]
+
+
+def test_unknown_words_are_replaced_by_the_source_attended_to():
+  ids = np.array([types.UNK, 4, types.UNK, types.EOS])
+  attended = [2, 0, 9, 3]  # beyond the sentence: nothing to put there
+  text = _copying().target_text(ids, "x y z", attended)
+  assert text == "z b <unk>"
+  text = _copying(reverse=True).target_text(ids, "x y z", attended)
+  assert text == "x b <unk>"
