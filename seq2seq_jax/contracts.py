@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from seq2seq_jax import types
 
@@ -104,6 +105,30 @@ class Side(Protocol):
 
 # Encoder, Decoder, Head, Score (models).
 
-# StepFn: what search is handed (decoding).
+
+class StepFn(Protocol):
+  """One decoder step of K hypotheses a source: all that search sees of a model.
+
+  A recurrent model, a Transformer, an ensemble and a model with a language
+  model fused in are all the same to search.
+  """
+
+  def __call__(
+    self, memory: Any, carry: Any, tokens: Int[types.Array, "B K"]
+  ) -> tuple[
+    Any, Float[types.Array, "B K V"], Float[types.Array, "B K M"] | None
+  ]:
+    """The carry after the step, log-probabilities and attention weights.
+
+    Args:
+      memory: leaves [B, ...], shared by the hypotheses of a source.
+      carry: leaves [B, K, ...], which search may reorder on axis 1.
+      tokens: of the step before, BOS at first.
+
+    V counts the words that a copying model takes from the source. Attention is
+    None if the model does not attend.
+    """
+    ...
+
 
 # Objective: a term of the loss (training).

@@ -1,76 +1,116 @@
 """The best continuations among K hypotheses times V tokens."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
+from jaxtyping import Bool, Float, Int
 
 from seq2seq_jax.decoding import stepfn
 
+# Log-probability, hypothesis and token of N continuations.
+Continuations = tuple[
+  Float[jax.Array, "B N"], Int[jax.Array, "B N"], Int[jax.Array, "B N"]
+]
+# ids [B or 1, I] -> whether each is forbidden [B, I]
+Forbidden = Callable[[Int[jax.Array, "#B I"]], Bool[jax.Array, "#B I"]]
 
-def best(live, log_probs, n: int, forbidden, special: int, block: int = 64):
+
+def best_continuations(
+  live: Float[jax.Array, "B K"],
+  log_probs: Float[jax.Array, "B K V"],
+  n: int,
+  forbidden: Forbidden,
+  first_free: int,
+  block: int = 64,
+) -> tuple[
+  Float[jax.Array, "B N"], Int[jax.Array, "B N"], Int[jax.Array, "B N"]
+]:
   """The n best of K V continuations, ties to the lower index in [K V].
 
   By blocks of tokens: the n best lie in the n blocks with the best tokens (of
   equal ones, those before), so the entries of no more than those are compared.
-  Log-probabilities are read once and never written: where all forbidden ones
-  were marked, that would cost as much again.
+  Log-probabilities are read once and never written: a copy with -inf for all
+  forbidden ones would cost as much again.
 
   Args:
-    live: log-probabilities of the hypotheses [B, K].
-    log_probs: of every token behind them [B, K, V].
-    n: K V where there are fewer.
-    forbidden: ids [B or 1, M] -> whether each is forbidden [B, M].
-    special: no id from this one on is ever forbidden.
+    live: log-probabilities of the hypotheses.
+    log_probs: of every token after them.
+    n: at most; K V if there are fewer.
+    forbidden: which ids may not be chosen.
+    first_free: no id from this one on is ever forbidden.
     block: tokens of a block.
 
   Returns:
-    log-probability, hypothesis and token, each [B, n]; a log-probability of
-    -inf: there are fewer.
+    log-probability, hypothesis and token; a log-probability of -inf: there are
+    fewer.
   """
   rows, k, size = log_probs.shape
   n = min(n, k * size)
   if k * (size // block) <= 2 * n:
-    return _of_all(live, log_probs, n, forbidden)
-  tops = _tops(log_probs, forbidden, special, block)
-  each = tops.shape[-1]
-  tops = (live[..., None] + tops).reshape(rows, k * each)
-  chosen = jnp.sort(jax.lax.top_k(tops, n)[1], axis=-1)  # ties stay in order
-  owner, place = chosen // each, chosen % each
+    return _best_of_all(live, log_probs, n, forbidden)
+  maxima = _block_maxima(log_probs, forbidden, first_free, block)
+  blocks = maxima.shape[-1]
+  maxima = (live[..., None] + maxima).reshape(rows, k * blocks)
+  # Sorted by place, so that ties between their entries stay in order.
+  chosen = jnp.sort(jax.lax.top_k(maxima, n)[1], axis=-1)
+  hypothesis, place = chosen // blocks, chosen % blocks
+
+  # All entries of the chosen blocks. The last block may be shorter: ids beyond
+  # the vocabulary read its last entry and count as -inf.
   inside = jnp.arange(block, dtype=place.dtype)[None, None]
   ids = place[..., None] * block + inside
   last = size - 1
-  index = owner[..., None] * size + jnp.minimum(ids, last)
-  flat = lambda x: x.reshape(rows, n * block)
-  values = _take(log_probs.reshape(rows, k * size), flat(index))
-  ids = flat(ids)
+  index = hypothesis[..., None] * size + jnp.minimum(ids, last)
+  index, ids = (x.reshape(rows, n * block) for x in (index, ids))
+  values = _take(log_probs.reshape(rows, k * size), index)
   values = jnp.where(forbidden(ids) | (ids > last), -jnp.inf, values)
-  values += jnp.repeat(_take(live, owner), block, axis=1)
+  values += jnp.repeat(_take(live, hypothesis), block, axis=1)
+
   total, at = jax.lax.top_k(values, n)
   token = jnp.minimum(_take(ids, at), last)
-  return total, _take(owner, at // block), token
+  return total, _take(hypothesis, at // block), token
 
 
-def _of_all(live, log_probs, n: int, forbidden):
+def _best_of_all(
+  live: Float[jax.Array, "B K"],
+  log_probs: Float[jax.Array, "B K V"],
+  n: int,
+  forbidden: Forbidden,
+) -> tuple[
+  Float[jax.Array, "B N"], Int[jax.Array, "B N"], Int[jax.Array, "B N"]
+]:
+  """The same without blocks, for small vocabularies."""
   rows, _, size = log_probs.shape
-  values = live[..., None] + stepfn.without(log_probs, forbidden)
+  values = live[..., None] + stepfn.mask_ids(log_probs, forbidden)
   values = values.reshape(rows, -1)
   total, index = jax.lax.top_k(values, n)
   return total, index // size, index % size
 
 
-def _tops(log_probs, forbidden, special: int, block: int):
-  """The best token of every block, the last one perhaps shorter. [B, K, *]."""
+def _block_maxima(
+  log_probs: Float[jax.Array, "B K V"],
+  forbidden: Forbidden,
+  first_free: int,
+  block: int,
+) -> Float[jax.Array, "B K N"]:
+  """The best allowed token of every block; the last block may be shorter."""
   rows, k, size = log_probs.shape
   whole = size // block
-  split = lambda x: x.reshape(rows, k, -1, block)
-  tops = jnp.max(split(log_probs[..., : whole * block]), axis=-1)
-  first = -(-special // block)  # blocks with ids that may be forbidden
-  values = stepfn.without(log_probs[..., : first * block], forbidden)
-  tops = tops.at[..., :first].set(jnp.max(split(values), axis=-1))
+
+  def maxima_of(x):
+    return jnp.max(x.reshape(rows, k, -1, block), axis=-1)
+
+  maxima = maxima_of(log_probs[..., : whole * block])
+  # Again, with the mask, for the blocks that hold ids that may be forbidden.
+  masked = -(-first_free // block)
+  values = stepfn.mask_ids(log_probs[..., : masked * block], forbidden)
+  maxima = maxima.at[..., :masked].set(maxima_of(values))
   if whole * block == size:
-    return tops
+    return maxima
   rest = jnp.max(log_probs[..., whole * block :], axis=-1, keepdims=True)
-  return jnp.concatenate([tops, rest], axis=-1)
+  return jnp.concatenate([maxima, rest], axis=-1)
 
 
-def _take(x, index):
+def _take(x: jax.Array, index: Int[jax.Array, "B N"]) -> jax.Array:
   return jnp.take_along_axis(x, index, axis=1, mode="clip")

@@ -1,38 +1,36 @@
 """Greedy search: the most probable token at every step."""
 
+import dataclasses
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
+from jaxtyping import Bool, Float, Int
 
-from seq2seq_jax import types
-from seq2seq_jax.decoding import length_rules, slots, stepfn
-
-
-class _State(NamedTuple):
-  memory: Any
-  min_len: Any  # [B]
-  max_len: Any  # [B]
-  real: Any  # [B, S'] or None
-  moving: Any  # _Moving
-  done: Any  # [B] ended, or at the longest length
+from seq2seq_jax import contracts, types
+from seq2seq_jax.decoding import length_rules, loop, stepfn
 
 
-class _Moving(NamedTuple):
-  """What a step changes."""
+class _Hypotheses(NamedTuple):
+  """What a step changes; one hypothesis a source on axis 1."""
 
-  t: Any  # [B] steps made
+  step: Int[jax.Array, " B"]
+  """Steps made."""
   carry: Any
-  last: Any  # [B, 1] token to go in
-  tokens: Any  # [B, 1, T]
-  token_log_probs: Any  # [B, 1, T]
-  ended: Any  # [B] EOS was chosen
-  attention: Any  # [B, 1, T, S'] or None
-  given: Any  # [B, 1, S'] attention so far, where coverage counts
+  last: Int[jax.Array, "B 1"]
+  """Token that goes into the next step."""
+  tokens: Int[jax.Array, "B 1 T"]
+  token_log_probs: Float[jax.Array, "B 1 T"]
+  ended: Bool[jax.Array, " B"]
+  """EOS was chosen."""
+  attention: Float[jax.Array, "B 1 T M"] | None
+  attention_total: Float[jax.Array, "B 1 M"] | None
+  """Summed over steps, for a coverage penalty."""
 
 
-def greedy(
-  step_fn: stepfn.StepFn,
-  sentences: stepfn.Sentences,
+def search(
+  step_fn: contracts.StepFn,
+  sources: stepfn.Sources,
   *,
   eos: int,
   bos: int,
@@ -42,93 +40,110 @@ def greedy(
   coverage: float = 0.0,
   with_attention: bool = False,
   rows: int | None = None,
-  total=None,
+  total: int | Int[jax.Array, ""] | None = None,
 ) -> types.Hypotheses:
-  """One hypothesis a sentence; arguments as in `beam.search`."""
-
-  def begin(some: stepfn.Sentences) -> _State:
-    return _start(step_fn, some, bos, max_steps, with_attention, coverage)
-
-  def advance(s: _State) -> _State:
-    moving, done = _advance(step_fn, s, eos)
-    moving = stepfn.keep(s.done, s.moving, moving)
-    return s._replace(moving=moving, done=s.done | done)
-
-  return slots.run(
-    begin,
-    advance,
-    lambda s: _result(s, rule, alpha, coverage),
-    sentences,
-    rows or len(sentences.max_len),
-    total,
+  """One hypothesis a source; arguments as in `beam.search`."""
+  method = _Greedy(
+    step_fn=step_fn,
+    eos=eos,
+    bos=bos,
+    max_steps=max_steps,
+    rule=rule,
+    alpha=alpha,
+    coverage=coverage,
+    with_attention=with_attention,
   )
+  return loop.run(method, sources, rows, total)
 
 
-def _start(step_fn, some, bos, max_steps, with_attention, coverage) -> _State:
-  rows = some.max_len.shape[0]
-  first = jnp.full((rows, 1), bos, jnp.int32)
-  attention, given = stepfn.attention_room(
-    step_fn, some, some.carry, first, max_steps, with_attention, coverage
-  )
-  moving = _Moving(
-    t=jnp.zeros((rows,), jnp.int32),
-    carry=some.carry,
-    last=first,
-    tokens=jnp.full((rows, 1, max_steps), types.PAD, jnp.int32),
-    token_log_probs=jnp.zeros((rows, 1, max_steps), jnp.float32),
-    ended=jnp.zeros((rows,), bool),
-    attention=attention,
-    given=given,
-  )
-  return _State(
-    some.memory,
-    some.min_len,
-    some.max_len,
-    some.real if coverage else None,
-    moving,
-    some.max_len < 1,
-  )
+@dataclasses.dataclass(frozen=True)
+class _Greedy:
+  """The `loop.Method` of greedy search."""
 
+  step_fn: contracts.StepFn
+  eos: int
+  bos: int
+  max_steps: int
+  rule: str
+  alpha: float
+  coverage: float
+  with_attention: bool
 
-def _advance(step_fn, state: _State, eos):
-  """One step of every row, done or not; which rows are done then."""
-  s = state.moving
-  carry, log_probs, weights = step_fn(state.memory, s.carry, s.last)
-  log_probs = stepfn.allowed(log_probs, s.t + 1, state.min_len, eos)
-  token = jnp.argmax(log_probs, axis=-1).astype(jnp.int32)  # [B, 1]
-  log_prob = jnp.max(log_probs, axis=-1)
-  dead = log_prob[:, 0] == -jnp.inf  # nothing may follow: no hypothesis
-  ended = token[:, 0] == eos
-  attention = s.attention
-  if attention is not None:
-    attention = stepfn.put(attention, s.t, weights)
-  moving = _Moving(
-    t=s.t + 1,
-    carry=carry,
-    last=token,
-    tokens=stepfn.put(s.tokens, s.t, token),
-    token_log_probs=stepfn.put(s.token_log_probs, s.t, log_prob),
-    ended=ended,
-    attention=attention,
-    given=None if s.given is None else s.given + weights,
-  )
-  return moving, ended | dead | (s.t + 1 >= state.max_len)
+  def start(self, sources: stepfn.Sources) -> _Hypotheses:
+    rows = sources.max_len.shape[0]
+    first = jnp.full((rows, 1), self.bos, jnp.int32)
+    attention, attention_total = stepfn.attention_buffers(
+      self.step_fn,
+      sources,
+      sources.carry,
+      first,
+      self.max_steps,
+      history=self.with_attention,
+      total=bool(self.coverage),
+    )
+    return _Hypotheses(
+      step=jnp.zeros((rows,), jnp.int32),
+      carry=sources.carry,
+      last=first,
+      tokens=jnp.full((rows, 1, self.max_steps), types.PAD, jnp.int32),
+      token_log_probs=jnp.zeros((rows, 1, self.max_steps), jnp.float32),
+      ended=jnp.zeros((rows,), bool),
+      attention=attention,
+      attention_total=attention_total,
+    )
 
+  def step(
+    self, sources: stepfn.Sources, old: _Hypotheses
+  ) -> tuple[_Hypotheses, Bool[jax.Array, " B"]]:
+    carry, log_probs, weights = self.step_fn(
+      sources.memory, old.carry, old.last
+    )
+    length = old.step + 1
+    log_probs = stepfn.mask_forbidden(
+      log_probs, length, sources.min_len, self.eos
+    )
+    token = jnp.argmax(log_probs, axis=-1).astype(jnp.int32)  # [B, 1]
+    log_prob = jnp.max(log_probs, axis=-1)
+    dead_end = log_prob[:, 0] == -jnp.inf  # nothing may follow
+    ended = token[:, 0] == self.eos
+    attention, attention_total = old.attention, old.attention_total
+    if attention is not None:
+      attention = stepfn.write_step(attention, old.step, weights)
+    if attention_total is not None:
+      attention_total = attention_total + weights
+    new = _Hypotheses(
+      step=length,
+      carry=carry,
+      last=token,
+      tokens=stepfn.write_step(old.tokens, old.step, token),
+      token_log_probs=stepfn.write_step(
+        old.token_log_probs, old.step, log_prob
+      ),
+      ended=ended,
+      attention=attention,
+      attention_total=attention_total,
+    )
+    return new, ended | dead_end | (length >= sources.max_len)
 
-def _result(state: _State, rule, alpha, coverage) -> types.Hypotheses:
-  s = state.moving
-  log_prob = jnp.sum(s.token_log_probs, axis=-1)
-  there = (log_prob > -jnp.inf) & (s.t[:, None] > 0)
-  length = jnp.where(there, s.t[:, None], 0)
-  score = length_rules.final(rule, alpha, log_prob, jnp.maximum(length, 1))
-  score += length_rules.coverage(coverage, s.given, state.real)
-  blank = lambda x, value: jnp.where(there[..., None], x, value)
-  return types.Hypotheses(
-    tokens=blank(s.tokens, types.PAD),
-    length=length,
-    score=jnp.where(there, score, -jnp.inf),
-    log_prob=jnp.where(there, log_prob, -jnp.inf),
-    token_log_probs=blank(s.token_log_probs, 0.0),
-    finished=there & s.ended[:, None],
-    attention=s.attention,
-  )
+  def results(
+    self, sources: stepfn.Sources, last: _Hypotheses
+  ) -> types.Hypotheses:
+    log_prob = jnp.sum(last.token_log_probs, axis=-1)
+    # No output: a dead end, or a filler row, which made no step.
+    exists = (log_prob > -jnp.inf) & (last.step[:, None] > 0)
+    length = jnp.where(exists, last.step[:, None], 0)
+    score = length_rules.rank_score(
+      self.rule, self.alpha, log_prob, jnp.maximum(length, 1)
+    )
+    score += length_rules.coverage_penalty(
+      self.coverage, last.attention_total, sources.mask
+    )
+    return types.Hypotheses(
+      tokens=jnp.where(exists[..., None], last.tokens, types.PAD),
+      length=length,
+      score=jnp.where(exists, score, -jnp.inf),
+      log_prob=jnp.where(exists, log_prob, -jnp.inf),
+      token_log_probs=jnp.where(exists[..., None], last.token_log_probs, 0.0),
+      finished=exists & last.ended[:, None],
+      attention=last.attention,
+    )

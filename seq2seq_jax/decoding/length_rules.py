@@ -1,56 +1,85 @@
-"""Final scores of hypotheses, and what an unfinished one can still reach.
+"""Scores by which hypotheses are ranked, and bounds of unfinished ones.
 
-Lengths count tokens with EOS.
+Lengths count tokens with EOS. A new length rule is a function here, monotone in
+the length, and its name in `RULES` and in `config.Decode.length_rule`.
 """
 
+from collections.abc import Callable
+
+import jax
 import jax.numpy as jnp
-
-RULES = ("none", "average", "gnmt", "word_reward")
-
-
-def final(rule: str, alpha: float, log_prob, length):
-  """The score by which hypotheses are ranked.
-
-  none: log P; average: log P / |Y|^a; gnmt: log P / ((5 + |Y|) / 6)^a
-  (Wu et al. 2016, eq. 14); word_reward: log P + a |Y| (Murray & Chiang 2018).
-  """
-  length = jnp.asarray(length).astype(jnp.float32)
-  if rule == "none":
-    return log_prob
-  if rule == "average":
-    return log_prob / length**alpha
-  if rule == "gnmt":
-    return log_prob / ((5.0 + length) / 6.0) ** alpha
-  if rule == "word_reward":
-    return log_prob + alpha * length
-  raise ValueError(f"unknown length rule {rule!r}")
+from jaxtyping import Bool, Float
 
 
-def coverage(beta: float, given, real):
-  """GNMT's coverage penalty, at most 0 (Wu et al. 2016, eq. 14). [B, K].
-
-  beta times the sum over the source of log min(attention received, 1). A
-  position that received none counts as 1e-10, and not as minus infinity.
-
-  Args:
-    beta: its weight; 0 is none.
-    given: attention summed over the steps [B, K, S'].
-    real: positions of the source that count [B, S'].
-  """
-  if not beta:
-    return 0.0
-  log = jnp.log(jnp.clip(given, 1e-10, 1.0))
-  return beta * jnp.sum(jnp.where(real[:, None], log, 0.0), axis=-1)
+def _none(alpha: float, log_prob: jax.Array, length: jax.Array) -> jax.Array:
+  del alpha, length
+  return log_prob
 
 
-def bound(rule: str, alpha: float, log_prob, length, max_len):
-  """The best score that a hypothesis of `length` tokens can end with.
+def _average(alpha: float, log_prob: jax.Array, length: jax.Array) -> jax.Array:
+  return log_prob / length**alpha
+
+
+def _gnmt(alpha: float, log_prob: jax.Array, length: jax.Array) -> jax.Array:
+  return log_prob / ((5.0 + length) / 6.0) ** alpha
+
+
+def _word_reward(
+  alpha: float, log_prob: jax.Array, length: jax.Array
+) -> jax.Array:
+  return log_prob + alpha * length
+
+
+RULES: dict[str, Callable[[float, jax.Array, jax.Array], jax.Array]] = {
+  "none": _none,  # log P
+  "average": _average,  # log P / |Y|^a
+  "gnmt": _gnmt,  # log P / ((5 + |Y|) / 6)^a (Wu et al. 2016, eq. 14)
+  "word_reward": _word_reward,  # log P + a |Y| (Murray & Chiang 2018)
+}
+
+
+def rank_score(
+  rule: str, alpha: float, log_prob: jax.Array, length: jax.Array
+) -> jax.Array:
+  """The score of outputs of log-probability `log_prob` and `length` tokens."""
+  return RULES[rule](alpha, log_prob, jnp.asarray(length).astype(jnp.float32))
+
+
+def upper_bound(
+  rule: str,
+  alpha: float,
+  log_prob: jax.Array,
+  length: jax.Array,
+  max_len: jax.Array,
+) -> jax.Array:
+  """The best score that a hypothesis of now `length` tokens can end with.
 
   Log-probabilities only fall, and every rule is monotone in the length, so the
   most favourable length is the present one or the longest allowed. A coverage
   penalty may still become 0.
   """
   return jnp.maximum(
-    final(rule, alpha, log_prob, length),
-    final(rule, alpha, log_prob, max_len),
+    rank_score(rule, alpha, log_prob, length),
+    rank_score(rule, alpha, log_prob, max_len),
   )
+
+
+def coverage_penalty(
+  beta: float,
+  attention_total: Float[jax.Array, "B K M"] | None,
+  mask: Bool[jax.Array, "B M"] | None,
+) -> Float[jax.Array, "B K"] | float:
+  """GNMT's coverage penalty, at most 0 (Wu et al. 2016, eq. 14).
+
+  beta times the sum over the source of log min(attention received, 1). A
+  position that received none counts as 1e-10, and not as minus infinity.
+
+  Args:
+    beta: its weight; 0 is none.
+    attention_total: attention summed over the steps.
+    mask: positions of the source that count.
+  """
+  if not beta:
+    return 0.0
+  log = jnp.log(jnp.clip(attention_total, 1e-10, 1.0))
+  return beta * jnp.sum(jnp.where(mask[:, None], log, 0.0), axis=-1)

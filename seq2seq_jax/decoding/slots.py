@@ -1,4 +1,11 @@
-"""A fixed number of rows that go from answered sentences to waiting ones."""
+"""Continuous batching: a fixed number of rows, refilled as they finish.
+
+When the output of a source has ended, its row is given to the next source that
+waits. The number of rows never changes, so every source meets the same program.
+"""
+
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -6,64 +13,88 @@ import jax.numpy as jnp
 from seq2seq_jax.decoding import stepfn
 
 
-def run(begin, advance, answer, waiting, rows: int, total=None):
-  """Answers all sentences with `rows` rows at a time, in one loop.
+def run(
+  start: Callable[[Any], Any],
+  step: Callable[[Any], Any],
+  result: Callable[[Any], Any],
+  waiting: Any,
+  rows: int,
+  total: Any = None,
+) -> Any:
+  """Runs `step` on `rows` entries at a time until all have a result.
 
-  The rows that are done are given to waiting sentences when they are a
-  sixteenth of all, or when none else is left: to hand over memory at every step
-  would cost more than to wait.
+  Finished rows are refilled when they are a sixteenth of all, or when all rows
+  have finished: to hand over memory at every step would cost more than to wait.
 
   Args:
-    begin: entries of `waiting` [B, ...] -> the state of as many rows, with a
-      leaf `done` [B].
-    advance: state -> state, one step; rows that are done stay as they are.
-    answer: state -> what is kept of a row [B, ...].
-    waiting: leaves [M, ...], a sentence an entry.
-    rows: rows computed at a time; M where there are fewer sentences.
-    total: sentences among the M; those behind are not answered.
+    start: entries of `waiting` [B, ...] -> the state of as many rows, with a
+      field `done` [B].
+    step: state -> state; rows that are done stay as they are.
+    result: state -> what is kept of a row, leaves [B, ...].
+    waiting: leaves [N, ...], an entry each.
+    rows: rows computed at a time; N if there are fewer entries.
+    total: entries that count, a number or an int32; those after them have no
+      result. By default all.
 
   Returns:
-    The answers [M, ...].
+    The results, leaves [N, ...].
   """
-  size, *others = {x.shape[0] for x in jax.tree.leaves(waiting)}
-  if others:
-    raise ValueError("some leaves of what waits have no entry a sentence")
+  size, *other_sizes = {x.shape[0] for x in jax.tree.leaves(waiting)}
+  if other_sizes:
+    raise ValueError(
+      "the leaves of `waiting` have different numbers of entries"
+    )
   if size <= rows:
-    state = begin(waiting)
-    busy = lambda state: ~jnp.all(state.done)
-    return answer(jax.lax.while_loop(busy, advance, state))
-  total = jnp.int32(size) if total is None else total
-  state = begin(jax.tree.map(lambda x: x[:rows], waiting))
-  shapes = jax.eval_shape(answer, state)
-  out = jax.tree.map(lambda s: jnp.zeros((size, *s.shape[1:]), s.dtype), shapes)
-  slots = jnp.arange(rows, dtype=jnp.int32)  # a row's sentence; total: none
-  slots = jnp.minimum(slots, total)
-  first = (state, slots, jnp.minimum(jnp.int32(rows), total), out)
+    state = jax.lax.while_loop(
+      lambda state: ~jnp.all(state.done), step, start(waiting)
+    )
+    return result(state)
 
-  def hand_over(args):
-    state, slots, following, out = args
-    ready = state.done & (slots < total)
-    place = jnp.where(ready, slots, size)
-    put = lambda o, a: o.at[place].set(a, mode="drop")
-    out = jax.tree.map(put, out, answer(state))
-    new = following + jnp.cumsum(ready, dtype=jnp.int32) - 1
-    taken = ready & (new < total)
-    entry = jnp.where(taken, new, 0)
-    fresh = begin(jax.tree.map(lambda x: x[entry], waiting))
-    state = stepfn.keep(~taken, state, fresh)
-    slots = jnp.where(ready, jnp.where(taken, new, total), slots)
-    made = jnp.sum(ready, dtype=jnp.int32)
-    return state, slots, jnp.minimum(following + made, total), out
+  total = jnp.int32(size) if total is None else total
+  state = start(jax.tree.map(lambda x: x[:rows], waiting))
+  shapes = jax.eval_shape(result, state)
+  results = jax.tree.map(
+    lambda s: jnp.zeros((size, *s.shape[1:]), s.dtype), shapes
+  )
+  # The entry in each row, `total` if none, and the first entry that waits.
+  entries = jnp.minimum(jnp.arange(rows, dtype=jnp.int32), total)
+  first_waiting = jnp.minimum(jnp.int32(rows), total)
+
+  def retire_and_refill(args):
+    state, entries, first_waiting, results = args
+    ready = state.done & (entries < total)
+    # Rows that are not ready write outside of the results, which is dropped.
+    place = jnp.where(ready, entries, size)
+    results = jax.tree.map(
+      lambda all_, new: all_.at[place].set(new, mode="drop"),
+      results,
+      result(state),
+    )
+    # The n-th ready row takes the n-th waiting entry, if there is one. Every
+    # row computes a fresh state, and only the refilled ones keep it.
+    following = first_waiting + jnp.cumsum(ready, dtype=jnp.int32) - 1
+    refilled = ready & (following < total)
+    entry = jnp.where(refilled, following, 0)
+    fresh = start(jax.tree.map(lambda x: x[entry], waiting))
+    state = stepfn.freeze_rows(~refilled, state, fresh)
+    entries = jnp.where(ready, jnp.where(refilled, following, total), entries)
+    retired = jnp.sum(ready, dtype=jnp.int32)
+    first_waiting = jnp.minimum(first_waiting + retired, total)
+    return state, entries, first_waiting, results
 
   def body(args):
-    state, slots, following, out = args
-    state = advance(state)
-    ready = jnp.sum(state.done & (slots < total), dtype=jnp.int32)
-    enough = (ready >= max(1, rows // 16)) & (following < total)
-    args = (state, slots, following, out)
+    state, entries, first_waiting, results = args
+    state = step(state)
+    ready = jnp.sum(state.done & (entries < total), dtype=jnp.int32)
+    worth_it = (ready >= max(1, rows // 16)) & (first_waiting < total)
+    args = (state, entries, first_waiting, results)
     return jax.lax.cond(
-      enough | jnp.all(state.done), hand_over, lambda args: args, args
+      worth_it | jnp.all(state.done), retire_and_refill, lambda args: args, args
     )
 
-  busy = lambda args: jnp.any(args[1] < total)
-  return jax.lax.while_loop(busy, body, first)[3]
+  args = jax.lax.while_loop(
+    lambda args: jnp.any(args[1] < total),
+    body,
+    (state, entries, first_waiting, results),
+  )
+  return args[3]

@@ -1,36 +1,48 @@
-"""What search needs of a model: a step over a carry it can reorder."""
+"""What a search starts from, and operations on the carries of its step.
+
+Search sees a model only as a `contracts.StepFn`. Every leaf of its memory is
+[B, ...], shared by the K hypotheses of a source; every leaf of its carry is
+[B, K, ...], so that any carry can be repeated, reordered and frozen here
+without knowing what is in it.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Bool, Float, Int
 
-from seq2seq_jax import types
-
-# (memory, carry, tokens [B, K]) -> (carry, log_probs [B, K, V + X],
-#   attention [B, K, S'] or None). Every leaf of the memory is [B, ...], of the
-#   carry [B, K, ...].
-StepFn = Callable[[Any, Any, Any], tuple[Any, Any, Any]]
+from seq2seq_jax import contracts, types
 
 
-class Sentences(NamedTuple):
-  """What a search knows of its sentences. [M, ...]."""
+class Sources(NamedTuple):
+  """The sources of a search, encoded, and the lengths their outputs may have.
 
-  memory: Any  # leaves [M, ...]
-  carry: Any  # leaves [M, 1, ...]
-  min_len: Any  # [M] shortest output, EOS included
-  max_len: Any  # [M] longest output, EOS included
-  real: Any = None  # [M, S'] source positions that a coverage penalty counts
+  `B` of them in a program that gives each a row of its own; where rows are
+  handed on from finished sources to waiting ones (`slots.run`), as many as
+  there are.
+  """
+
+  memory: Any
+  """Leaves [B, ...]."""
+  carry: Any
+  """Before the first step; leaves [B, 1, ...]."""
+  min_len: Int[jax.Array, " B"]
+  """Shortest output, EOS included."""
+  max_len: Int[jax.Array, " B"]
+  """Longest output, EOS included; 0: a filler row, which has no output."""
+  mask: Bool[jax.Array, "B M"] | None = None
+  """Source positions that a coverage penalty counts."""
 
 
-def expand(carry, width: int):
+def repeat_hypotheses(carry: Any, width: int) -> Any:
   """Repeats axis 1 of every leaf. [B, 1, ...] -> [B, K, ...]."""
   return jax.tree.map(lambda x: jnp.repeat(x, width, axis=1), carry)
 
 
-def reorder(tree, index):
-  """Takes `index` [B, K'] on axis 1 of every leaf [B, K, ...]."""
+def reorder(tree: Any, index: Int[jax.Array, "B N"]) -> Any:
+  """Takes `index` on axis 1 of every leaf. [B, K, ...] -> [B, N, ...]."""
 
   def take(x):
     shape = index.shape + (1,) * (x.ndim - 2)
@@ -39,37 +51,61 @@ def reorder(tree, index):
   return jax.tree.map(take, tree)
 
 
-def attention_room(step_fn, some, carry, first, max_steps, kept, counted):
-  """Zeros for attention: of all steps [B, K, T, S'], summed [B, K, S'].
+def attention_buffers(
+  step_fn: contracts.StepFn,
+  sources: Sources,
+  carry: Any,
+  tokens: Int[jax.Array, "B K"],
+  max_steps: int,
+  *,
+  history: bool,
+  total: bool,
+) -> tuple[
+  Float[jax.Array, "B K T M"] | None, Float[jax.Array, "B K M"] | None
+]:
+  """Zeros to hold attention weights: of every step, and summed over steps.
 
-  Each is None where it is not `kept`, or not `counted` by a coverage penalty;
-  without attention there is none to keep.
+  Args:
+    step_fn: whose attention it is.
+    sources: of the search.
+    carry: of the first step.
+    tokens: of the first step.
+    max_steps: T.
+    history: the weights of every step are returned with the hypotheses.
+    total: a coverage penalty needs their sum.
+
+  Returns:
+    Each is None unless it is asked for. Without attention there is no history.
+
+  Raises:
+    ValueError: a total is asked for and the step does not attend.
   """
-  if not kept and not counted:
+  if not history and not total:
     return None, None
-  one = jax.eval_shape(step_fn, some.memory, carry, first)[2]
-  if one is None and counted:
+  weights = jax.eval_shape(step_fn, sources.memory, carry, tokens)[2]
+  if weights is None and total:
     raise ValueError("a coverage penalty needs a step that attends")
-  zeros = lambda *shape: jnp.zeros(shape, jnp.float32)
-  if one is None:
+  if weights is None:
     return None, None
-  rows, k, size = one.shape
+  rows, k, size = weights.shape
   return (
-    zeros(rows, k, max_steps, size) if kept else None,
-    zeros(rows, k, size) if counted else None,
+    jnp.zeros((rows, k, max_steps, size), jnp.float32) if history else None,
+    jnp.zeros((rows, k, size), jnp.float32) if total else None,
   )
 
 
-def put(x, place, value):
-  """`x` [B, K, T, ...] with `value` [B, K, ...] at each row's place [B]."""
+def write_step(
+  x: jax.Array, step: Int[jax.Array, " B"], value: jax.Array
+) -> jax.Array:
+  """`x` [B, K, T, ...] with `value` [B, K, ...] at each row's own step."""
   steps = jnp.arange(x.shape[2], dtype=jnp.int32)
-  here = steps[None] == place[:, None]  # [B, T]
-  here = here.reshape(here.shape[0], 1, -1, *(1,) * (x.ndim - 3))
-  return jnp.where(here, value[:, :, None], x)
+  at_step = steps[None] == step[:, None]  # [B, T]
+  at_step = at_step.reshape(at_step.shape[0], 1, -1, *(1,) * (x.ndim - 3))
+  return jnp.where(at_step, value[:, :, None], x)
 
 
-def keep(frozen, old, new):
-  """`old` in rows [B] that are frozen, else `new`. Leaves [B, ...]."""
+def freeze_rows(frozen: Bool[jax.Array, " B"], old: Any, new: Any) -> Any:
+  """`old` in the rows that are frozen, `new` in others. Leaves [B, ...]."""
 
   def pick(a, b):
     return jnp.where(frozen.reshape((-1,) + (1,) * (a.ndim - 1)), a, b)
@@ -77,25 +113,36 @@ def keep(frozen, old, new):
   return jax.tree.map(pick, old, new)
 
 
-def forbidden(ids, length, min_len, eos: int):
-  """Pad and bos are, and EOS where the output would be too short. [B, M].
+def is_forbidden(
+  ids: Int[jax.Array, "#B I"],
+  length: Int[jax.Array, "#B"],
+  min_len: Int[jax.Array, " B"],
+  eos: int,
+) -> Bool[jax.Array, "B I"]:
+  """True for pad and bos, and for EOS if the output would be too short.
 
-  `length` counts the tokens with the one chosen now; `min_len` is [B]; ids are
-  [B or 1, M].
+  `length` counts the output's tokens with the one that is chosen now.
   """
-  short = (length < min_len)[:, None] & (ids == eos)
-  return (ids == types.PAD) | (ids == types.BOS) | short
+  too_short = (length < min_len)[:, None] & (ids == eos)
+  return (ids == types.PAD) | (ids == types.BOS) | too_short
 
 
-def allowed(log_probs, length, min_len, eos: int):
-  """-inf for all that is `forbidden`. [B, K, V]."""
-  return without(log_probs, lambda ids: forbidden(ids, length, min_len, eos))
+def mask_forbidden(
+  log_probs: Float[jax.Array, "B K V"],
+  length: Int[jax.Array, "#B"],
+  min_len: Int[jax.Array, " B"],
+  eos: int,
+) -> Float[jax.Array, "B K V"]:
+  """Log-probabilities with -inf for the ids that are forbidden."""
+  return mask_ids(
+    log_probs, lambda ids: is_forbidden(ids, length, min_len, eos)
+  )
 
 
-def without(log_probs, which):
-  """-inf for the first V ids that `which` names. [B, K, V].
-
-  `which` is a function of ids [1, V] -> [B, V].
-  """
+def mask_ids(
+  log_probs: Float[jax.Array, "B K V"],
+  masked: Callable[[Int[jax.Array, "1 V"]], Bool[jax.Array, "#B V"]],
+) -> Float[jax.Array, "B K V"]:
+  """Log-probabilities with -inf for the ids of which `masked` is true."""
   ids = jnp.arange(log_probs.shape[-1], dtype=jnp.int32)[None]
-  return jnp.where(which(ids)[:, None], -jnp.inf, log_probs)
+  return jnp.where(masked(ids)[:, None], -jnp.inf, log_probs)

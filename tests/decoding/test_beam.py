@@ -50,7 +50,7 @@ def _compiled(
 
   return function(
     step_fn,
-    stepfn.Sentences(memory, carry, min_len, max_len, real),
+    stepfn.Sources(memory, carry, min_len, max_len, real),
     eos=types.EOS,
     bos=types.BOS,
     **dict(options),
@@ -90,7 +90,7 @@ def _beam(model, limits, size, n_best=None, **options):
 
 
 def _greedy(model, limits, **options):
-  return _run(model, limits, greedy_lib.greedy, **options)
+  return _run(model, limits, greedy_lib.search, **options)
 
 
 def _slow(search, model, row, limits, **options):
@@ -147,7 +147,7 @@ def _assert_same_bits(a, b):
 def test_final_score_is_the_length_rule(rule, alpha):
   log_prob = np.array([[-0.5, -7.0], [-31.0, 0.0]], np.float32)
   length = np.array([[1, 4], [50, 2]], np.int32)
-  got = length_rules.final(
+  got = length_rules.rank_score(
     rule, alpha, jnp.asarray(log_prob), jnp.asarray(length)
   )
   want = [

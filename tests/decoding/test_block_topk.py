@@ -52,7 +52,7 @@ def test_best_equals_a_sort(kind, size):
     want = _sorted(live, log_probs, n)
     for block in (2, 8, 64):
       run = jax.jit(
-        lambda a, b, n=n, block=block: block_topk.best(
+        lambda a, b, n=n, block=block: block_topk.best_continuations(
           a, b, n, _forbidden, SPECIAL, block
         )
       )

@@ -25,11 +25,11 @@ def _search(params, carry, *, rule, alpha, limit, size=1):
     return oracle.Rnn.apply(params, carry, tokens)
 
   limits = jnp.asarray(LOW, jnp.int32), jnp.asarray(HIGH, jnp.int32)
-  sentences = stepfn.Sentences((), carry, *limits)
+  sources = stepfn.Sources((), carry, *limits)
   how = {"eos": types.EOS, "bos": types.BOS, "max_steps": 4}
   how |= {"rule": rule, "alpha": alpha}
-  found = beam.search(step_fn, sentences, beam_size=size, n_best=1, **how)
-  return found, exact.improve(step_fn, sentences, found, limit=limit, **how)
+  found = beam.search(step_fn, sources, beam_size=size, n_best=1, **how)
+  return found, exact.improve(step_fn, sources, found, limit=limit, **how)
 
 
 def _best(model, row, **rule):
