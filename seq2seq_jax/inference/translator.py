@@ -1,5 +1,6 @@
 """Search of many sentences: a program a bucket, always the same rows."""
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from seq2seq_jax import config, contracts, types
 from seq2seq_jax.data import batches
-from seq2seq_jax.decoding import beam, exact, stepfn
+from seq2seq_jax.decoding import beam, combine, exact, stepfn
 from seq2seq_jax.runtime import parallel
 
 # Source length up to which a pool is whole; beyond it, it takes as much memory.
@@ -56,14 +57,14 @@ class Queries(NamedTuple):
 
 
 def make_encode(models):
-  """Builds `encode(params, queries) -> step.Sentences`.
+  """Builds `encode(params, queries) -> stepfn.Sources`.
 
   Args:
     models: modules, one a member of an ensemble; `params` is a tuple of as
       many trees.
   """
 
-  def encode(params, queries: Queries) -> stepfn.Sentences:
+  def encode(params, queries: Queries) -> stepfn.Sources:
     memories = tuple(
       model.apply(
         p,
@@ -76,9 +77,7 @@ def make_encode(models):
     )
     # An ensemble attends as its first member does.
     real = memories[0].mask
-    return stepfn.Sentences(
-      memories, (), queries.min_len, queries.max_len, real
-    )
+    return stepfn.Sources(memories, (), queries.min_len, queries.max_len, real)
 
   return encode
 
@@ -86,7 +85,7 @@ def make_encode(models):
 def make_search(models, options: Options, max_steps: int, rows: int):
   """Builds `search(params, parts, total) -> Hypotheses` for one bucket.
 
-  `parts` is a tuple of `step.Sentences`, `total` the number of sentences in
+  `parts` is a tuple of `stepfn.Sources`, `total` the number of sentences in
   them; several models are an ensemble: the mean of their probabilities.
 
   Args:
@@ -107,21 +106,14 @@ def make_search(models, options: Options, max_steps: int, rows: int):
     used = rows * options.beam_size * max_steps
     words = tuple(_words(model, p, used) for model, p in zip(models, params))
 
-    def step_fn(memories, carry, tokens):
-      outs = [
-        model.apply(p, memory, c, tokens, w, method="step")
-        for model, p, memory, c, w in zip(
-          models, params, memories, carry, words
-        )
+    step_fn = combine.ensemble(
+      [
+        functools.partial(_member_step, model, p, w)
+        for model, p, w in zip(models, params, words)
       ]
-      carry = tuple(o[0] for o in outs)
-      log_probs = outs[0][1]
-      if len(outs) > 1:
-        every = jnp.stack([o[1] for o in outs])
-        log_probs = jax.nn.logsumexp(every, axis=0) - math.log(len(outs))
-      if options.forbid_unknown:
-        log_probs = log_probs.at[..., types.UNK].set(-jnp.inf)
-      return carry, log_probs, outs[0][2]
+    )
+    if options.forbid_unknown:
+      step_fn = combine.forbid(step_fn, types.UNK)
 
     sentences = sentences._replace(carry=carries)
     found = beam.search(
@@ -155,6 +147,11 @@ def make_search(models, options: Options, max_steps: int, rows: int):
     )
 
   return search
+
+
+def _member_step(model, params, words, memory, carry, tokens):
+  """One member's step: a `contracts.StepFn` once the first three are given."""
+  return model.apply(params, memory, carry, tokens, words, method="step")
 
 
 def _words(model, params, used: int):
