@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 
-from seq2seq_jax import decode, evaluate, types
+from seq2seq_jax import decode, evaluate, metrics, types
 from seq2seq_jax.data import sides, sources
 from seq2seq_jax.inference import evaluator as evaluator_lib
 from seq2seq_jax.inference import text as inference_text
@@ -190,7 +190,7 @@ def test_an_ensemble_has_no_token_accuracy(translator):
   assert "token_accuracy" in alone and "token_accuracy" not in both
   np.testing.assert_allclose(both["loss"], alone["loss"], rtol=1e-5)
   with pytest.raises(types.UserError, match="not of an ensemble"):
-    evaluator_lib._token_sums(two, "token_accuracy")
+    metrics.METRICS["token_accuracy"].sentence_sums(two)
 
 
 def test_outputs_are_lines_and_positions_are_what_is_attended_to(translator):
