@@ -12,7 +12,7 @@ PACKAGE = pathlib.Path(seq2seq_jax.__file__).parent
 # folder -> what its modules may import of ours
 ALLOWED = {
   "models": {"types", "models"},
-  "decoding": {"types", "decoding"},
+  "decoding": {"types", "contracts", "decoding"},
   "data": {"types", "contracts", "data"},
   "analysis": {"types", "models", "analysis"},
   "config": {"types", "config", "metrics"},
