@@ -78,7 +78,7 @@ class Trainer:
         lambda *xs: np.stack(jax.device_get(xs)), *map(fresh, range(seeds))
       )
       self.fed = batches.stack([batch] * seeds)
-    self.train_step = self.mapper.reduce(one, donate=True)
+    self.train_step = self.mapper.map_train_step(one, donate=True)
     self.state = self.mapper.replicate(state)
 
   def size(self) -> int:

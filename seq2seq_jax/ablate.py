@@ -29,7 +29,7 @@ from seq2seq_jax.ablation import (
 from seq2seq_jax.ablation import plan as ablation_plan
 from seq2seq_jax.ablation.report import figures as figures_lib
 from seq2seq_jax.ablation.report import html, text_tables
-from seq2seq_jax.runtime import files
+from seq2seq_jax.runtime import cores, files
 
 log = logging.getLogger(__name__)
 
@@ -79,8 +79,8 @@ def run(args, rest) -> int:
   )
   plan = ablation_plan.Plan(ablation, args.workdir, args.seeds, rest, together)
   workdir = _open(plan, args)
-  cores = cli.cores()
-  slots = args.jobs or (len(cores) if kind == "cpu" else 1)
+  own_cores = cores.available()
+  slots = args.jobs or (len(own_cores) if kind == "cpu" else 1)
   jobs = plan.jobs()
   if args.retry:
     _retry(plan)
@@ -96,7 +96,7 @@ def run(args, rest) -> int:
     stopped = scheduler.Runner(
       jobs,
       lambda job: launch(args, rest, plan, job),
-      cores if kind == "cpu" else (),
+      own_cores if kind == "cpu" else (),
       slots,
       board,
     ).run()

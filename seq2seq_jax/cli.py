@@ -29,13 +29,6 @@ def positive(text: str) -> int:
   return value
 
 
-def cores() -> list[int]:
-  """The cores that this process may use, where the system tells; else all."""
-  if hasattr(os, "sched_getaffinity"):
-    return sorted(os.sched_getaffinity(0))
-  return list(range(os.cpu_count() or 1))
-
-
 def add_model_flags(p: argparse.ArgumentParser) -> None:
   """Flags of the programs that load a trained model."""
   p.add_argument(

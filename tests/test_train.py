@@ -99,10 +99,10 @@ def test_no_process_writes_before_all_have_read(tmp_path, monkeypatch):
   class Met(Exception):
     pass
 
-  def meet(where):
+  def barrier(where):
     raise Met(where)
 
-  monkeypatch.setattr(parallel, "meet", meet)
+  monkeypatch.setattr(parallel, "barrier", barrier)
   with pytest.raises(Met):
     training_run.Run(tiny(), tmp_path)
   assert not list(tmp_path.iterdir())

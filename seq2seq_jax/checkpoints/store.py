@@ -135,7 +135,7 @@ class Checkpoints:
         found = self.restore(step, target)
       except types.UserError as e:
         told = e
-      if parallel.agreed(found is not None):
+      if parallel.all_agree(found is not None):
         return step, *found
       log.warning(f"{told}; going back to the one before")
       self._move_aside(step)
@@ -154,7 +154,7 @@ class Checkpoints:
       if (aside / str(step)).exists():
         shutil.rmtree(aside / str(step))
       shutil.move(self.folder / str(step), aside / str(step))
-    parallel.meet(f"checkpoint {step} is aside")
+    parallel.barrier(f"checkpoint {step} is aside")
     self.manager.reload()
 
   def restore(self, step: int, target, *, whole: bool = True) -> tuple:

@@ -43,7 +43,7 @@ class Scorer:
     mapper: parallel.Mapper,
   ):
     self.vocabularies, self.rows = vocabularies, rows
-    self.program = mapper.rows(make_scoring(models))
+    self.program = mapper.round_robin(make_scoring(models))
 
   def score(self, params, pairs) -> list[np.ndarray]:
     """Log-probability of every target token, and whether it ranked first.

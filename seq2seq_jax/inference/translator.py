@@ -189,7 +189,7 @@ class Translator:
     self.models, self.decode, self.mapper = tuple(models), decode, mapper
     self.side = side
     self.rows = decode.rows
-    self._encode = mapper.rows(make_encode(self.models))
+    self._encode = mapper.round_robin(make_encode(self.models))
     self._programs = {}
 
   def drawn_from(self) -> int:
@@ -287,7 +287,7 @@ class Translator:
     if key not in self._programs:
       steps = self.limits(padded)[1]
       search = make_search(self.models, options, steps, self.rows)
-      self._programs[key] = self.mapper.rows(
+      self._programs[key] = self.mapper.round_robin(
         lambda params, pool: search(params, *pool)
       )
     return self._programs[key]

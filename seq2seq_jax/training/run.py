@@ -77,7 +77,7 @@ class Run:
     self._check_validation()
     self.checksums = self.corpus.checksums()
     resumed = run_info.accept(workdir, conf, self.checksums)
-    parallel.meet("the workdir is known")
+    parallel.barrier("the workdir is known")
     self.mapper = parallel.Mapper(conf.train.mapper)
     self.local = parallel.Mapper(
       "shard_map" if conf.train.mapper == "shard_map" else "pmap", local=True
@@ -180,7 +180,7 @@ class Run:
     if conf.train.steps_per_call > 1:
       sizes = [(b.source, b.target) for b in self.train_data.buckets]
       train_step = step.over_steps(train_step, sizes)
-    self.train_step = self.mapper.reduce(train_step, donate=True)
+    self.train_step = self.mapper.map_train_step(train_step, donate=True)
 
   def _restore(self):
     """State of the last good checkpoint, or a fresh one."""

@@ -13,9 +13,9 @@ import jaxlib
 import numpy as np
 import optax
 
-from seq2seq_jax import cli, config, types
+from seq2seq_jax import config, types
 from seq2seq_jax.checkpoints import store
-from seq2seq_jax.runtime import files
+from seq2seq_jax.runtime import cores, files
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def machine() -> dict:
     "device": jax.devices()[0].device_kind,
     "devices": jax.device_count(),
     "processes": jax.process_count(),
-    "cpu_cores": len(cli.cores()),
+    "cpu_cores": len(cores.available()),
   }
 
 

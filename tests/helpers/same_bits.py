@@ -22,7 +22,7 @@ def _translator(workdir, count):
   """On the first `count` devices."""
   mapper = parallel.Mapper("pmap", local=True)
   if count == 1:
-    mapper.devices, mapper.count, mapper.here = mapper.devices[:1], 1, 1
+    mapper.devices, mapper.count, mapper.local_count = mapper.devices[:1], 1, 1
     mesh = jax.sharding.Mesh(np.array(mapper.devices), ("data",))
     spec = jax.sharding.PartitionSpec()
     mapper.replicated = jax.sharding.NamedSharding(mesh, spec)
