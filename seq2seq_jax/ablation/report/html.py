@@ -1,294 +1,248 @@
 """The report of an ablation table: one HTML page that needs nothing else.
 
 No script, no address, no font: it may be mailed, printed, or put beside a
-paper. Whatever the table lacks is left out or said to be missing.
+paper. The page itself is `report.html.j2`, its looks `report.css`.
 """
 
+import importlib.resources
 import json
 import shlex
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from seq2seq_jax.ablation.report import html_table, parts
-from seq2seq_jax.ablation.report.style import CSS
+import jinja2
+import markupsafe
 
-KINDS = {
+from seq2seq_jax.ablation import schema
+from seq2seq_jax.ablation.report import columns, explanations, formatting
+
+# Significances, verdicts and statuses: (words, CSS class).
+BADGES = {
+  "better": ("better", "good"),
+  "worse": ("worse", "bad"),
+  "same": ("no difference", ""),
+  "untested": ("untested", "blank"),
+  "reference": ("reference", ""),
+  "PASS": ("PASS", "good"),
+  "FAIL": ("FAIL", "bad"),
+  "INCONCLUSIVE": ("INCONCLUSIVE", "open"),
+  "PRINTED": ("PRINTED", ""),
+  "MISSING": ("MISSING", "blank"),
+  "complete": ("complete", "good"),
+  "partial": ("partial", "open"),
+  "failed": ("failed", "bad"),
+  "diverged": ("diverged", "bad"),
+  "stale": ("stale", "open"),
+}
+SENTENCE_KINDS = {
   "this row best": "The row is furthest ahead",
   "reference row best": "The reference is furthest ahead",
   "both worst": "Both at their worst",
 }
 FIGURES = ("differences", "learning", "lengths", "attention")
-UNFINISHED = ("failed", "diverged", "stale")
 
 
-def html(table: dict, figures: dict | None = None) -> str:
-  """The page.
+class Figure(NamedTuple):
+  """A figure of the page; attention has several drawings."""
+
+  name: str
+  svgs: Sequence[str]
+  caption: str
+
+
+def html(
+  table: schema.Table, figures: Mapping[str, Sequence[str]] | None = None
+) -> str:
+  """The page of a table, complete or not.
 
   Args:
-    table: the finished or half finished table, as in its JSON file.
-    figures: inline SVGs by name (`differences`, `learning`, `lengths`), and a
-      list of them as `attention`; they are put in as they are.
+    table: to be shown.
+    figures: inline SVGs by the names in `FIGURES`; they are put in as they
+      are, while all other text is escaped.
   """
-  sections = [
-    html_table.results(table),
-    html_table.orderings(table),
-    _figures(table, figures or {}),
-    _sentences(table),
-    _failures(table),
-    _run(table),
+  drawn = {name: svgs for name, svgs in (figures or {}).items() if svgs}
+  failures = _failures(table)
+  names = {
+    "results": "Results",
+    "orderings": "Orderings the paper claims" if table.orderings else "",
+    "figures": "Figures",
+    "sentences": "Sentences" if table.sentences else "",
+    "failures": "Cells without a result" if failures else "",
+    "run": "To run it again",
+  }
+  return _template().render(
+    table=table,
+    columns=columns.on_page(),
+    metric=formatting.metric_label(table.metric),
+    digits=formatting.score_digits(table.rows),
+    sections={name: title for name, title in names.items() if title},
+    reading=explanations.of(table),
+    facts=_facts(table),
+    figures=[
+      Figure(name, drawn[name], _caption(table, name))
+      for name in FIGURES
+      if name in drawn
+    ],
+    not_drawn=[name for name in FIGURES if name not in drawn],
+    failures=failures,
+    where=_where(table),
+    configs=_configs(table),
+  )
+
+
+def _template() -> jinja2.Template:
+  folder = importlib.resources.files(__package__)
+  environment = jinja2.Environment(
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    undefined=jinja2.StrictUndefined,
+  )
+  environment.globals.update(
+    css=markupsafe.Markup(folder.joinpath("report.css").read_text("utf-8")),
+    badges=BADGES,
+    kinds=SENTENCE_KINDS,
+    missing=formatting.MISSING,
+    fill=columns.fill,
+    number=formatting.number,
+    interval=formatting.interval,
+    claimed_range=_claimed_range,
+  )
+  return environment.from_string(
+    folder.joinpath("report.html.j2").read_text("utf-8")
+  )
+
+
+def _facts(table: schema.Table) -> list[tuple[str, str]]:
+  """The facts at the head of the page, after the table's state."""
+  counts = table.counts
+  cells = [f"{counts.done} of {counts.cells} done"]
+  for name in ("failed", "running", "waiting"):
+    if number := getattr(counts, name):
+      cells.append(f"{number} {name}")
+  better = "higher" if table.higher_is_better else "lower"
+  sentences = table.test_sentences
+  return [
+    ("Cells", ", ".join(cells)),
+    (
+      "Metric",
+      f"{formatting.metric_label(table.metric)}, {better} is better",
+    ),
+    ("Reference", table.reference or formatting.MISSING),
+    ("Seeds", ", ".join(map(str, table.seeds)) or formatting.MISSING),
+    (
+      "Test sentences",
+      f"{sentences:,}" if sentences else formatting.MISSING,
+    ),
+    ("Scale", table.scale or formatting.MISSING),
   ]
-  title = parts.text(table.get("title") or "Ablation table")
-  return "\n".join(
-    [
-      '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
-      '<meta name="viewport" content="width=device-width, initial-scale=1">',
-      f"<title>{title}</title>\n<style>{CSS}</style>\n</head>\n<body>\n<main>",
-      _header(table, title, [s for s in sections if s]),
-      *sections,
-      "</main>\n</body>\n</html>\n",
-    ]
-  )
 
 
-def _header(table, title: str, sections: list[str]) -> str:
-  links = []
-  for section in sections:
-    name = section.split('id="', 1)[1].split('"', 1)[0]
-    heading = section.split("<h2>", 1)[1].split("</h2>", 1)[0]
-    links.append(f'<a href="#{name}">{heading}</a>')
-  paper, note = table.get("paper"), table.get("note")
-  return "\n".join(
-    [
-      f"<header>\n<h1>{title}</h1>",
-      f'<p class="paper">{parts.text(paper)}</p>' if paper else "",
-      f'<p class="note">{parts.text(note)}</p>' if note else "",
-      _facts(table),
-      f"<nav>{' '.join(links)}</nav>\n</header>",
-    ]
-  )
+def _claimed_range(ordering: schema.Ordering) -> str:
+  """The range a claim names: `≥ 0.5`, `≤ 0`, `−5 to 5`."""
+  low, high = ordering.low, ordering.high
+  if low is None and high is None:
+    return ""
+  if low is None:
+    text = f"≤ {high:g}"
+  elif high is None:
+    text = f"≥ {low:g}"
+  else:
+    text = f"{low:g} to {high:g}"
+  return formatting.minus(text)
 
 
-def _facts(table) -> str:
-  counts = table.get("counts") or {}
-  state = ", ".join(
-    f"{counts[k]} {k}"
-    for k in ("failed", "running", "waiting")
-    if counts.get(k)
-  )
-  cells = f"{counts.get('done', 0)} of {counts.get('cells', 0)} done"
-  sentences = table.get("test_sentences")
-  higher = table.get("higher_is_better", True)
-  facts = [
-    ("State", parts.tag(table.get("state") or "partial")),
-    ("Cells", f"{cells}{', ' + state if state else ''}"),
-    ("Metric", f"{parts.metric(table.get('metric'))}, {_better(higher)}"),
-    ("Reference", parts.text(table.get("reference") or parts.NOTHING)),
-    ("Seeds", _seed_list(table)),
-    ("Test sentences", f"{sentences:,}" if sentences else parts.NOTHING),
-    ("Scale", parts.text(table.get("scale") or parts.NOTHING)),
-  ]
-  return parts.pairs(facts, "facts")
-
-
-def _seed_list(table) -> str:
-  seeds = ", ".join(str(seed) for seed in table.get("seeds") or ())
-  return parts.text(seeds or parts.NOTHING)
-
-
-def _better(higher: bool) -> str:
-  return "higher is better" if higher else "lower is better"
-
-
-def _figures(table, figures: dict) -> str:
-  """Every figure on white paper, also in a dark page."""
-  if not any(figures.values()):
-    missing = (
-      "<p>There are no figures: they need Matplotlib. Install the extra "
-      "<code>plots</code>, then give the command of the table again; finished "
-      "cells are kept.</p>\n"
-      "<pre>pip install -c constraints.txt -e '.[plots]'</pre>"
-    )
-    return parts.section("figures", "Figures", missing)
-  names = [*FIGURES, *(n for n in figures if n not in FIGURES)]
-  shown = []
-  for name in names:
-    drawn = figures.get(name)
-    if not drawn:
-      continue
-    if not isinstance(drawn, str):
-      drawn = "".join(f"<div>{one}</div>" for one in drawn)
-      drawn = f'<div class="maps">{drawn}</div>'
-    shown.append(
-      f'<figure id="figure-{parts.text(name)}">'
-      f'<div class="paper-white" tabindex="0">{drawn}</div>\n'
-      f"<figcaption>{_caption(table, name)}</figcaption></figure>"
-    )
-  lacking = [n for n in FIGURES if not figures.get(n)]
-  if lacking:
-    names = " or ".join(lacking)
-    shown.append(f'<p class="soft">Without data, so not drawn: {names}.</p>')
-  return parts.section("figures", "Figures", *shown)
-
-
-def _caption(table, name: str) -> str:
-  metric = parts.metric(table.get("metric"))
+def _caption(table: schema.Table, name: str) -> str:
+  metric = formatting.metric_label(table.metric)
+  seeds = formatting.seeds(row.n for row in table.rows)
   if name == "differences":
-    compared = any(r.get("delta") for r in table["rows"])
-    return (
+    compared = any(row.delta for row in table.rows)
+    caption = (
       f"{'Left, test' if compared else 'Test'} {metric} of every row, mean and "
-      f"standard deviation over {_seeds(table['rows'])}; hollow marks are "
-      "published values, pale ones unconfirmed."
-    ) + (
-      " Right, the difference to the reference with its 95 % interval over "
-      "seeds and sentences; dark figures passed the test."
-      if compared
-      else ""
+      f"standard deviation over {seeds}; hollow marks are published values, "
+      "pale ones unconfirmed."
     )
+    if compared:
+      caption += (
+        " Right, the difference to the reference with its 95 % interval over "
+        "seeds and sentences; dark figures passed the test."
+      )
+    return caption
   if name == "learning":
-    curves = table.get("learning_curves") or []
     return (
       "Learning curves on the validation set: mean over "
-      f"{_seeds(curves)}, with one standard deviation to either side. Grey "
-      "lines, if any, are the other rows."
+      f"{formatting.seeds(curve.n for curve in table.learning_curves)}, with "
+      "one standard deviation to either side. Grey lines, if any, are the "
+      "other rows."
     )
   if name == "lengths":
-    return _lengths_caption(table, metric)
-  if name == "attention":
-    return (
-      "Attention of one trained model a row, not averaged over seeds: source "
-      "tokens across, output tokens down; black is a weight of 1."
-    )
-  return parts.text(name)
+    return _lengths_caption(table, metric, seeds)
+  return (
+    "Attention of one trained model a row, not averaged over seeds: source "
+    "tokens across, output tokens down; black is a weight of 1."
+  )
 
 
-def _lengths_caption(table, metric: str) -> str:
+def _lengths_caption(table: schema.Table, metric: str, seeds: str) -> str:
   bins = "; ".join(
-    f"{parts.text(b['label'])}: {b['sentences']:,}"
-    for b in table.get("bins") or ()
-    if b.get("sentences")
+    f"{length_bin.label}: {length_bin.sentences:,}"
+    for length_bin in table.bins
+    if length_bin.sentences
   )
   curves = "; ".join(
-    f"{parts.text(c['name'])} ({parts.text(c.get('source') or c.get('tag'))})"
-    for c in table.get("published_curves") or ()
+    f"{curve.name} ({curve.source or curve.tag})"
+    for curve in table.published_curves
   )
   return (
-    f"Test {metric} by source length in {table.get('length_unit', 'words')}, "
-    f"mean and standard deviation over {_seeds(table['rows'])}."
+    f"Test {metric} by source length in {table.length_unit}, mean and standard "
+    f"deviation over {seeds}."
     + (f" Test sentences: {bins}." if bins else "")
     + (f" Dashed, published: {curves}." if curves else "")
   )
 
 
-def _seeds(rows: list[dict]) -> str:
-  """`3 seeds`, or `1 to 3 seeds` where rows differ."""
-  counts = sorted({r.get("n") or 0 for r in rows} - {0}) or [0]
-  least = f"{counts[0]} to " if len(counts) > 1 else ""
-  return f"{least}{parts.seeds(counts[-1])}"
-
-
-# Sentences, failures, the run.
-
-
-def _sentences(table) -> str:
-  shown = [_pair(s, table) for s in table.get("sentences") or ()]
-  if not shown:
-    return ""
-  about = "Chosen by the difference of the sentences' own scores."
-  return parts.section("sentences", "Sentences", f"<p>{about}</p>", *shown)
-
-
-def _pair(s: dict, table) -> str:
-  sides = []
-  scores = s.get("score"), s.get("other_score")
-  best = max if table.get("higher_is_better", True) else min
-  known = [v for v in scores if parts.there(v)]
-  names = s["row"], s["against"]
-  for name, said, score in zip(names, (s["hypothesis"], s["other"]), scores):
-    ahead = len(set(known)) > 1 and score == best(known)
-    sides.append(
-      f'<div{parts.css_class("ahead" if ahead else "")}><p class="label">'
-      f"{parts.text(name)} <b>{parts.number(score, 1)}</b></p>"
-      f'<p dir="auto">{parts.text(said)}</p></div>'
-    )
-  kind = parts.text(KINDS.get(s.get("kind"), s.get("kind") or ""))
-  return (
-    f'<div class="pair"><p><b>{kind}</b></p>'
-    f'<p class="label">Source</p><p dir="auto">{parts.text(s["source"])}</p>'
-    f'<p class="label">Reference translation</p>'
-    f'<p dir="auto">{parts.text(s["reference"])}</p>'
-    f'<div class="two">{"".join(sides)}</div></div>'
-  )
-
-
-def _failures(table) -> str:
-  shown = []
-  for row in table["rows"]:
-    for c in row.get("cells") or ():
-      if c.get("status") not in UNFINISHED:
+def _failures(
+  table: schema.Table,
+) -> list[tuple[schema.Row, schema.Cell, str]]:
+  """The cells without a result: row, cell, and how far it came."""
+  failures = []
+  for row in table.rows:
+    for cell in row.cells:
+      if cell.status not in (*schema.NO_SCORE, "stale"):
         continue
-      about = [f"seed {c.get('seed')}"]
-      if c.get("steps") is not None:
-        about.append(f"step {c['steps']:,}")
-      if parts.there(c.get("seconds")):
-        about.append(f"{c['seconds'] / 60:.1f} minutes")
-      if c.get("host"):
-        about.append(f"on {c['host']}")
-      shown.append(
-        f"<h3>{parts.text(row['name'])} {parts.tag(c['status'])}</h3>\n"
-        f'<p class="soft">{parts.text(", ".join(about))}</p>\n'
-        f"<pre>{parts.text(c.get('message') or 'no message')}</pre>"
-      )
-  return parts.section("failures", "Cells without a result", *shown)
+      about = [f"seed {cell.seed}"]
+      if cell.steps is not None:
+        about.append(f"step {cell.steps:,}")
+      if formatting.is_number(cell.seconds):
+        about.append(f"{cell.seconds / 60:.1f} minutes")
+      if cell.host:
+        about.append(f"on {cell.host}")
+      failures.append((row, cell, ", ".join(about)))
+  return failures
 
 
-def _run(table) -> str:
-  run = table.get("run") or {}
-  command = run.get("command")
+def _where(table: schema.Table) -> dict[str, object]:
+  """When, from what and on which machine the table was made."""
+  run = table.run
   facts = {
-    "date": run.get("date"),
-    "git commit": run.get("git_commit"),
-    "base config": run.get("base"),
-    **{k.replace("_", " "): v for k, v in (run.get("machine") or {}).items()},
+    "date": run.date,
+    "git commit": run.git_commit,
+    "base config": run.base,
+    **{name.replace("_", " "): value for name, value in run.machine.items()},
   }
-  facts = {k: v for k, v in facts.items() if v not in (None, "")}
-  blocks = [
-    f"<div><h3>{title}</h3>{parts.two_columns(values)}</div>"
-    for title, values in (
-      ("Where and when", facts),
-      ("Versions", run.get("versions") or {}),
-    )
-    if values
-  ]
-  return parts.section(
-    "run",
-    "To run it again",
-    f"<pre>{parts.text(command)}</pre>" if command else "",
-    f'<div class="run">{"".join(blocks)}</div>' if blocks else "",
-    _configs(table, run),
-    _checksums(run.get("data") or {}),
-  )
+  return {k: v for k, v in facts.items() if v not in (None, "")}
 
 
-def _configs(table, run: dict) -> str:
-  """A block for each row: its overrides, then its whole config."""
-  configs, shown = run.get("configs") or {}, []
-  for row in table["rows"]:
-    config, words = configs.get(row["name"]), row.get("overrides") or ()
-    if config is None and not words:
+def _configs(table: schema.Table) -> list[tuple[schema.Row, str, str]]:
+  """For each row its flags, and its whole config as JSON."""
+  configs = []
+  for row in table.rows:
+    config = table.run.configs.get(row.name)
+    if config is None and not row.overrides:
       continue
-    flags = parts.text(shlex.join(words)) or "none"
-    base = parts.text(row.get("base") or run.get("base") or "")
-    body = f"<p><code>{base}</code>, overrides: <code>{flags}</code></p>"
+    text = ""
     if config is not None:
-      whole = json.dumps(config, indent=2, ensure_ascii=False, default=str)
-      body += f"<pre>{parts.text(whole)}</pre>"
-    shown.append(parts.fold(parts.text(row["name"]), body))
-  return "<h3>Configs by row</h3>\n" + "\n".join(shown) if shown else ""
-
-
-def _checksums(data: dict) -> str:
-  shown = []
-  for name, files in data.items():
-    title = "" if name == "all" else f"<p><b>{parts.text(name)}</b></p>"
-    shown.append(f'{title}<div class="run">{parts.two_columns(files)}</div>')
-  if not shown:
-    return ""
-  return "<h3>Data</h3>\n" + parts.fold("SHA-256 of the data", "".join(shown))
+      text = json.dumps(config, indent=2, ensure_ascii=False, default=str)
+    configs.append((row, shlex.join(row.overrides) or "none", text))
+  return configs

@@ -1,0 +1,376 @@
+"""The data of an ablation table, as typed records.
+
+`build.py` makes a `Table`, and everything printed or drawn reads one. The
+field names are the keys of table.json; a field with a default may be missing
+there. `from_json` checks every value against the annotations below.
+"""
+
+import dataclasses
+import functools
+import json
+import types as builtin_types
+import typing
+from typing import Any, Literal
+
+from seq2seq_jax import types
+
+Status = Literal["done", "failed", "diverged", "running", "stale", "waiting"]
+Significance = Literal["better", "worse", "same", "untested", "reference"]
+Decision = Literal["PASS", "FAIL", "INCONCLUSIVE", "PRINTED", "MISSING"]
+NO_SCORE = ("failed", "diverged")  # statuses of a cell that ended without one
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cell:
+  """One seed of a row."""
+
+  seed: int
+  status: Status
+  message: str | None
+  """Why the cell has no score, or what made it stale."""
+  seconds: float | None
+  """Time spent on updates, over all members of an ensemble."""
+  host: str | None
+  value: float | None
+  """Score on the test set."""
+  steps: int | None
+  best_step: int | None
+  epochs_to_best: float | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Difference:
+  """Difference to the reference row with its 95 % interval."""
+
+  estimate: float
+  low: float
+  high: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OtherMetric:
+  """Mean and standard deviation over seeds of a further metric."""
+
+  mean: float
+  sd: float | None
+  published: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ScoresByLength:
+  """Mean and standard deviation over seeds, one entry for each bin."""
+
+  means: tuple[float | None, ...]
+  sds: tuple[float | None, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Row:
+  """A system: its scores, its published neighbour, its comparison, its cost."""
+
+  name: str
+  mean: float | None
+  """Mean over the finished seeds; None before the first one."""
+  sd: float | None
+  """Sample standard deviation over seeds; None with fewer than two."""
+  n: int
+  """Finished seeds."""
+  values: tuple[float | None, ...]
+  """Score of each seed, in the order of `cells`."""
+  cells: tuple[Cell, ...]
+  published: float | None
+  published_sd: float | None
+  published_hedge: str = ""
+  """Printed before a published value that is not exact, such as `about `."""
+  tag: str | None
+  """How the published value is known: a key of `published.TAGS`."""
+  published_note: str | None
+  published_parameters: float | None = None
+  unconfirmed: bool
+  """The published value is recalled only: it is set in italics."""
+  reference: str | None
+  """Row it is compared with; None for the reference row itself."""
+  delta: Difference | None
+  p: float | None
+  """Two-sided p of `delta`, after Holm's correction over the table."""
+  p_raw: float | None
+  """The same before correction."""
+  p_bootstrap: float | None
+  """Paired bootstrap over test sentences only (Koehn 2004)."""
+  p_randomisation: float | None
+  """Approximate randomisation over test sentences (Riezler & Maxwell 2005)."""
+  tag_significance: Significance
+  seed_share: float | None
+  """Share of the variance of `delta` due to seeds."""
+  parameters: int | None
+  minutes: float | None
+  """Training time of a seed, without compilation and validation."""
+  tokens_per_second: float | None
+  epochs_to_best: float | None
+  others: dict[str, OtherMetric]
+  overrides: tuple[str, ...]
+  """Flags that distinguish the row from its base config."""
+  base: str = ""
+  lengths: ScoresByLength | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LengthBin:
+  """A range of source lengths, both ends included."""
+
+  label: str
+  low: int
+  high: int
+  sentences: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PublishedCurve:
+  """Published scores by source length."""
+
+  paper: str = ""
+  metric: str = ""
+  data: str = ""
+  source: str = ""
+  x: tuple[float, ...]
+  y: tuple[float, ...]
+  tag: str
+  whole: float | None = None
+  """Score of the whole test set."""
+  unconfirmed: bool = False
+  name: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Ordering:
+  """A claim of the paper and its verdict."""
+
+  claim: str
+  verdict: Decision
+  estimate: float | None
+  interval: tuple[float, float] | None
+  low: float | None
+  """Lower end of the range claimed; None if it has none."""
+  high: float | None
+  note: str
+  p_raw: float | None
+  p: float | None
+  """After Holm's correction over all claims that were judged."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Counts:
+  """Numbers of cells by status; stale cells count as waiting."""
+
+  cells: int
+  done: int
+  failed: int
+  running: int
+  waiting: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LearningCurve:
+  """Mean of a validation metric over seeds, by training step."""
+
+  name: str
+  metric: str
+  split: str
+  steps: tuple[int, ...]
+  mean: tuple[float, ...]
+  low: tuple[float | None, ...]
+  """Mean minus one standard deviation."""
+  high: tuple[float | None, ...]
+  n: int
+  """Seeds."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SentencePair:
+  """A test sentence with the outputs of a row and of its reference row."""
+
+  kind: str
+  row: str
+  against: str
+  source: str
+  reference: str
+  hypothesis: str
+  other: str
+  score: float
+  other_score: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AttentionExample:
+  """Attention weights [T, S] of one output."""
+
+  row: str
+  source: tuple[str, ...]
+  target: tuple[str, ...]
+  weights: tuple[tuple[float, ...], ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunRecord:
+  """What is needed to make the table again."""
+
+  command: str
+  date: str
+  git_commit: str | None
+  versions: dict[str, Any]
+  machine: dict[str, Any]
+  data: dict[str, dict[str, str]]
+  """SHA-256 of each part of the data by row; `all` if rows share the data."""
+  configs: dict[str, Any]
+  """Resolved config of each row."""
+  base: str
+  published_sources: dict[str, str | None]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Table:
+  """An ablation table."""
+
+  format_version: Literal[1] = 1
+  title: str
+  paper: str
+  note: str
+  scale: str
+  metric: str
+  higher_is_better: bool
+  signature: str | None
+  """Settings and version of the metric."""
+  reference: str
+  """Row the others are compared with unless they name one of their own."""
+  seeds: tuple[int, ...]
+  test_sentences: int | None
+  """None if rows have test sets of different sizes."""
+  state: Literal["complete", "partial"]
+  rows: tuple[Row, ...]
+  bins: tuple[LengthBin, ...]
+  length_unit: str = "words"
+  published_curves: tuple[PublishedCurve, ...]
+  orderings: tuple[Ordering, ...]
+  seed_share: float | None
+  """Share of the variance of single runs due to seeds."""
+  difference_seed_share: float | None
+  """Median over rows of `Row.seed_share`."""
+  counts: Counts
+  learning_curves: tuple[LearningCurve, ...]
+  sentences: tuple[SentencePair, ...]
+  attention: tuple[AttentionExample, ...]
+  run: RunRecord
+
+
+def to_json(table: Table) -> str:
+  """The text of table.json."""
+  return json.dumps(dataclasses.asdict(table), indent=1, allow_nan=False) + "\n"
+
+
+def from_json(text: str, place: str = "table.json") -> Table:
+  """The table of a table.json.
+
+  Args:
+    text: contents of the file.
+    place: names the file in messages.
+
+  Raises:
+    types.UserError: the text is no JSON, a field is missing or unknown, or a
+      value has the wrong type; the message names the field.
+  """
+  try:
+    data = json.loads(text)
+  except ValueError as e:
+    raise types.UserError(f"{place} is not valid JSON: {e}") from e
+  return _decode(Table, data, place, "")
+
+
+def _decode(kind: Any, value: Any, place: str, path: str) -> Any:
+  """`value` as the annotation `kind`; `path` leads to it, as `rows[3].mean`."""
+  if kind is Any:
+    return value
+  if dataclasses.is_dataclass(kind):
+    return _record(kind, value, place, path)
+  origin, args = typing.get_origin(kind), typing.get_args(kind)
+  if origin is builtin_types.UnionType:
+    if value is None:
+      return None
+    return _decode(args[0], value, place, path)
+  if origin is tuple and isinstance(value, list):
+    each = [args[0]] * len(value) if args[-1] is ... else args
+    if len(each) == len(value):
+      items = enumerate(zip(each, value))
+      return tuple(_decode(k, v, place, f"{path}[{i}]") for i, (k, v) in items)
+  elif origin is dict and isinstance(value, dict):
+    return {
+      k: _decode(args[1], v, place, f"{path}[{k!r}]") for k, v in value.items()
+    }
+  elif origin is Literal:
+    if value in args:
+      return value
+  elif kind is float:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+      return value
+  elif isinstance(kind, type) and type(value) is kind:
+    return value
+  raise types.UserError(
+    f"{place}: {path or 'the file'} must be {_name_of(kind)}, but is "
+    f"{_shortened(value)}"
+  )
+
+
+def _record(kind: Any, value: Any, place: str, path: str) -> Any:
+  """A dataclass from a JSON object with its fields as keys."""
+  where = f"{place}: {path or 'the file'}"
+  if not isinstance(value, dict):
+    raise types.UserError(
+      f"{where} must be an object, but is {_shortened(value)}"
+    )
+  hints = _hints(kind)
+  if unknown := [name for name in value if name not in hints]:
+    raise types.UserError(
+      f"{where} has the unknown field {', '.join(map(repr, unknown))}"
+    )
+  missing = [
+    field.name
+    for field in dataclasses.fields(kind)
+    if field.name not in value and field.default is dataclasses.MISSING
+  ]
+  if missing:
+    raise types.UserError(
+      f"{where} lacks the field {', '.join(map(repr, missing))}"
+    )
+  dot = f"{path}." if path else ""
+  return kind(
+    **{k: _decode(hints[k], v, place, f"{dot}{k}") for k, v in value.items()}
+  )
+
+
+@functools.cache
+def _hints(kind: Any) -> dict[str, Any]:
+  return typing.get_type_hints(kind)
+
+
+_NAMES = {
+  float: "a number",
+  int: "a whole number",
+  str: "a text",
+  bool: "true or false",
+}
+
+
+def _name_of(kind: Any) -> str:
+  """The annotation in a reader's words."""
+  origin, args = typing.get_origin(kind), typing.get_args(kind)
+  if origin is builtin_types.UnionType:
+    return f"{_name_of(args[0])} or null"
+  if origin is Literal:
+    return "one of " + ", ".join(map(repr, args))
+  if origin is tuple:
+    return "a list" if args[-1] is ... else f"a list of {len(args)}"
+  return _NAMES.get(kind, "an object")
+
+
+def _shortened(value: Any) -> str:
+  text = json.dumps(value)
+  return text if len(text) <= 40 else f"{text[:39]}…"
