@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import pathlib
-import re
 import shlex
 import signal
 import subprocess
@@ -23,12 +22,12 @@ from seq2seq_jax.ablation import (
   cells,
   published,
   scheduler,
+  schema,
   suite,
   worker,
 )
 from seq2seq_jax.ablation import plan as ablation_plan
-from seq2seq_jax.ablation.report import figures as figures_lib
-from seq2seq_jax.ablation.report import html, text_tables
+from seq2seq_jax.ablation.report import files as report_files
 from seq2seq_jax.runtime import cores, files
 
 log = logging.getLogger(__name__)
@@ -100,47 +99,20 @@ def run(args, rest) -> int:
       slots,
       board,
     ).run()
-  data = build.build(
+  table = build.build(
     ablation,
     plan.cells,
     score=metrics.METRICS[ablation.metric].of_sums,
-    published=numbers,
-    curves=[published.curve(c) for c in ablation.curves],
-    falling=metrics.METRICS[ablation.metric].lower_is_better,
+    published_numbers=numbers,
+    published_curves=[published.curve(c) for c in ablation.curves],
+    lower_is_better=metrics.METRICS[ablation.metric].lower_is_better,
     configs={k: dataclasses.asdict(v) for k, v in plan.configs.items()},
     command=args.command,
     sentences=not args.omit_sentences,
   )
-  for path in _write(data, workdir):
+  for path in report_files.write(table, workdir):
     print(path)
-  return _end(plan, data, stopped)
-
-
-def _write(data: dict, workdir: pathlib.Path) -> list[pathlib.Path]:
-  """Tables, figures and the page; figures need matplotlib."""
-  paths, figures, kept = text_tables.write(data, workdir), {}, set()
-  try:
-    drawn = figures_lib.of_table(data)
-  except types.UserError as e:
-    log.warning(f"no figures: {e}; then give --table-only")
-    drawn = {}
-  for name, figure in drawn.items():
-    some = figure if isinstance(figure, list) else [figure]
-    figures[name] = [figures_lib.svg(f, name) for f in some]
-    for i, one in enumerate(some):
-      stem = (
-        workdir / "figures" / (name if one is figure else f"{name}_{i + 1}")
-      )
-      stem.parent.mkdir(exist_ok=True)
-      kept |= set(figures_lib.save(one, stem))
-  # Of what the table was before, which it may no longer be.
-  ours = re.compile(rf"({'|'.join(figures_lib.NAMES)})(_\d+)?\.(png|pdf)")
-  for path in set(workdir.glob("figures/*")) - kept:
-    if drawn and ours.fullmatch(path.name):
-      path.unlink()
-  page = workdir / "report.html"
-  files.replace(page, html.html(data, figures))
-  return [*paths, page]
+  return _end(table.counts, stopped)
 
 
 def _asked(args) -> suite.Ablation:
@@ -229,22 +201,20 @@ def _shown(found: dict) -> str:
   return f"{found['value']:.2f}"
 
 
-def _end(plan: ablation_plan.Plan, data: dict, stopped) -> int:
-  counts = data["counts"]
+def _end(counts: schema.Counts, stopped: int | None) -> int:
   if stopped is not None:
     log.warning("stopped; give the same command again to go on")
     return 128 + stopped
-  if counts["failed"]:
+  if counts.failed:
     log.warning(
-      f"{counts['failed']} cells failed: see the table; --retry does them "
-      "again",
+      f"{counts.failed} cells failed: see the table; --retry does them again"
     )
-  if counts["waiting"] or counts["running"]:
+  if counts.waiting or counts.running:
     log.warning(
-      f"{counts['waiting'] + counts['running']} cells are not done; give the "
-      "same command again to go on",
+      f"{counts.waiting + counts.running} cells are not done; give the same "
+      "command again to go on"
     )
-  return 0 if counts["done"] == counts["cells"] else 1
+  return 0 if counts.done == counts.cells else 1
 
 
 def parser() -> argparse.ArgumentParser:

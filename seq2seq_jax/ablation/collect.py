@@ -1,71 +1,108 @@
-"""What the cells of a table left on disk, row by row."""
+"""The results of a table's cells, read from their folders, row by row."""
 
 import json
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
-from seq2seq_jax.ablation import orderings, statistics, suite
+from seq2seq_jax.ablation import cells, orderings, statistics, suite
+
+Status = dict[str, Any]  # of a cell, with its result if it is done
 
 
-class Found:
-  """What the cells of a table left, row by row."""
+class Results:
+  """What the cells of a table left on disk, by row.
 
-  def __init__(self, ablation: suite.Ablation, cells, score):
+  `cells` holds the cells of each row with their statuses, `systems` the
+  sentence statistics of its finished seeds, `lengths` its source lengths [N].
+  Rows without a finished seed are in neither of the last two.
+  """
+
+  def __init__(
+    self,
+    ablation: suite.Ablation,
+    table_cells: Sequence[cells.Cell],
+    score: Callable[[np.ndarray], np.ndarray],
+  ):
+    """Reads the cells.
+
+    Args:
+      ablation: the table's rows.
+      table_cells: of all rows and seeds.
+      score: sums of sentence statistics [..., F] -> score [...].
+    """
     self.ablation = ablation
-    self.cells = {r.name: [] for r in ablation.rows}
-    for cell in cells:
+    self.cells: dict[str, list[tuple[cells.Cell, Status]]] = {
+      row.name: [] for row in ablation.rows
+    }
+    for cell in table_cells:
       self.cells[cell.row].append((cell, cell.status()))
-    self.systems, self.lengths = {}, {}
-    for row, own in self.cells.items():
-      done = [(c, s) for c, s in own if s["status"] == "done"]
-      runs = [np.load(c.folder / "sentences.npz")["rows"] for c, _ in done]
-      if runs:
-        test = done[0][1]["test"]
-        trained = [str(m.folder) for c, _ in done for m in c.members]
-        self.systems[row] = statistics.System(
-          runs,
-          score,
-          test,
-          " ".join(trained),
-          tuple(c.seed for c, _ in done),
-        )
-        # Older cells have words alone.
-        size = lambda o: o.get("length", len(o["source"].split()))
-        lengths = [size(o) for o in self.outputs(row)]
-        if len(lengths) == len(runs[0]):
-          self.lengths[row] = np.array(lengths)
+    self.systems: dict[str, statistics.System] = {}
+    self.lengths: dict[str, np.ndarray] = {}
+    for row in self.cells:
+      self._read(row, score)
 
-  def done(self, row: str) -> list[dict]:
-    return [s for _, s in self.cells[row] if s["status"] == "done"]
+  def _read(self, row: str, score: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Reads the sentence statistics and source lengths of a row."""
+    done = self._done_cells(row)
+    if not done:
+      return
+    runs = [np.load(c.folder / "sentences.npz")["rows"] for c, _ in done]
+    trainings = [str(m.folder) for c, _ in done for m in c.members]
+    self.systems[row] = statistics.System(
+      runs,
+      score,
+      test=done[0][1]["test"],
+      trained=" ".join(trainings),
+      seeds=tuple(c.seed for c, _ in done),
+    )
+    lengths = [output["length"] for output in self.outputs(row)]
+    # A model of loss may have statistics of other units than sentences.
+    if len(lengths) == len(runs[0]):
+      self.lengths[row] = np.array(lengths)
 
-  def outputs(self, row: str) -> list[dict]:
+  def _done_cells(self, row: str) -> list[tuple[cells.Cell, Status]]:
+    return [(c, s) for c, s in self.cells[row] if s["status"] == "done"]
+
+  def done(self, row: str) -> list[Status]:
+    """Results of the finished seeds of a row."""
+    return [status for _, status in self._done_cells(row)]
+
+  def outputs(self, row: str) -> list[dict[str, Any]]:
+    """Source, reference, hypothesis and length of each test sentence.
+
+    They are those of the first finished seed; empty if there is none.
+    """
     return self._file(row, "outputs.json")
 
-  def attention(self, row: str) -> list[dict]:
+  def attention(self, row: str) -> list[dict[str, Any]]:
+    """Attention of a few sentences, by the first finished seed."""
     return self._file(row, "attention.json")
 
-  def _file(self, row: str, name: str) -> list[dict]:
-    """What the first finished seed of a row left."""
-    done = [c for c, s in self.cells[row] if s["status"] == "done"]
+  def _file(self, row: str, name: str) -> list[dict[str, Any]]:
+    done = self._done_cells(row)
     if not done:
       return []
     try:
-      return json.loads((done[0].folder / name).read_text())
+      return list(json.loads((done[0][0].folder / name).read_text()))
     except (OSError, ValueError):
       return []
 
-  def of_metric(self, row: str, metric: str) -> statistics.System:
-    """Its values of another metric, as runs of a single sentence."""
-    own = self.systems[row]
-    values = [s["metrics"][metric] for s in self.done(row)]
-    return own._replace(
-      runs=[np.array([[v]]) for v in values],
+  def metric_system(self, row: str, metric: str) -> statistics.System:
+    """The row's values of another metric, as runs of a single sentence.
+
+    Its variance is then that between seeds alone.
+    """
+    values = [status["metrics"][metric] for status in self.done(row)]
+    return self.systems[row]._replace(
+      runs=[np.array([[value]]) for value in values],
       score=lambda sums: sums[..., 0],
       test="",
     )
 
-  def mask(self, row: str, subset: orderings.Subset):
-    """Which sentences belong to a subset; None is all of them."""
+  def mask(self, row: str, subset: orderings.Subset) -> np.ndarray | None:
+    """Which sentences belong to a subset [N]; None stands for all."""
     if subset == orderings.Subset():
       return None
     lengths = self.lengths[row]

@@ -285,7 +285,9 @@ def from_json(text: str, place: str = "table.json") -> Table:
   return _decode(Table, data, place, "")
 
 
-def _decode(kind: Any, value: Any, place: str, path: str) -> Any:
+def _decode(
+  kind: Any, value: Any, place: str, path: str, or_null: str = ""
+) -> Any:
   """`value` as the annotation `kind`; `path` leads to it, as `rows[3].mean`."""
   if kind is Any:
     return value
@@ -295,7 +297,7 @@ def _decode(kind: Any, value: Any, place: str, path: str) -> Any:
   if origin is builtin_types.UnionType:
     if value is None:
       return None
-    return _decode(args[0], value, place, path)
+    return _decode(args[0], value, place, path, " or null")
   if origin is tuple and isinstance(value, list):
     each = [args[0]] * len(value) if args[-1] is ... else args
     if len(each) == len(value):
@@ -314,8 +316,8 @@ def _decode(kind: Any, value: Any, place: str, path: str) -> Any:
   elif isinstance(kind, type) and type(value) is kind:
     return value
   raise types.UserError(
-    f"{place}: {path or 'the file'} must be {_name_of(kind)}, but is "
-    f"{_shortened(value)}"
+    f"{place}: {path or 'the file'} must be {_name_of(kind)}{or_null}, but "
+    f"is {_shortened(value)}"
   )
 
 
@@ -362,8 +364,6 @@ _NAMES = {
 def _name_of(kind: Any) -> str:
   """The annotation in a reader's words."""
   origin, args = typing.get_origin(kind), typing.get_args(kind)
-  if origin is builtin_types.UnionType:
-    return f"{_name_of(args[0])} or null"
   if origin is Literal:
     return "one of " + ", ".join(map(repr, args))
   if origin is tuple:

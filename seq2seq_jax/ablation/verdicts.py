@@ -1,123 +1,159 @@
 """Whether the paper's claims hold in a table: verdicts with their intervals."""
 
+import dataclasses
 import math
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from seq2seq_jax.ablation import collect, orderings, statistics
+from seq2seq_jax.ablation import collect, orderings, schema, statistics
 
 
-def judged(found: collect.Found, claims, sign: float) -> list[dict]:
-  """The orderings, each by itself; decided ones with p over all of them."""
-  out = [_judge(found, o, sign) for o in claims]
-  decided = ("PASS", "FAIL", "INCONCLUSIVE")
-  ps = [o["p_raw"] if o["verdict"] in decided else None for o in out]
-  for told, p in zip(out, statistics.holm(ps)):
-    told["p"] = p
-    if (
-      told["verdict"] in ("PASS", "FAIL")
-      and p is not None
-      and p >= statistics.ALPHA
-    ):
-      alone = f"by itself; over all claims p = {p:.2f}"
-      told["note"] = "; ".join(filter(None, (told["note"], alone)))
-  return out
+def judge(
+  results: collect.Results, claims: Sequence[orderings.Ordering], sign: float
+) -> tuple[schema.Ordering, ...]:
+  """The claims with their verdicts.
+
+  Each is decided by its own interval. p is corrected over all claims that were
+  judged; a note says if one does not pass or fail after correction.
+
+  Args:
+    results: of the table's cells.
+    claims: of the paper.
+    sign: 1 if a higher score is better, else -1.
+  """
+  judged = [_judge_one(results, claim, sign) for claim in claims]
+  tested = ("PASS", "FAIL", "INCONCLUSIVE")
+  ps = [o.p_raw if o.verdict in tested else None for o in judged]
+  return tuple(map(_with_corrected_p, judged, statistics.holm(ps)))
 
 
-def _judge(
-  found: collect.Found, ordering: orderings.Ordering, sign: float
-) -> dict:
-  """An ordering's verdict, estimate and interval."""
-  told = {
-    "claim": ordering.claim,
-    "verdict": "MISSING",
-    "estimate": None,
-    "interval": None,
-    "low": _finite(ordering.low),
-    "high": _finite(ordering.high),
-    "note": "",
-    "p_raw": None,
-    "p": None,
-  }
-  if missing := _missing(found, ordering):
-    return told | {"note": f"no score of {', '.join(missing)}"}
-  turn = sign if ordering.points else 1.0
-  terms, systems = [], dict(found.systems)
-  for term in ordering.terms:
+def _with_corrected_p(
+  ordering: schema.Ordering, p: float | None
+) -> schema.Ordering:
+  note = ordering.note
+  decided = ordering.verdict in ("PASS", "FAIL")
+  if decided and p is not None and p >= statistics.ALPHA:
+    uncorrected = f"by itself; over all claims p = {p:.2f}"
+    note = "; ".join(filter(None, (note, uncorrected)))
+  return dataclasses.replace(ordering, p=p, note=note)
+
+
+def _judge_one(
+  results: collect.Results, claim: orderings.Ordering, sign: float
+) -> schema.Ordering:
+  """The verdict on a claim, with estimate and interval, before correction."""
+  unknown = schema.Ordering(
+    claim=claim.claim,
+    verdict="MISSING",
+    estimate=None,
+    interval=None,
+    low=_finite(claim.low),
+    high=_finite(claim.high),
+    note="",
+    p_raw=None,
+    p=None,
+  )
+  if missing := _missing(results, claim):
+    note = f"no score of {', '.join(missing)}"
+    return dataclasses.replace(unknown, note=note)
+  # A claim in points counts up as better, whatever the metric's direction.
+  turn = sign if claim.points else 1.0
+  terms, systems = [], dict(results.systems)
+  for term in claim.terms:
     if term.metric:
       name = f"{term.metric} of {term.row}"
-      systems[name] = found.of_metric(term.row, term.metric)
+      systems[name] = results.metric_system(term.row, term.metric)
       terms.append(statistics.Term(turn * term.weight, name))
       continue
-    if term.subset != orderings.Subset() and term.row not in found.lengths:
-      return told | {"note": "lengths of the sources are not known"}
-    mask = found.mask(term.row, term.subset)
+    if term.subset != orderings.Subset() and term.row not in results.lengths:
+      note = "lengths of the sources are not known"
+      return dataclasses.replace(unknown, note=note)
+    mask = results.mask(term.row, term.subset)
     if mask is not None and not mask.any():
-      return told | {"note": "no test sentence is of that length"}
+      note = "no test sentence is of that length"
+      return dataclasses.replace(unknown, note=note)
     terms.append(statistics.Term(turn * term.weight, term.row, mask))
-  seen = statistics.estimate(terms, systems)
-  verdict = statistics.verdict(seen, ordering.low, ordering.high)
-  alone = any(t.metric for t in ordering.terms)
-  note = "the noise of seeds alone" if alone else ""
-  if not seen.tested:
+  estimate = statistics.estimate(terms, systems)
+  verdict, note = _verdict(results, claim, estimate)
+  return dataclasses.replace(
+    unknown,
+    verdict=verdict,
+    estimate=estimate.value,
+    interval=(estimate.low, estimate.high),
+    note=note,
+    p_raw=statistics.p_of_verdict(estimate, claim.low, claim.high),
+  )
+
+
+def _verdict(
+  results: collect.Results,
+  claim: orderings.Ordering,
+  estimate: statistics.Estimate,
+) -> tuple[schema.Decision, str]:
+  """The verdict and a note on what limits it."""
+  verdict = statistics.verdict(estimate, claim.low, claim.high)
+  note = ""
+  if any(term.metric for term in claim.terms):
+    note = "the noise of seeds alone"
+  if not estimate.tested:
     note = "one seed shows no noise of seeds"
-  if failed := lost(found, (t.row for t in ordering.terms)):
+  if failed := with_failed_seeds(results, (term.row for term in claim.terms)):
     note = "; ".join(failed)
     if verdict == "PASS":
       verdict = "INCONCLUSIVE"
-  if not ordering.judged:
-    verdict, note = "PRINTED", "published support unconfirmed: not judged"
-  elif unasked := _unasked(found, ordering.precondition):
-    verdict, note = "PRINTED", unasked
-  return told | {
-    "verdict": verdict,
-    "estimate": seen.value,
-    "interval": [seen.low, seen.high],
-    "note": note,
-    "p_raw": statistics.p_of_verdict(seen, ordering.low, ordering.high),
-  }
+  if not claim.judged:
+    return "PRINTED", "published support unconfirmed: not judged"
+  if precondition := precondition_note(results, claim.precondition):
+    return "PRINTED", precondition
+  return verdict, note
 
 
-def _missing(found: collect.Found, ordering: orderings.Ordering) -> list[str]:
-  """Rows without a score, or without the metric that is asked for."""
-  asked = [t.row for t in ordering.terms]
-  others = [(t.metric, t.row) for t in ordering.terms if t.metric]
-  if ordering.precondition:
-    asked.append(ordering.precondition.row)
-    others.append(ordering.precondition[:2])
-  missing = [row for row in asked if row not in found.systems]
+def _missing(results: collect.Results, claim: orderings.Ordering) -> list[str]:
+  """Rows without a score, or without the metric that the claim needs."""
+  rows = [term.row for term in claim.terms]
+  others = [(term.metric, term.row) for term in claim.terms if term.metric]
+  if claim.precondition:
+    rows.append(claim.precondition.row)
+    others.append((claim.precondition.metric, claim.precondition.row))
+  missing = [row for row in rows if row not in results.systems]
   missing += [
     f"{row} in {metric}"
     for metric, row in others
-    if not all(metric in s["metrics"] for s in found.done(row))
+    if not all(metric in status["metrics"] for status in results.done(row))
   ]
   return list(dict.fromkeys(missing))
 
 
-def _unasked(found: collect.Found, where: orderings.Precondition | None) -> str:
-  """Why a claim is not asked; empty where it is."""
-  if where is None:
+def precondition_note(
+  results: collect.Results, precondition: orderings.Precondition | None
+) -> str:
+  """Why a claim's precondition does not hold; empty if it does."""
+  if precondition is None:
     return ""
-  values = [s["metrics"][where.metric] for s in found.done(where.row)]
-  mean, name = float(np.mean(values)), where.metric.replace("_", " ")
-  if mean < where.below:
+  metric, row, limit = precondition
+  mean = float(np.mean([s["metrics"][metric] for s in results.done(row)]))
+  if mean < limit:
     return ""
-  return (
-    f"asked where the {name} of {where.row} is below {where.below:g}; it is "
-    f"{mean:.1f}"
-  )
+  name = metric.replace("_", " ")
+  return f"asked where the {name} of {row} is below {limit:g}; it is {mean:.1f}"
 
 
-def _finite(x: float):
-  return x if math.isfinite(x) else None
+def _finite(bound: float) -> float | None:
+  return bound if math.isfinite(bound) else None
 
 
-def lost(found: collect.Found, rows) -> list[str]:
-  """Rows of which some seeds have failed: what is left is a choice."""
-  out = []
+def with_failed_seeds(
+  results: collect.Results, rows: Iterable[str]
+) -> list[str]:
+  """A note for each of the rows in which seeds have failed.
+
+  The seeds left are a biased sample, so no claim may pass on them.
+  """
+  notes = []
   for row in dict.fromkeys(rows):
-    own = [s["status"] for _, s in found.cells[row]]
-    bad = sum(s in ("failed", "diverged") for s in own)
-    if bad:
-      out.append(f"{bad} of {len(own)} seeds of {row} have no score")
-  return out
+    statuses = [status["status"] for _, status in results.cells[row]]
+    failed = sum(status in schema.NO_SCORE for status in statuses)
+    if failed:
+      notes.append(f"{failed} of {len(statuses)} seeds of {row} have no score")
+  return notes

@@ -147,8 +147,8 @@ def _score(
     "test": split.checksum(),
     "parameters": found.parameters,
     "best_step": members[0].step,
-    "courses": [
-      learning_curve.read(m.folder, epoch, replica)
+    "learning_curves": [
+      dataclasses.asdict(learning_curve.read(m.folder, epoch, replica))
       for m, epoch in zip(cell.members, epochs)
     ],
   }

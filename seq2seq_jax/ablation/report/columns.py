@@ -9,6 +9,7 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from seq2seq_jax import metrics
 from seq2seq_jax.ablation import published, schema
 from seq2seq_jax.ablation.report import formatting
 
@@ -120,7 +121,7 @@ def _page_score(table: schema.Table, row: schema.Row) -> PageCell:
     if formatting.is_number(other.published):
       paper = _paper(row, formatting.number(other.published, digits))
       spans = (*spans, Span(" ("), *paper, Span(")"))
-    details.append((formatting.metric_label(name), spans))
+    details.append((metrics.label(name), spans))
   shown = formatting.mean_sd(row.mean, row.sd, digits)
   return PageCell(plain(shown), details=tuple(details))
 
@@ -227,7 +228,9 @@ def _page_parameters(table: schema.Table, row: schema.Row) -> PageCell:
   shown = plain(formatting.large(row.parameters))
   if not formatting.is_number(row.published_parameters):
     return PageCell(shown)
-  return PageCell(shown, _paper(row, formatting.large(row.published_parameters)))
+  return PageCell(
+    shown, _paper(row, formatting.large(row.published_parameters))
+  )
 
 
 def _minutes(table: schema.Table, row: schema.Row) -> Spans:
@@ -354,9 +357,7 @@ COLUMNS: tuple[Column, ...] = (
     text=_parameters,
     markdown="parameters",
     latex="parameters",
-    page=Page(
-      ("Para-", "meters"), "num minor", "Parameters", _page_parameters
-    ),
+    page=Page(("Para-", "meters"), "num minor", "Parameters", _page_parameters),
     csv=fields("parameters", "published_parameters"),
   ),
   Column(

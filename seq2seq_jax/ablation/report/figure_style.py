@@ -1,14 +1,18 @@
-"""The look of a table's figures, their files, and small helpers of theirs."""
+"""The look of a table's figures, and their files."""
 
 import contextlib
 import hashlib
 import io
-import math
 import pathlib
 import re
 import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from seq2seq_jax import types
+
+if TYPE_CHECKING:
+  from matplotlib.figure import Figure
 
 # Okabe & Ito's colours without the yellow, which is lost on white paper.
 COLOURS = (
@@ -20,16 +24,15 @@ COLOURS = (
   "#56B4E9",
   "#000000",
 )
-# Dashes as such are kept for published curves.
+# Dotted and dash-dotted: plain dashes are kept for published curves.
 DASHES = ("-", (0, (1, 1.3)), (0, (6, 1.5, 1, 1.5)))
 MARKS = "osD^vPX"
 INK, GREY, FAINT = "#222222", "#767676", "#d4d4d4"
 _CJK = ("Noto Sans CJK JP", "Noto Sans CJK SC", "WenQuanYi Zen Hei")
 
 
-def save(figure, stem) -> list[pathlib.Path]:
+def save(figure: "Figure", stem: pathlib.Path) -> list[pathlib.Path]:
   """Writes STEM.png (200 dots per inch) and STEM.pdf; returns their paths."""
-  stem = pathlib.Path(stem)
   stem.parent.mkdir(parents=True, exist_ok=True)
   paths = [stem.parent / f"{stem.name}.{end}" for end in ("png", "pdf")]
   plain = {"Creator": None, "Producer": None, "CreationDate": None}
@@ -40,11 +43,15 @@ def save(figure, stem) -> list[pathlib.Path]:
   return paths
 
 
-def svg(figure, label="") -> str:
-  """An `<svg>` to put into a page, the same bytes for the same figure.
+def svg(figure: "Figure", label: str = "") -> str:
+  """An `<svg>` element for a page, the same bytes for the same figure.
 
-  Its text is text, in the reader's sans-serif; its ids are the figure's own.
-  `label` says to a screen reader what is shown.
+  Text stays text, in the reader's sans-serif font. Ids get a prefix of their
+  own, so that several figures can share a page.
+
+  Args:
+    figure: to be drawn.
+    label: what it shows, for a screen reader.
   """
   out = io.StringIO()
   dateless = {"Date": None, "Creator": None, "Format": None, "Type": None}
@@ -58,26 +65,30 @@ def svg(figure, label="") -> str:
   text = text.replace("xlink:href", "href").replace(
     "'DejaVu Sans'", "system-ui"
   )
-  # Matplotlib numbers most ids from one, in every figure.
-  mark = "f" + hashlib.sha256((label + text).encode()).hexdigest()[:10] + "-"
+  # Matplotlib numbers most ids from one in every figure; ids that nothing
+  # refers to are dropped.
+  prefix = "f" + hashlib.sha256((label + text).encode()).hexdigest()[:10] + "-"
   used = set(re.findall(r'(?:url\(#|href="#)([^")]+)', text))
-  own = lambda m: f' id="{mark}{m[1]}"' if m[1] in used else ""
-  text = re.sub(r'\sid="([^"]+)"', own, text)
-  text = re.sub(r'(url\(#|href="#)', rf"\g<1>{mark}", text)
+
+  def prefixed(match: re.Match[str]) -> str:
+    return f' id="{prefix}{match[1]}"' if match[1] in used else ""
+
+  text = re.sub(r'\sid="([^"]+)"', prefixed, text)
+  text = re.sub(r'(url\(#|href="#)', rf"\g<1>{prefix}", text)
   quoted = label.replace("&", "&amp;").replace('"', "&quot;")
-  named = f' aria-label="{quoted}"' if label else ""
-  return text.replace("<svg", f'<svg role="img"{named}', 1)
+  name = f' aria-label="{quoted}"' if label else ""
+  return text.replace("<svg", f'<svg role="img"{name}', 1)
 
 
-def _settle(figure):
-  """Lays it out once: each drawing would move it a little further."""
+def _settle(figure: "Figure") -> None:
+  """Fixes the layout: each drawing would move it a little further."""
   if type(figure.get_layout_engine()).__name__ == "ConstrainedLayoutEngine":
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
 
 
-def look_of(i: int, mark=True, line=True) -> dict:
-  """Colour, dash and mark of the table's row `i`."""
+def look_of(i: int, mark: bool = True, line: bool = True) -> dict[str, Any]:
+  """Colour, dash and marker of the table's row `i`, as keyword arguments."""
   return dict(
     color=COLOURS[i % len(COLOURS)],
     ls=DASHES[i // len(COLOURS) % len(DASHES)] if line else "",
@@ -86,8 +97,12 @@ def look_of(i: int, mark=True, line=True) -> dict:
 
 
 @contextlib.contextmanager
-def settings(more=None):
-  """Settings of Matplotlib for the time of a figure; none stays behind."""
+def settings(more: dict[str, Any] | None = None) -> Iterator[None]:
+  """Sets Matplotlib's settings for a figure, and restores them afterwards.
+
+  Raises:
+    types.UserError: Matplotlib is not installed.
+  """
   try:
     import matplotlib
     from matplotlib import font_manager
@@ -96,9 +111,9 @@ def settings(more=None):
       "figures need Matplotlib; install the extra: "
       "pip install -c constraints.txt -e '.[plots]'"
     ) from e
-  known = {font.name for font in font_manager.fontManager.ttflist}
-  settings = {
-    "font.family": ["DejaVu Sans", *(f for f in _CJK if f in known)],
+  installed = {font.name for font in font_manager.fontManager.ttflist}
+  parameters: Any = {
+    "font.family": ["DejaVu Sans", *(f for f in _CJK if f in installed)],
     "font.size": 9,
     "text.color": INK,
     "text.parse_math": False,
@@ -117,14 +132,17 @@ def settings(more=None):
     "pdf.fonttype": 42,
     **(more or {}),
   }
-  with warnings.catch_warnings(), matplotlib.rc_context(settings):
+  with warnings.catch_warnings(), matplotlib.rc_context(parameters):
     # A token of a script that no font has is drawn as a box.
     warnings.filterwarnings("ignore", message="Glyph .* missing")
     yield
 
 
-def new(width: float, height: float):
-  """Inches; never one of pyplot's, so nothing is left to close."""
+def new(width: float, height: float) -> "Figure":
+  """An empty figure of this size in inches.
+
+  It is none of pyplot's, so nothing is left to close.
+  """
   from matplotlib.backends.backend_agg import FigureCanvasAgg
   from matplotlib.figure import Figure
 
@@ -133,50 +151,16 @@ def new(width: float, height: float):
   return figure
 
 
-def there(value) -> bool:
-  return value is not None and math.isfinite(value)
-
-
-def or_else(value, default):
-  return value if there(value) else default
-
-
-def clean(*columns) -> list[tuple]:
-  """The places where every column has a number."""
-  return [p for p in zip(*columns) if all(there(v) for v in p)]
-
-
-def centres_of(bins: list[dict]) -> list[float]:
-  """Middle lengths; an open last bin counts as wide as the one before."""
-  out, width = [], 5
-  for b in bins:
-    low, high = b["low"], b["high"]
-    width = width if high is None or high - low > 1000 else high - low
-    out.append(low + width / 2)
-  return out
-
-
-def same(items: list[dict], key: str) -> str:
-  values = {str(item.get(key) or "") for item in items}
-  return values.pop() if len(values) == 1 else ""
-
-
-def digits_of(rows: list[dict]) -> int:
-  largest = max((abs(or_else(r.get("mean"), 0.0)) for r in rows), default=0.0)
-  return 2 if largest >= 10 else 3
-
-
-def short(name: str, most=40) -> str:
+def short(name: str, most: int = 40) -> str:
+  """The name, cut to `most` characters."""
   return name if len(name) <= most else name[: most - 1] + "…"
 
 
 def token_text(token: str) -> str:
-  return short(str(token).replace("\n", "\\n").replace("\t", "\\t"), 24)
-
-
-def minus(text: str) -> str:
-  return text.replace("-", "−")
+  """A token as it is printed on one line of an axis."""
+  return short(token.replace("\n", "\\n").replace("\t", "\\t"), 24)
 
 
 def thousands(value: float) -> str:
+  """A tick label: 12000 -> `12k`."""
   return f"{value / 1000:g}k" if abs(value) >= 1000 else f"{value:g}"

@@ -1,58 +1,92 @@
-"""Figures of an ablation table: learning curves, lengths, attention, rows.
+"""Figures of an ablation table: rows, learning curves, lengths, attention.
 
-Every function takes parts of the table's dict and returns a Matplotlib
-`Figure`; what is None is left out. A row has one colour, dash and mark in all
-figures, by its place in the table.
-
-    for name, figure in plots.of_table(table).items(): plots.save(figure, name)
+Each function takes records of the table's schema and returns a Matplotlib
+`Figure`; values that are None are left out. A row has the same colour, dash
+and marker in all figures, by its place in the table.
 """
 
 import itertools
-import math
-import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from seq2seq_jax import metrics
-from seq2seq_jax.ablation.report import figure_style
+from seq2seq_jax.ablation import schema
+from seq2seq_jax.ablation.report import (
+  figure_style,
+  formatting,
+  line_panels,
+)
 
-save, svg = figure_style.save, figure_style.svg
+if TYPE_CHECKING:
+  from matplotlib.axes import Axes
+  from matplotlib.figure import Figure
 
-# So many lines share a panel; more get one each, the others in grey behind.
-TOGETHER = len(figure_style.COLOURS)
-NAMES = ("differences", "learning", "lengths", "attention")  # of a table
+NAMES = ("differences", "learning", "lengths", "attention")
 
 
-def differences(rows: list[dict], metric="", higher_is_better=True):
+def of_table(table: schema.Table) -> dict[str, list["Figure"]]:
+  """All figures for which a table has data, by the names in `NAMES`.
+
+  Raises:
+    types.UserError: Matplotlib is not installed.
+  """
+  figures: dict[str, list[Figure]] = {}
+  if table.rows:
+    figures["differences"] = [
+      differences(table.rows, table.metric, table.higher_is_better)
+    ]
+  if table.learning_curves:
+    figures["learning"] = [learning_curves(table.learning_curves, table.rows)]
+  if table.bins and any(row.lengths for row in table.rows):
+    figures["lengths"] = [
+      by_length(
+        table.rows,
+        table.bins,
+        table.published_curves,
+        table.metric,
+        table.length_unit,
+      )
+    ]
+  if table.attention:
+    figures["attention"] = [attention(example) for example in table.attention]
+  return figures
+
+
+def differences(
+  rows: Sequence[schema.Row], metric: str, higher_is_better: bool = True
+) -> "Figure":
   """Scores beside published ones, and differences with 95 % intervals.
 
-  Hollow marks are published, pale ones unconfirmed; dark figures at the right
-  are differences that passed the test. Scores stand alone where nothing is
-  compared, each row being its own reference, or with one seed.
+  Hollow marks are published, pale ones unconfirmed; dark numbers at the right
+  are differences that passed the test. The right panel is left out if no row
+  is compared with another, or with a single seed.
   """
-  delta = lambda row: (row.get("delta") or {}).get("estimate")
-  compared = any(figure_style.there(delta(row)) for row in rows)
+  compared = any(row.delta for row in rows)
   with figure_style.settings():
     height = 1.0 + 0.34 * max(len(rows), 2)
-    widest = max((len(r["name"]) for r in rows), default=0)
+    widest = max((len(row.name) for row in rows), default=0)
     width = (7.4 if compared else 4.4) + 0.07 * min(widest, 40)
     figure = figure_style.new(width, height)
     ratios = (1, 1.15) if compared else (1,)
     left, *right = figure.subplots(
       1, len(ratios), sharey=True, squeeze=False, width_ratios=ratios
     )[0]
+    digits = formatting.score_digits(rows)
     for i, row in enumerate(rows):
-      _score(left, i, row)
+      _draw_score(left, i, row)
       for axes in right:
-        _difference(axes, i, row, figure_style.digits_of(rows))
+        _draw_difference(axes, i, row, digits)
     left.set_ylim(len(rows) - 0.4, -0.6)
-    left.set_yticks(
-      range(len(rows)), [figure_style.short(r["name"]) for r in rows]
-    )
+    names = [figure_style.short(row.name) for row in rows]
+    left.set_yticks(range(len(rows)), names)
     lower = "" if higher_is_better else " (lower is better)"
     left.set_xlabel(f"{metrics.label(metric)}{lower}, mean ± sd")
-    against = {r["reference"] for r in rows if r.get("reference")}
-    one = figure_style.short(*against, 28) if len(against) == 1 else "reference"
+    references = {row.reference for row in rows if row.reference}
+    against = "reference"
+    if len(references) == 1:
+      against = figure_style.short(references.pop(), 28)
     for axes in right:
-      axes.set_xlabel(f"difference to {one}, 95 % interval")
+      axes.set_xlabel(f"difference to {against}, 95 % interval")
       axes.locator_params(axis="x", nbins=6)
       axes.axvline(0, color=figure_style.GREY, lw=0.8, zorder=1)
     for axes in (left, *right):
@@ -60,95 +94,96 @@ def differences(rows: list[dict], metric="", higher_is_better=True):
       axes.tick_params(axis="y", length=0)
       axes.grid(color="#ececec", lw=0.6)
       axes.set_axisbelow(True)
-    _explain_marks(figure, rows)
+    _add_mark_legend(figure, rows)
     return figure
 
 
-def _score(axes, i: int, row: dict):
-  if figure_style.there(row.get("mean")):
+def _draw_score(axes: "Axes", i: int, row: schema.Row) -> None:
+  if formatting.is_number(row.mean):
     look = figure_style.look_of(i, line=False)
-    axes.errorbar(row["mean"], i, xerr=row.get("sd"), ms=5, **look)
-  if figure_style.there(row.get("published")):
+    axes.errorbar(row.mean, i, xerr=row.sd, ms=5, **look)
+  if formatting.is_number(row.published):
     shade = _published_shade(row)
     look = dict(fmt="D", mfc="white", mec=shade, ecolor=shade, ms=4.5)
-    spread = row.get("published_sd")
-    axes.errorbar(row["published"], i + 0.22, xerr=spread, **look)
+    # A little lower, so that it does not hide the score.
+    axes.errorbar(row.published, i + 0.22, xerr=row.published_sd, **look)
 
 
-def _difference(axes, i: int, row: dict, digits: int):
-  delta = row.get("delta") or {}
-  middle = delta.get("estimate")
-  text = "–" if row.get("reference") else "reference"
-  if figure_style.there(middle):
-    low, high = (
-      figure_style.or_else(delta.get(k), middle) for k in ("low", "high")
-    )
+def _draw_difference(
+  axes: "Axes", i: int, row: schema.Row, digits: int
+) -> None:
+  text = formatting.MISSING if row.reference else "reference"
+  if row.delta is not None:
+    middle, low, high = row.delta.estimate, row.delta.low, row.delta.high
     look = figure_style.look_of(i, line=False)
     axes.errorbar(
       middle, i, ms=5, xerr=[[middle - low], [high - middle]], **look
     )
-    interval = f"[{low:.{digits}f}, {high:.{digits}f}]"
-    text = figure_style.minus(f"{middle:+.{digits}f}  {interval}")
-  clear = row.get("tag_significance") in ("better", "worse")
+    estimate = formatting.number(middle, digits, "+")
+    text = f"{estimate}  {formatting.interval(low, high, digits)}"
+  passed = row.tag_significance in ("better", "worse")
   axes.annotate(
     text,
     (1.02, i),
     xycoords=("axes fraction", "data"),
     va="center",
-    color=figure_style.INK if clear else figure_style.GREY,
+    color=figure_style.INK if passed else figure_style.GREY,
     annotation_clip=False,
   )
 
 
-def _published_shade(row: dict) -> str:
-  return "#a8a8a8" if row.get("unconfirmed") else figure_style.INK
+def _published_shade(row: schema.Row) -> str:
+  return "#a8a8a8" if row.unconfirmed else figure_style.INK
 
 
-def _explain_marks(figure, rows: list[dict]):
+def _add_mark_legend(figure: "Figure", rows: Sequence[schema.Row]) -> None:
+  """Explains the marks, if there are published values."""
   from matplotlib.lines import Line2D
 
-  dot = lambda label, **look: Line2D([], [], ls="", label=label, **look)
-  marks = [dot("here", marker="o", color=figure_style.INK, ms=5)]
-  shown = [r for r in rows if figure_style.there(r.get("published"))]
-  for row in sorted(shown, key=lambda r: bool(r.get("unconfirmed"))):
-    label = "published" + (", unconfirmed" if row.get("unconfirmed") else "")
-    if label != marks[-1].get_label():
-      look = dict(marker="D", mfc="white", mec=_published_shade(row), ms=4.5)
-      marks.append(dot(label, **look))
-  if shown:
-    figure.legend(handles=marks, loc="outside upper left", ncols=3)
+  def mark(label: str, **look: Any) -> Line2D:
+    return Line2D([], [], ls="", label=label, **look)
+
+  published = [row for row in rows if formatting.is_number(row.published)]
+  marks = {"here": mark("here", marker="o", color=figure_style.INK, ms=5)}
+  for row in sorted(published, key=lambda row: row.unconfirmed):
+    label = "published" + (", unconfirmed" if row.unconfirmed else "")
+    look = dict(marker="D", mfc="white", mec=_published_shade(row), ms=4.5)
+    marks.setdefault(label, mark(label, **look))
+  if published:
+    figure.legend(handles=[*marks.values()], loc="outside upper left", ncols=3)
 
 
-def learning_curves(curves: list[dict], rows: list[dict]):
-  """Means over seeds by training step, with bands."""
-  place = {row["name"]: i for i, row in enumerate(rows)}
-  curves = [c for c in curves if c["name"] in place]
+def learning_curves(
+  curves: Sequence[schema.LearningCurve], rows: Sequence[schema.Row]
+) -> "Figure":
+  """Means over seeds by training step, with bands of one deviation."""
+  places = {row.name: i for i, row in enumerate(rows)}
+  curves = [curve for curve in curves if curve.name in places]
 
-  def draw(axes, curve, faint):
-    y = curve["mean"]
+  def draw(axes: "Axes", i: int, faint: bool) -> line_panels.Point | None:
+    curve = curves[i]
     low, high = (
-      [figure_style.or_else(v, m) for v, m in zip(curve.get(k) or y, y)]
-      for k in ("low", "high")
+      [v if formatting.is_number(v) else m for v, m in zip(ends, curve.mean)]
+      for ends in (curve.low, curve.high)
     )
-    points = figure_style.clean(curve["steps"], y, low, high)
+    points = line_panels.known(curve.steps, curve.mean, low, high)
     if not points:
       return None
-    x, y, low, high = zip(*points)
-    look = figure_style.look_of(place[curve["name"]], mark=len(x) == 1)
+    x, y, bottom, top = zip(*points)
+    look = figure_style.look_of(places[curve.name], mark=len(x) == 1)
     if faint:
       axes.plot(x, y, color=figure_style.FAINT, lw=0.7, zorder=1)
     else:
       axes.plot(x, y, lw=1.6, zorder=3, **look)
       shade = dict(color=look["color"], lw=0, alpha=0.18, zorder=2)
-      axes.fill_between(x, low, high, **shade)
+      axes.fill_between(x, bottom, top, **shade)
     return x[-1], y[-1]
 
   with figure_style.settings():
-    figure, panels = _panels([c["name"] for c in curves], curves, place, draw)
-    split, metric = (
-      figure_style.same(curves, "split"),
-      figure_style.same(curves, "metric"),
-    )
+    names = [curve.name for curve in curves]
+    figure, panels = line_panels.draw(names, places, draw)
+    split = _common(curve.split for curve in curves)
+    metric = _common(curve.metric for curve in curves)
     _name_axes(figure, panels, f"{split} {metrics.label(metric)}", "steps")
     for axes in panels:
       axes.xaxis.set_major_formatter(lambda v, _: figure_style.thousands(v))
@@ -157,61 +192,85 @@ def learning_curves(curves: list[dict], rows: list[dict]):
 
 
 def by_length(
-  rows: list[dict],
-  bins: list[dict],
-  published=(),
-  metric="",
-  unit="words",
-):
+  rows: Sequence[schema.Row],
+  bins: Sequence[schema.LengthBin],
+  published: Sequence[schema.PublishedCurve] = (),
+  metric: str = "",
+  unit: str = "words",
+) -> "Figure":
   """Scores by source length with error bars; published curves are dashed.
 
   Bins are evenly spaced, or, beside published curves, lie at their lengths.
   """
-  place = {row["name"]: i for i, row in enumerate(rows)}
-  drawn = [r for r in rows if r.get("lengths")]
+  places = {row.name: i for i, row in enumerate(rows)}
+  drawn = [(row.name, row.lengths) for row in rows if row.lengths]
   centres = (
-    figure_style.centres_of(bins) if published else list(range(len(bins)))
+    _centres(bins) if published else [float(i) for i in range(len(bins))]
   )
   gap = min((b - a for a, b in itertools.pairwise(centres)), default=1)
-  few = 1 < len(drawn) <= TOGETHER
+  few = 1 < len(drawn) <= line_panels.TOGETHER
 
-  def draw(axes, row, faint):
-    # Side by side, so that error bars do not hide one another.
-    part = drawn.index(row) / (len(drawn) - 1) - 0.5 if few else 0.0
-    means = row["lengths"]["means"]
-    sds = row["lengths"].get("sds") or [None] * len(bins)
-    sds = [figure_style.or_else(s, 0.0) for s in sds]
-    points = figure_style.clean(centres, means, sds)
+  def draw(axes: "Axes", i: int, faint: bool) -> line_panels.Point | None:
+    name, lengths = drawn[i]
+    sds = [sd if formatting.is_number(sd) else 0.0 for sd in lengths.sds]
+    points = line_panels.known(centres, lengths.means, sds)
     if not points:
       return None
     x, y, sd = zip(*points)
-    x = [v + 0.3 * gap * part for v in x]
+    # Side by side, so that error bars do not hide one another.
+    shift = 0.3 * gap * (i / (len(drawn) - 1) - 0.5) if few else 0.0
+    x = tuple(v + shift for v in x)
     if faint:
       axes.plot(x, y, color=figure_style.FAINT, lw=0.7, zorder=1)
     else:
-      look = figure_style.look_of(place[row["name"]])
+      look = figure_style.look_of(places[name])
       axes.errorbar(x, y, sd, lw=1.4, ms=4, zorder=3, **look)
     return x[-1], y[-1]
 
   with figure_style.settings():
-    names = [r["name"] for r in drawn]
-    figure, panels = _panels(names, drawn, place, draw, published)
+    names = [name for name, _ in drawn]
+    figure, panels = line_panels.draw(names, places, draw, published)
     _name_axes(figure, panels, metrics.label(metric), f"source {unit}")
     for axes in panels if not published else ():
       _name_bins(axes, bins, len(panels) == 1)
     return figure
 
 
-def _name_bins(axes, bins: list[dict], wide: bool):
-  labels = [b["label"] for b in bins]
+def _common(values: Any) -> str:
+  """The value that all have; empty if they differ."""
+  distinct = set(values)
+  return distinct.pop() if len(distinct) == 1 else ""
+
+
+def _centres(bins: Sequence[schema.LengthBin]) -> list[float]:
+  """Middle lengths; an open last bin counts as wide as the one before."""
+  centres, width = [], 5
+  for length_bin in bins:
+    if length_bin.high - length_bin.low <= 1000:
+      width = length_bin.high - length_bin.low
+    centres.append(length_bin.low + width / 2)
+  return centres
+
+
+def _name_bins(
+  axes: "Axes", bins: Sequence[schema.LengthBin], wide: bool
+) -> None:
+  """Labels of the bins, in a wide panel with their sentences."""
+  labels = [length_bin.label for length_bin in bins]
   if wide:
-    size = lambda b: f"\nn = {b['sentences']}" if b.get("sentences") else ""
-    labels = [b["label"] + size(b) for b in bins]
+    labels = [
+      f"{length_bin.label}\nn = {length_bin.sentences}"
+      if length_bin.sentences
+      else length_bin.label
+      for length_bin in bins
+    ]
   axes.set_xticks(range(len(bins)), labels, rotation=0 if wide else 30)
   axes.set_xlim(-0.4, len(bins) - 0.6)
 
 
-def _name_axes(figure, panels, y: str, x: str):
+def _name_axes(
+  figure: "Figure", panels: Sequence["Axes"], y: str, x: str
+) -> None:
   if len(panels) == 1:
     panels[0].set(xlabel=x, ylabel=y.strip())
   else:
@@ -219,23 +278,31 @@ def _name_axes(figure, panels, y: str, x: str):
     figure.supylabel(y.strip(), fontsize=9)
 
 
-def attention(example: dict):
-  """A heat map: source tokens across, target tokens down; dark is 1."""
-  source = [figure_style.token_text(t) for t in example["source"]]
-  weights = [list(w[: len(source)]) for w in example["weights"]]
-  target = [figure_style.token_text(t) for t in example["target"]][
-    : len(weights)
-  ]
+def attention(example: schema.AttentionExample) -> "Figure":
+  """A heat map: source tokens across, output tokens down; dark is 1."""
+  source = [figure_style.token_text(token) for token in example.source]
+  weights = [weights[: len(source)] for weights in example.weights]
+  target = [figure_style.token_text(token) for token in example.target]
+  target = target[: len(weights)]
+
+  def width(tokens: list[str]) -> float:
+    return 0.075 * max(map(len, tokens), default=1)
+
   with figure_style.settings():
     cell = 0.26 if max(len(source), len(target)) <= 30 else 0.18
-    long = lambda words: 0.075 * max(map(len, words), default=1)
     figure = figure_style.new(
-      max(2.4, cell * len(source) + long(target) + 1.1),
-      max(1.8, cell * len(target) + long(source) + 0.6),
+      max(2.4, cell * len(source) + width(target) + 1.1),
+      max(1.8, cell * len(target) + width(source) + 0.6),
     )
     axes = figure.subplots()
-    kind = dict(cmap="Greys", vmin=0, vmax=1, interpolation="none")
-    image = axes.imshow(weights[: len(target)], aspect="equal", **kind)
+    image = axes.imshow(
+      weights[: len(target)],
+      cmap="Greys",
+      vmin=0,
+      vmax=1,
+      aspect="equal",
+      interpolation="none",
+    )
     axes.set_xticks(range(len(source)), source, rotation=90)
     axes.set_yticks(range(len(target)), target)
     axes.xaxis.tick_top()
@@ -247,138 +314,5 @@ def attention(example: dict):
     )
     bar.outline.set(edgecolor=figure_style.FAINT, linewidth=0.6)
     bar.ax.tick_params(length=0, labelsize=7)
-    if example.get("row"):
-      axes.set_title(figure_style.short(example["row"]), loc="left", fontsize=9)
+    axes.set_title(figure_style.short(example.row), loc="left", fontsize=9)
     return figure
-
-
-def of_table(table: dict) -> dict:
-  """All figures for which a table has data, by name; attention is a list."""
-  rows, metric = table["rows"], table.get("metric") or ""
-  bins, curves = table.get("bins"), table.get("learning_curves")
-  higher = table.get("higher_is_better", True)
-  out = {"differences": differences(rows, metric, higher)} if rows else {}
-  if curves:
-    out["learning"] = learning_curves(curves, rows)
-  if bins and any(r.get("lengths") for r in rows):
-    overlaid = table.get("published_curves") or ()
-    unit = table.get("length_unit", "words")
-    out["lengths"] = by_length(rows, bins, overlaid, metric, unit)
-  if table.get("attention"):
-    out["attention"] = [attention(e) for e in table["attention"]]
-  return out
-
-
-# Panels of lines.
-
-
-def _panels(names, items, place, draw, published=()):
-  """One panel for all, or one for each item, the others in grey behind.
-
-  `draw(axes, item, faint)` returns a line's last point. Gives (figure, panels).
-  """
-  if len(items) <= TOGETHER:
-    titles = [*names, *map(_title, published)]
-    longest = max(map(len, titles), default=0)
-    figure = figure_style.new(5.6 + 0.08 * min(longest, 40), 3.7)
-    axes = figure.subplots()
-    axes.margins(x=0.03)
-    ends = [draw(axes, item, False) for item in items]
-    looks = [figure_style.look_of(place[name]) for name in names]
-    for k, curve in enumerate(published):
-      looks.append(_published_look(curve, place, k))
-      ends.append(_overlay(axes, curve, looks[-1]))
-    _label_ends(axes, titles, ends, looks)
-    return figure, [axes]
-  columns = 4 if len(items) > 9 else 3
-  lines = math.ceil(len(items) / columns)
-  figure = figure_style.new(8.4, 0.5 + 1.5 * lines)
-  grid = figure.subplots(
-    lines, columns, sharex=True, sharey=True, squeeze=False
-  )
-  panels = list(grid.flat)
-  for axes, name, item in zip(panels, names, items):
-    for other in items:
-      draw(axes, other, other is not item)
-    for k, curve in enumerate(published):
-      if curve["name"] == name or curve["name"] not in place:
-        _overlay(axes, curve, _published_look(curve, place, k))
-    title = textwrap.fill(figure_style.short(name), 30)
-    axes.set_title(title, loc="left", fontsize=7.5)
-  for axes in panels[len(items) :]:
-    axes.remove()
-  _explain_dashes(figure, place, published)
-  # A column that ends early has its labels at its own last panel.
-  for axes in panels[max(len(items) - columns, 0) : len(items)]:
-    axes.xaxis.set_tick_params(labelbottom=True)
-  return figure, panels[: len(items)]
-
-
-def _explain_dashes(figure, place, published):
-  from matplotlib.lines import Line2D
-
-  looks = {}
-  for k, curve in enumerate(published):
-    own = curve["name"] in place
-    look = _published_look(curve, place, k)
-    looks["published" if own else _title(curve)] = look | (
-      {"color": figure_style.INK, "marker": ""} if own else {}
-    )
-  if looks:
-    show = dict(lw=1.0, ms=3, mfc="white")
-    lines = [Line2D([], [], label=t, **show, **v) for t, v in looks.items()]
-    figure.legend(handles=lines, loc="outside upper left", ncols=3)
-
-
-def _title(curve: dict) -> str:
-  return f"{figure_style.short(curve['name'], 29)}, published"
-
-
-def _published_look(curve, place, k: int) -> dict:
-  """The row's own colour where a row is called like the curve, else grey."""
-  name = curve["name"]
-  colour = (
-    figure_style.look_of(place[name])["color"]
-    if name in place
-    else figure_style.GREY
-  )
-  return dict(color=colour, ls=(0, (4, 2)), marker=figure_style.MARKS[k % 7])
-
-
-def _overlay(axes, curve, look):
-  points = figure_style.clean(curve["x"], curve["y"])
-  if not points:
-    return None
-  x, y = zip(*points)
-  axes.plot(x, y, lw=1.0, ms=3, mew=0.7, mfc="white", zorder=2, **look)
-  return x[-1], y[-1]
-
-
-def _label_ends(axes, titles, ends, looks):
-  """Names beside the lines' last points, moved apart, instead of a legend."""
-  known = [i for i, end in enumerate(ends) if end]
-  known.sort(key=lambda i: ends[i][1])
-  axes.autoscale_view()
-  low, high = axes.get_ylim()
-  wanted = [(ends[i][1] - low) / (high - low) for i in known]
-  beside = dict(clip_on=False, transform=axes.transAxes)
-  for i, y, height in zip(known, wanted, _apart(wanted, 0.062)):
-    look = {k: looks[i][k] for k in ("color", "ls")}
-    thin = dict(color=figure_style.FAINT, lw=0.6)
-    axes.plot((1.005, 1.03), (y, height), **thin, **beside)
-    axes.plot((1.035, 1.085), (height, height), lw=1.6, **look, **beside)
-    name = figure_style.short(titles[i])
-    axes.text(1.1, height, name, va="center", fontsize=8.5, **beside)
-  axes.set_ylim(low, high)
-
-
-def _apart(values: list[float], gap: float) -> list[float]:
-  """Ascending places, moved so that neighbours are `gap` apart, near [0, 1]."""
-  out = []
-  for v in values:
-    out.append(max(v, out[-1] + gap) if out else v)
-  top = max(1.0, gap * (len(out) - 1))
-  for i in reversed(range(len(out))):
-    out[i] = min(out[i], top)
-    top = out[i] - gap
-  return out

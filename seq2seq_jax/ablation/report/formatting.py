@@ -7,17 +7,11 @@ from typing import TypeGuard
 from seq2seq_jax.ablation import schema
 
 MISSING = "–"  # printed in place of a number that is not known
-_LABELS = {"bleu": "BLEU", "chrf": "chrF", "wer": "WER", "ter": "TER"}
 
 
 def is_number(value: float | None) -> TypeGuard[float]:
   """True unless the value is None, NaN or infinite."""
   return value is not None and math.isfinite(value)
-
-
-def metric_label(name: str) -> str:
-  """The name of a metric as it is printed: `bleu` -> `BLEU`."""
-  return _LABELS.get(name, name.replace("_", " "))
 
 
 def minus(text: str) -> str:

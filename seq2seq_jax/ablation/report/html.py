@@ -13,6 +13,7 @@ from typing import NamedTuple
 import jinja2
 import markupsafe
 
+from seq2seq_jax import metrics
 from seq2seq_jax.ablation import schema
 from seq2seq_jax.ablation.report import columns, explanations, formatting
 
@@ -73,7 +74,7 @@ def html(
   return _template().render(
     table=table,
     columns=columns.on_page(),
-    metric=formatting.metric_label(table.metric),
+    metric=metrics.label(table.metric),
     digits=formatting.score_digits(table.rows),
     sections={name: title for name, title in names.items() if title},
     reading=explanations.of(table),
@@ -127,7 +128,7 @@ def _facts(table: schema.Table) -> list[tuple[str, str]]:
     ("Cells", ", ".join(cells)),
     (
       "Metric",
-      f"{formatting.metric_label(table.metric)}, {better} is better",
+      f"{metrics.label(table.metric)}, {better} is better",
     ),
     ("Reference", table.reference or formatting.MISSING),
     ("Seeds", ", ".join(map(str, table.seeds)) or formatting.MISSING),
@@ -154,7 +155,7 @@ def _claimed_range(ordering: schema.Ordering) -> str:
 
 
 def _caption(table: schema.Table, name: str) -> str:
-  metric = formatting.metric_label(table.metric)
+  metric = metrics.label(table.metric)
   seeds = formatting.seeds(row.n for row in table.rows)
   if name == "differences":
     compared = any(row.delta for row in table.rows)

@@ -1,5 +1,6 @@
 """Figures show their data, and their SVGs may share a page."""
 
+import dataclasses
 import itertools
 import re
 import sys
@@ -8,71 +9,116 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from seq2seq_jax import types
-from seq2seq_jax.ablation.report import figure_style
+from seq2seq_jax.ablation import schema
+from seq2seq_jax.ablation.report import figure_style, line_panels
 from seq2seq_jax.ablation.report import figures as figures_lib
 
 
 def _row(i, **more):
   mean = 20.0 + i
-  return {
+  delta = schema.Difference(estimate=i, low=i - 0.4, high=i + 0.4)
+  settings = {
     "name": f"row {i}",
     "mean": mean,
     "sd": 0.3,
+    "n": 3,
+    "values": (),
+    "cells": (),
     "published": mean + 0.5,
     "published_sd": None,
+    "tag": "P",
+    "published_note": None,
     "unconfirmed": i == 1,
     "reference": "row 0" if i else None,
-    "delta": {"estimate": i, "low": i - 0.4, "high": i + 0.4} if i else None,
+    "delta": delta if i else None,
     "tag_significance": "better",
-    "lengths": {"means": [mean + 4, mean, None], "sds": [0.3, None, None]},
-  } | more
-
-
-def _table(rows=4):
-  steps = [500, 1000, 1500]
-  curve = lambda i: {
-    "name": f"row {i}",
-    "metric": "bleu",
-    "split": "valid",
-    "steps": steps,
-    "mean": [10.0 + i, 15.0 + i, 18.0 + i],
-    "low": [9.5 + i, None, 17.0 + i],
-    "high": [10.5 + i, 15.5 + i, 19.0 + i],
-    "n": 3,
+    "others": {},
+    "overrides": (),
+    "lengths": _lengths((mean + 4, mean, None), (0.3, None, None)),
   }
-  return {
+  for name in ("p", "p_raw", "p_bootstrap", "p_randomisation", "seed_share"):
+    settings[name] = None
+  for name in ("parameters", "minutes", "tokens_per_second", "epochs_to_best"):
+    settings[name] = None
+  return schema.Row(**(settings | more))
+
+
+def _lengths(means, sds):
+  return schema.ScoresByLength(means=means, sds=sds)
+
+
+def _curve(i):
+  return schema.LearningCurve(
+    name=f"row {i}",
+    metric="bleu",
+    split="valid",
+    steps=(500, 1000, 1500),
+    mean=(10.0 + i, 15.0 + i, 18.0 + i),
+    low=(9.5 + i, None, 17.0 + i),
+    high=(10.5 + i, 15.5 + i, 19.0 + i),
+    n=3,
+  )
+
+
+def _published(name, *y):
+  return schema.PublishedCurve(name=name, tag="D", x=(8, 12, 30), y=y)
+
+
+BINS = tuple(
+  schema.LengthBin(label=label, low=low, high=high, sentences=sentences)
+  for label, low, high, sentences in (
+    ("up to 10", 0, 10, 320),
+    ("11–15", 10, 15, 410),
+    ("over 15", 15, 1_000_000, 80),
+  )
+)
+ATTENTION = schema.AttentionExample(
+  row="row 1",
+  source=("$x_1$", "<b>", "▁a", "</s>"),
+  target=("a$", "猫", "</s>"),
+  weights=(
+    (0.7, 0.1, 0.1, 0.1),
+    (0.1, 0.7, 0.1, 0.1),
+    (0.0, 0.0, 0.0, 1.0),
+  ),
+)
+
+
+def _table(count=4, **more):
+  settings = {
+    "title": "",
+    "paper": "",
+    "note": "",
+    "scale": "cpu",
     "metric": "bleu",
     "higher_is_better": True,
-    "rows": [_row(i) for i in range(rows)],
-    "learning_curves": [curve(i) for i in range(rows)],
-    "bins": [
-      {"label": "up to 10", "low": 0, "high": 10, "sentences": 320},
-      {"label": "11–15", "low": 10, "high": 15, "sentences": 410},
-      {"label": "over 15", "low": 15, "high": 1_000_000, "sentences": 80},
-    ],
-    "published_curves": [
-      {"name": "RNNsearch-50", "tag": "D", "x": [8, 12, 30], "y": [22, 24, 23]},
-      {"name": "row 1", "tag": "D", "x": [8, 12, 30], "y": [20, 19, 15]},
-    ],
-    "attention": [
-      {
-        "row": "row 1",
-        "source": ["$x_1$", "<b>", "▁a", "</s>"],
-        "target": ["a$", "猫", "</s>"],
-        "weights": [
-          [0.7, 0.1, 0.1, 0.1],
-          [0.1, 0.7, 0.1, 0.1],
-          [0.0, 0.0, 0.0, 1.0],
-        ],
-      }
-    ],
+    "signature": None,
+    "reference": "row 0",
+    "seeds": (0, 1, 2),
+    "test_sentences": None,
+    "state": "complete",
+    "rows": tuple(map(_row, range(count))),
+    "bins": BINS,
+    "published_curves": (
+      _published("RNNsearch-50", 22, 24, 23),
+      _published("row 1", 20, 19, 15),
+    ),
+    "orderings": (),
+    "seed_share": None,
+    "difference_seed_share": None,
+    "counts": schema.Counts(cells=0, done=0, failed=0, running=0, waiting=0),
+    "learning_curves": tuple(map(_curve, range(count))),
+    "sentences": (),
+    "attention": (ATTENTION,),
+    "run": None,
   }
+  return schema.Table(**(settings | more))
 
 
 def _flat(figures):
-  for name, figure in figures.items():
-    for one in figure if isinstance(figure, list) else [figure]:
-      yield name, one
+  for name, group in figures.items():
+    for figure in group:
+      yield name, figure
 
 
 def _words(svg):
@@ -85,15 +131,15 @@ def drawn():
   pytest.importorskip("matplotlib")
   table = _table()
   figures = figures_lib.of_table(table)
-  return table, figures, {n: figures_lib.svg(f, n) for n, f in _flat(figures)}
+  return table, figures, {n: figure_style.svg(f, n) for n, f in _flat(figures)}
 
 
 def test_rows_and_published_curves_are_named(drawn):
   table, figures, svgs = drawn
   assert list(figures) == ["differences", "learning", "lengths", "attention"]
   for name in ("differences", "learning", "lengths"):
-    for row in table["rows"]:
-      assert row["name"] in _words(svgs[name]), name
+    for row in table.rows:
+      assert row.name in _words(svgs[name]), name
   assert "RNNsearch-50, published" in _words(svgs["lengths"])
   assert "row 1, published" in _words(svgs["lengths"])
   assert "stroke-dasharray" in svgs["lengths"]
@@ -109,9 +155,9 @@ def test_svgs_may_share_a_page(drawn):
   table, _, svgs = drawn
   # The same axes, and no label to tell them apart.
   for i in (0, 1):
-    curve = table["learning_curves"][i]
+    curve = table.learning_curves[i]
     svgs = svgs | {
-      i: figures_lib.svg(figures_lib.learning_curves([curve], table["rows"]))
+      i: figure_style.svg(figures_lib.learning_curves([curve], table.rows))
     }
   ids = {n: re.findall(r'\bid="([^"]+)"', svg) for n, svg in svgs.items()}
   everything = [one for found in ids.values() for one in found]
@@ -129,23 +175,23 @@ def test_same_table_same_svg(drawn):
   _, figures, svgs = drawn
   again = dict(_flat(figures_lib.of_table(_table())))
   for name in svgs:
-    assert figures_lib.svg(again[name], name) == svgs[name]
+    assert figure_style.svg(again[name], name) == svgs[name]
   # However often and as whatever it was drawn before.
-  assert figures_lib.svg(figures["learning"], "learning") == svgs["learning"]
-  assert figures_lib.svg(figures["learning"], "other") != svgs["learning"]
+  assert (
+    figure_style.svg(figures["learning"][0], "learning") == svgs["learning"]
+  )
+  assert figure_style.svg(figures["learning"][0], "other") != svgs["learning"]
 
 
 def test_a_row_has_one_colour_everywhere(drawn):
   table, _, svgs = drawn
-  for i, _ in enumerate(table["rows"]):
+  for i, _ in enumerate(table.rows):
     colour = figure_style.look_of(i)["color"].lower()
     for name in ("differences", "learning", "lengths"):
       assert colour in svgs[name], (i, name)
   # The row's place in the table counts, not that among the curves.
-  late = figures_lib.learning_curves(
-    table["learning_curves"][3:], table["rows"]
-  )
-  svg = figures_lib.svg(late)
+  late = figures_lib.learning_curves(table.learning_curves[3:], table.rows)
+  svg = figure_style.svg(late)
   assert figure_style.look_of(3)["color"].lower() in svg
   assert figure_style.look_of(0)["color"].lower() not in svg
   looks = [figure_style.look_of(i) for i in range(20)]
@@ -154,13 +200,13 @@ def test_a_row_has_one_colour_everywhere(drawn):
 
 def test_files_are_written_the_same_each_time(drawn, tmp_path):
   _, figures, _ = drawn
-  figure = figures["differences"]
-  png, pdf = figures_lib.save(figure, tmp_path / "new" / "v1.2")
+  figure = figures["differences"][0]
+  png, pdf = figure_style.save(figure, tmp_path / "new" / "v1.2")
   assert (png.name, pdf.name) == ("v1.2.png", "v1.2.pdf")
   assert png.read_bytes().startswith(b"\x89PNG") and png.stat().st_size > 5000
   assert pdf.read_bytes().startswith(b"%PDF") and pdf.stat().st_size > 5000
   before = png.read_bytes(), pdf.read_bytes()
-  figures_lib.save(figure, tmp_path / "new" / "v1.2")
+  figure_style.save(figure, tmp_path / "new" / "v1.2")
   assert (png.read_bytes(), pdf.read_bytes()) == before
 
 
@@ -175,44 +221,53 @@ def test_differences_are_drawn_where_rows_are_compared():
   pytest.importorskip("matplotlib")
   rows = [_row(i) for i in range(3)]
   assert len(figures_lib.differences(rows, "wer").axes) == 2
-  alone = [row | {"delta": None, "reference": None} for row in rows]
+  alone = [dataclasses.replace(row, delta=None, reference=None) for row in rows]
   figure = figures_lib.differences(alone, "wer")
   assert len(figure.axes) == 1
-  assert "difference" not in _words(figures_lib.svg(figure))
+  assert "difference" not in _words(figure_style.svg(figure))
 
 
 def test_half_filled_rows():
   pytest.importorskip("matplotlib")
-  nothing = dict.fromkeys(_row(0)) | {"name": "later", "reference": "row 0"}
-  alone = _row(0, sd=None, lengths={"means": [None, 2.0, 1.0], "sds": None})
-  table = {"metric": "wer", "rows": [nothing, alone], "bins": _table()["bins"]}
+  nothing = _row(
+    0,
+    name="later",
+    reference="row 0",
+    mean=None,
+    sd=None,
+    published=None,
+    lengths=None,
+  )
+  alone = _row(0, sd=None, lengths=_lengths((None, 2.0, 1.0), (None,) * 3))
+  few = dict.fromkeys(("learning_curves", "published_curves", "attention"), ())
+  table = _table(metric="wer", rows=(nothing, alone), **few)
   figures = figures_lib.of_table(table)
   assert list(figures) == ["differences", "lengths"]
-  words = _words(figures_lib.svg(figures["lengths"]))
+  words = _words(figure_style.svg(figures["lengths"][0]))
   assert "up to 10" in words and "n = 320" in words and "row 0" in words
-  assert "later" in _words(figures_lib.svg(figures["differences"]))
-  curve = _table()["learning_curves"][0] | {"low": None, "high": None}
-  empty = curve | {"steps": [], "mean": []}
+  assert "later" in _words(figure_style.svg(figures["differences"][0]))
+  curve = dataclasses.replace(_curve(0), low=(None,) * 3, high=(None,) * 3)
+  empty = dataclasses.replace(curve, steps=(), mean=(), low=(), high=())
   for curves in ([curve], [empty]):
-    figures_lib.svg(figures_lib.learning_curves(curves, [alone]))
-  assert figures_lib.of_table({"rows": []}) == {}
+    figure_style.svg(figures_lib.learning_curves(curves, [alone]))
+  assert figures_lib.of_table(_table(0, bins=(), attention=())) == {}
 
 
 def test_many_rows_have_panels_of_their_own():
   pytest.importorskip("matplotlib")
-  table = _table(9)
-  figures = figures_lib.of_table({**table, "attention": []})
+  table = _table(9, attention=())
+  figures = figures_lib.of_table(table)
   for name in ("learning", "lengths"):
-    assert len(figures[name].axes) == 9
-    words = _words(figures_lib.svg(figures[name]))
-    assert all(row["name"] in words for row in table["rows"])
+    assert len(figures[name][0].axes) == 9
+    words = _words(figure_style.svg(figures[name][0]))
+    assert all(row.name in words for row in table.rows)
   # Its own published curve is in a row's panel, the other one in all.
-  dashed = [len(a.get_lines()) for a in figures["lengths"].axes]
+  dashed = [len(a.get_lines()) for a in figures["lengths"][0].axes]
   assert dashed[1] == dashed[0] + 1 == dashed[2] + 1
 
 
 def test_labels_move_apart():
-  heights = figures_lib._apart([0.5, 0.51, 0.52, 1.0, 1.0], 0.1)
+  heights = line_panels.apart([0.5, 0.51, 0.52, 1.0, 1.0], 0.1)
   gaps = [b - a for a, b in itertools.pairwise(heights)]
   assert all(gap >= 0.1 - 1e-9 for gap in gaps)
   assert heights[-1] <= 1.0 and heights[0] == 0.5

@@ -1,11 +1,13 @@
 """The page shows everything of a table, escaped, and asks for nothing else."""
 
 import html.parser
+import json
 import math
 import re
 
 import pytest
 
+from seq2seq_jax.ablation import schema
 from seq2seq_jax.ablation.report import html as html_lib
 
 pytestmark = pytest.mark.quick
@@ -38,6 +40,7 @@ def _row(name, values, published=None, reference="LSTM", **more):
     "p_bootstrap": None,
     "p_randomisation": None,
     "tag_significance": "untested",
+    "seed_share": None,
     "parameters": 6_260_000,
     "minutes": 5.2,
     "tokens_per_second": 4600.0,
@@ -76,6 +79,8 @@ def _ordering(verdict, claim, estimate, interval, low, high=None, note=""):
     "low": low,
     "high": high,
     "note": note,
+    "p_raw": None,
+    "p": None,
   }
 
 
@@ -162,6 +167,7 @@ def _table():
       _ordering("MISSING", "the gap grows", None, None, 0.5),
     ],
     "seed_share": 0.31,
+    "difference_seed_share": None,
     "counts": {
       "cells": 18,
       "done": 15,
@@ -169,7 +175,18 @@ def _table():
       "running": 0,
       "waiting": 1,
     },
-    "learning_curves": [{"name": "LSTM", "n": 3}],
+    "learning_curves": [
+      {
+        "name": "LSTM",
+        "metric": "bleu",
+        "split": "valid",
+        "steps": [5],
+        "mean": [20.0],
+        "low": [19.0],
+        "high": [21.0],
+        "n": 3,
+      }
+    ],
     "sentences": [
       {
         "source": "ein <unk> mann",
@@ -196,6 +213,11 @@ def _table():
       "published_sources": {"LSTM": "Table 1"},
     },
   }
+
+
+def _html(table, figures=None):
+  """The page of a table given as in its JSON file."""
+  return html_lib.html(schema.from_json(json.dumps(table)), figures)
 
 
 class _Page(html.parser.HTMLParser):
@@ -231,7 +253,7 @@ class _Page(html.parser.HTMLParser):
 
 def test_everything_is_on_the_page():
   table = _table()
-  page = _Page(html_lib.html(table, {})).text
+  page = _Page(_html(table, {})).text
   for row in table["rows"]:
     assert page.count(row["name"]) >= 2, row["name"]  # the table, its config
   for ordering in table["orderings"]:
@@ -242,7 +264,7 @@ def test_everything_is_on_the_page():
   for part in (
     *("22.17 ± 0.21", "−0.43", "[−0.95, 0.09]", "0.210", "22.22 ± 0.08"),
     *("seed 1", "22.40", "diverged", "2 of 3", "1 of 3", "6.26 M", "4,600"),
-    *("[−13.50, −11.30]", "−5 to 5", "≥ 0.5", "31 %", "15 of 18 done"),
+    *("[−13.50, −11.30]", "−5 to 5", "≥ 0.5", "31.0 %", "15 of 18 done"),
     *("against GRU", "nrefs:1|case:mixed", "a man & dog", "91.2", "< 0.001"),
     *("--note 'a b'", "99f1a4b0c3d2", "9f2c" * 16, "0.10.2", "cpu cores"),
     *("--model.cell lstm", '"cell": "GRU"', "configs/x.py", "Table 1"),
@@ -253,7 +275,7 @@ def test_everything_is_on_the_page():
 
 def test_nothing_is_fetched_or_run():
   svg = '<svg role="img"><image href="data:image/png;base64,AA=="/></svg>'
-  text = html_lib.html(_table(), {"differences": svg, "attention": [svg, svg]})
+  text = _html(_table(), {"differences": [svg], "attention": [svg, svg]})
   page = _Page(text)
   assert not {"script", "link", "iframe", "img", "object"} & set(page.tags)
   for tag, name, value in page.attributes:
@@ -272,13 +294,13 @@ def test_everything_is_escaped():
       return {k: poisoned(v, k) for k, v in value.items()}
     if isinstance(value, list):
       return [poisoned(v, key) for v in value]
-    kept = ("status", "tag_significance", "verdict")
+    kept = ("status", "tag_significance", "verdict", "state", "tag")
     return poison if isinstance(value, str) and key not in kept else value
 
   table = _table()
   clean, dirty = (
-    _Page(html_lib.html(table)),
-    _Page(html_lib.html(poisoned(table))),
+    _Page(_html(table)),
+    _Page(_html(poisoned(table))),
   )
   assert not any(name == "onclick" for _, name, _ in dirty.attributes)
   assert dirty.tags.count("i") <= clean.tags.count("i")
@@ -286,32 +308,30 @@ def test_everything_is_escaped():
 
 
 def test_unconfirmed_values_are_italic_and_others_are_not():
-  text = html_lib.html(_table())
+  text = _html(_table())
   assert "<i>11.20 ± 0.08</i>" in text
   assert "<i>22.22" not in text and "<i>23.30" not in text
   table = _table()
   table["rows"][3]["unconfirmed"] = False
-  assert "<i>11.20" not in html_lib.html(table)
+  assert "<i>11.20" not in _html(table)
 
 
 def test_figures_have_captions_that_count_seeds():
-  text = html_lib.html(
-    _table(), {n: f"<svg>{n}</svg>" for n in html_lib.FIGURES}
-  )
+  text = _html(_table(), {n: [f"<svg>{n}</svg>"] for n in html_lib.FIGURES})
   page = _Page(text)
   assert page.tags.count("figure") == page.tags.count("figcaption") == 4
   assert "mean and standard deviation over 1 to 3 seeds" in page.text
   assert "mean over 3 seeds" in page.text
   assert "RNNsearch-50 (F2)" in page.text and "up to 10: 320" in page.text
   assert "not drawn" not in page.text
-  some = _Page(html_lib.html(_table(), {"differences": "<svg></svg>"})).text
+  some = _Page(_html(_table(), {"differences": ["<svg></svg>"]})).text
   assert "not drawn: learning or lengths or attention" in some
-  none = _Page(html_lib.html(_table(), {})).text
+  none = _Page(_html(_table(), {})).text
   assert "they need Matplotlib" in none and "[plots]" in none
 
 
 def test_links_lead_somewhere():
-  page = _Page(html_lib.html(_table()))
+  page = _Page(_html(_table()))
   ids = [v for _, k, v in page.attributes if k == "id"]
   links = [v[1:] for tag, k, v in page.attributes if (tag, k) == ("a", "href")]
   assert len(links) == 6 and set(links) <= set(ids)
@@ -321,32 +341,33 @@ def test_links_lead_somewhere():
 def test_half_filled_tables():
   table = _table()
   empty = _row("LSTM", [None, None, None], None, None)
-  for key in ("delta", "cells", "values", "others", "overrides", "lengths"):
-    empty[key] = None
+  empty |= {"delta": None, "lengths": None, "cells": [], "values": []}
+  empty |= {"others": {}, "overrides": []}
   for key in ("parameters", "minutes", "tokens_per_second", "epochs_to_best"):
     empty[key] = None
   table["rows"] = [empty, _row("GRU", [float("nan")], overrides=[])]
   for key in ("orderings", "sentences", "attention", "learning_curves"):
     table[key] = []
-  for key in ("signature", "seed_share", "test_sentences", "note", "bins"):
+  for key in ("signature", "seed_share", "test_sentences"):
     table[key] = None
-  table["run"] = {}
-  page = _Page(html_lib.html(table, {})).text
-  assert "0 of 3" in page and "nan" not in page
+  table |= {"note": "", "bins": []}
+  table["run"] |= {"git_commit": None, "configs": {}, "data": {}}
+  page = _Page(_html(table, {})).text
+  assert "nan" not in page
   assert "None" not in page
-  for heading in ("Orderings", "Sentences", "Cells without", "run it again"):
+  for heading in ("Orderings", "Sentences", "Cells without", "Configs", "Data"):
     assert heading not in page
   table["rows"] = []
-  assert "Results" in _Page(html_lib.html(table)).text
+  assert "Results" in _Page(_html(table)).text
 
 
 def test_small_scores_keep_their_digits():
   table = _table()
   table["metric"], table["higher_is_better"] = "wer", False
   table["rows"] = [_row("LSTM", [0.0512, 0.0534], None, None)]
-  page = _Page(html_lib.html(table)).text
+  page = _Page(_html(table)).text
   assert "WER, lower is better" in page and "0.052 ± 0.002" in page
 
 
 def test_same_table_same_bytes():
-  assert html_lib.html(_table()) == html_lib.html(_table())
+  assert _html(_table()) == _html(_table())

@@ -5,7 +5,8 @@ import pathlib
 
 import pytest
 
-from seq2seq_jax.ablation.report import text_tables
+from seq2seq_jax.ablation import schema
+from seq2seq_jax.ablation.report import files
 
 pytestmark = pytest.mark.quick
 
@@ -15,11 +16,33 @@ TABLES = sorted(RESULTS.glob("*/table.json"))
 
 @pytest.mark.parametrize("path", TABLES, ids=lambda p: p.parent.name)
 def test_stored_tables_render_to_the_same_bytes(path, tmp_path):
-  table = json.loads(path.read_text(encoding="utf-8"))
-  text_tables.write(table, tmp_path)
-  for ending in ("md", "tex", "csv", "json"):
+  text = path.read_text(encoding="utf-8")
+  table = schema.from_json(text, str(path))
+  files.write_texts(table, tmp_path)
+  for ending in ("md", "tex", "csv"):
     stored = path.with_suffix(f".{ending}").read_bytes()
     assert (tmp_path / f"table.{ending}").read_bytes() == stored, ending
+  written = (tmp_path / "table.json").read_text(encoding="utf-8")
+  assert schema.from_json(written) == table
+  # All that was stored is there; what is new has its default.
+  assert _without_defaults(json.loads(text)) == _without_defaults(
+    json.loads(written)
+  )
+
+
+def _without_defaults(value):
+  if isinstance(value, dict):
+    plain = ("", None)
+    return {
+      k: _without_defaults(v)
+      for k, v in value.items()
+      if not (k in OPTIONAL and v in plain) and k != "length_unit"
+    }
+  return [*map(_without_defaults, value)] if isinstance(value, list) else value
+
+
+# Fields that the oldest stored tables lack.
+OPTIONAL = ("published_hedge", "published_parameters", "published", "base")
 
 
 def test_there_are_stored_tables():
