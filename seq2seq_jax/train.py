@@ -14,6 +14,7 @@ import time
 import jax
 
 from seq2seq_jax import cli, config, types
+from seq2seq_jax.config import overrides
 from seq2seq_jax.inference import translator
 from seq2seq_jax.runtime import locks, parallel, signals
 from seq2seq_jax.runtime import log as log_lib
@@ -225,13 +226,13 @@ def main(argv=None) -> int:
     p.print_help()
     print("\nEvery field of the config, by its dotted name:\n")
     base = config.load(args.config) if args.config else config.Config()
-    cli.overrides(base, ["--help"], p.prog)
+    overrides.apply(base, ["--help"], p.prog)
   if not args.config or not args.workdir:
     raise types.UserError(
       "usage: python -m seq2seq_jax.train CONFIG --workdir DIR "
       "[--dotted.override VALUE ...]; --help lists all"
     )
-  conf = cli.overrides(config.load(args.config), rest, p.prog)
+  conf = overrides.apply(config.load(args.config), rest, p.prog)
   parallel.start_processes(args.coordinator, args.processes, args.process_id)
   if jax.process_index():
     log_lib.hide()  # the first process speaks for all

@@ -7,8 +7,9 @@ import hashlib
 import json
 import pathlib
 
-from seq2seq_jax import cli, config, metrics, types
+from seq2seq_jax import config, metrics, types
 from seq2seq_jax.ablation import cells, scheduler, suite
+from seq2seq_jax.config import overrides
 from seq2seq_jax.data import corpus as corpus_lib
 
 # What changes the course of a run on a machine, but not what it computes.
@@ -74,7 +75,7 @@ class Plan:
     for row in ablation.rows:
       words = [*scale, *row.overrides, *extra]
       base = config.load(row.base or ablation.base)
-      conf = cli.overrides(base, words, f"row {row.name!r}")
+      conf = overrides.apply(base, words, f"row {row.name!r}")
       names = [ablation.metric, *ablation.metrics, *conf.train.metrics]
       self.configs[row.name] = conf
       self.cells += [

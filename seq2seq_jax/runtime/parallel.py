@@ -57,7 +57,7 @@ def start_processes(coordinator: str, processes: int, process: int) -> None:
   _join(coordinator, coordinator, processes, process)
 
 
-def _join(name: str, *arguments: str | int) -> None:
+def _join(name: str, *arguments: Any) -> None:
   try:
     jax.distributed.initialize(*arguments)
   except (ValueError, RuntimeError) as e:

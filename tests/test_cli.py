@@ -1,0 +1,79 @@
+"""What all commands share: help without JAX, versions, errors, the counter."""
+
+import subprocess
+import sys
+
+import pytest
+
+import seq2seq_jax
+from seq2seq_jax import __main__ as console
+from seq2seq_jax import cli, types
+from seq2seq_jax.runtime import jax_setup
+
+pytestmark = pytest.mark.quick
+
+
+def run(*words):
+  return subprocess.run(
+    [sys.executable, "-m", *words], capture_output=True, text=True
+  )
+
+
+def test_the_console_script_lists_every_command():
+  done = run("seq2seq_jax", "--help")
+  assert done.returncode == 0
+  for command in console.COMMANDS:
+    assert f"  {command} " in done.stdout
+  done = run("seq2seq_jax", "trian")
+  assert done.returncode == 2
+  assert "error: trian: no such command" in done.stderr
+
+
+def test_the_console_script_is_the_module():
+  one = run("seq2seq_jax", "decode", "--help")
+  two = run("seq2seq_jax.decode", "--help")
+  assert one.returncode == two.returncode == 0
+  assert one.stdout == two.stdout != ""
+
+
+@pytest.mark.parametrize("name", ["", ".train", ".evaluate", ".ablate"])
+def test_the_version_is_printed(name):
+  done = run(f"seq2seq_jax{name}", "--version")
+  assert done.stdout == f"seq2seq_jax {seq2seq_jax.__version__}\n"
+  assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+  ("error", "code"),
+  [(types.UserError("bad"), 2), (KeyboardInterrupt(), 130)],
+  ids=["bad input", "Ctrl-C"],
+)
+def test_a_command_ends_with_a_code_and_no_traceback(
+  error, code, capsys, monkeypatch
+):
+  def main():
+    raise error
+
+  monkeypatch.setattr(cli.glibc, "tune_malloc", lambda: None)
+  with pytest.raises(SystemExit) as end:
+    cli.run(main)
+  cli.log.hide()
+  assert end.value.code == code
+  assert capsys.readouterr().err == ("error: bad\n" if code == 2 else "")
+
+
+def test_the_counter_counts_only_where_it_is_shown(capsys):
+  with cli.counter(10, shown=False) as show:
+    assert show is None
+  assert capsys.readouterr().err == ""
+  with cli.counter(1000, shown=True) as show:
+    show(0)
+    show(1000)
+  assert "1,000/1,000 sentences" in capsys.readouterr().err
+
+
+def test_compiled_programs_are_kept_by_the_processor(monkeypatch, tmp_path):
+  monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+  folder = jax_setup.cache_folder()
+  assert folder.is_relative_to(tmp_path / "seq2seq_jax" / "xla")
+  assert folder == jax_setup.cache_folder()
