@@ -83,7 +83,6 @@ class Run:
       "shard_map" if conf.train.mapper == "shard_map" else "pmap", local=True
     )
     self.vocabularies = self._vocabularies(resumed)
-    self.vocabularies.check_features(conf.model.input_features)
     self.replicas = conf.train.seeds
     self.train_data = self._train_data()
     for bucket in self.train_data.buckets:
@@ -154,6 +153,7 @@ class Run:
     if resumed:
       return vocabulary.load(data, folder, copies)
     vocabularies = vocabulary.for_new_run(data, self.corpus, copies)
+    vocabularies.check_features(self.conf.model.input_features)
     if self.primary:
       try:
         folder.mkdir(parents=True, exist_ok=True)
