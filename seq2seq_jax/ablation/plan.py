@@ -9,7 +9,7 @@ import pathlib
 
 from seq2seq_jax import config, metrics, types
 from seq2seq_jax.ablation import cells, scheduler, suite
-from seq2seq_jax.config import overrides
+from seq2seq_jax.config import overrides, shipped
 from seq2seq_jax.data import corpus as corpus_lib
 
 # What changes the course of a run on a machine, but not what it computes.
@@ -28,7 +28,7 @@ MACHINE = (
 
 def load(path: str) -> suite.Ablation:
   """The table that a file's `get_ablation` returns."""
-  file = pathlib.Path(path)
+  file = shipped.find(path)
   if not file.is_file():
     there = sorted(map(str, pathlib.Path("configs/ablations").glob("*.py")))
     raise types.UserError(

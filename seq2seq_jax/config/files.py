@@ -10,14 +10,14 @@ import typing
 from typing import Any
 
 from seq2seq_jax import types
-from seq2seq_jax.config import experiment
+from seq2seq_jax.config import experiment, shipped
 
 FORMAT_VERSION = 1
 
 
 def load(path: str) -> experiment.Config:
   """The config that a file's `get_config` returns."""
-  file = pathlib.Path(path)
+  file = shipped.find(path)
   if not file.is_file():
     folder = file.parent if file.parent.is_dir() else pathlib.Path("configs")
     there = sorted(str(p) for p in folder.glob("*.py"))
