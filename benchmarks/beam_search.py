@@ -96,7 +96,7 @@ def our_search(args):
 def peer_search(args):
   run, _, lines = loaded(args)
   assert run.config.decode.length_rule == "average"
-  peer = Peer(run, run.config.decode.rows, args.patience)
+  peer = Peer(run, run.config.decode.batch_rows, args.patience)
   return lambda: peer.translate(lines), {"texts": peer.translate(lines)}
 
 

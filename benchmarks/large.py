@@ -33,23 +33,31 @@ def gnmt(small: bool) -> config.Config:
   width, depth = (64, 2) if small else (1024, 4)
   return config.Config(
     model=config.Model(
-      cell="lstm",
       embed_dim=width,
-      encoder_dim=width,
-      encoder_layers=depth,
-      stacking="gnmt",
+      encoder=config.Encoder(
+        cell="lstm",
+        dim=width,
+        layers=depth,
+        stacking="gnmt",
+      ),
+      decoder=config.Decoder(
+        dim=width,
+        layers=depth,
+        bridge="zero",
+        placement="nvidia_gnmt",
+        input_feeding=False,
+      ),
+      attention=config.Attention(
+        score="normed_additive",
+        dim=width,
+      ),
+      readout=config.Readout(
+        kind="linear",
+        inputs="state",
+      ),
+      dropout=config.Dropout(rnn=0.2),
       residual="add",
       residual_start=3,
-      decoder_dim=width,
-      decoder_layers=depth,
-      bridge="zero",
-      attention="normed_additive",
-      attention_dim=width,
-      placement="bottom_unfed",
-      input_feeding=False,
-      readout="linear",
-      readout_inputs="state",
-      dropout_rnn=0.2,
       dtype="bfloat16",
     ),
     optim=config.Optim(label_smoothing=0.1),
@@ -60,11 +68,9 @@ def luong(small: bool) -> config.Config:
   conf = config.load("configs/luong2015.py")
   changes = {"dtype": "bfloat16"}
   if small:
-    changes |= {n: 64 for n in ("embed_dim", "encoder_dim", "decoder_dim")}
-    changes |= {"attention_dim": 64, "readout_dim": 64}
-  return dataclasses.replace(
-    conf, model=dataclasses.replace(conf.model, **changes)
-  )
+    changes |= {n: 64 for n in ("embed_dim", "encoder.dim", "decoder.dim")}
+    changes |= {"attention.dim": 64, "readout.dim": 64}
+  return dataclasses.replace(conf, model=config.replace(conf.model, changes))
 
 
 def training(name: str, small: bool):
@@ -83,7 +89,12 @@ def decoding(small: bool):
   conf, size = gnmt(small), 500 if small else 32000
   rows, length = (8, 10) if small else (128, 32)
   search = config.Decode(
-    beam_size=5, rows=rows, pool=2, max_ratio=1.0, max_extra=0, quantum=32
+    beam_size=5,
+    batch_rows=rows,
+    pool_batches=2,
+    max_ratio=1.0,
+    max_extra=0,
+    length_step=32,
   )
   trainer = ours.Trainer(conf, size, ours.batch(2, 3, 3, size))
   mapper = parallel.Mapper("pmap", local=True)
@@ -102,7 +113,7 @@ def decoding(small: bool):
 
 def our_medium(feeding: bool):
   measure.setup()
-  conf = ours.medium(input_feeding=feeding)
+  conf = ours.medium(**{"decoder.input_feeding": feeding})
   trainer = ours.Trainer(conf, 7000, ours.batch(64, 16, 16, 7000))
   return trainer.step, {}
 
@@ -121,7 +132,7 @@ def peer_medium(feeding: bool):
   batch = ours.batch(64, 16, 16, 7000)
   params = jax.device_get(ours.Trainer(conf, 7000, batch).params)
   device = "cuda" if torch.cuda.is_available() else "cpu"
-  model = vs_pytorch.from_ours(params, conf, conf.model.dropout_rnn, feeding)
+  model = vs_pytorch.from_ours(params, conf, conf.model.dropout.rnn, feeding)
   peer = vs_pytorch.Trainer(model.to(device), batch, 0.1, 1.0, device)
 
   def step():

@@ -15,22 +15,22 @@ def medium(**changes) -> config.Config:
 
   LSTM, bidirectional 256, decoder 512, general score, vocabulary 7,000.
   """
-  model = dict(
-    cell="lstm",
-    embed_dim=256,
-    encoder_dim=256,
-    decoder_dim=512,
-    bridge="last",
-    attention="general",
-    readout_dim=512,
-    dropout_embed=0.2,
-    dropout_rnn=0.2,
-    dropout_readout=0.2,
-  )
+  model = {
+    "encoder.cell": "lstm",
+    "embed_dim": 256,
+    "encoder.dim": 256,
+    "decoder.dim": 512,
+    "decoder.bridge": "last",
+    "attention.score": "general",
+    "readout.dim": 512,
+    "dropout.embed": 0.2,
+    "dropout.rnn": 0.2,
+    "dropout.readout": 0.2,
+  }
   model |= changes
   return config.Config(
     data=config.Data(joint=model.get("tie") == "all"),
-    model=config.Model(**model),
+    model=config.replace(config.Model(), model),
     optim=config.Optim(label_smoothing=0.1, clip_norm=1.0),
   )
 

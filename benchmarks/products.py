@@ -12,7 +12,7 @@ import numpy as np
 def program(conf, size: int, rows: int, source: int, target: int):
   """The attentional model's: a function without arguments, and its flops."""
   m = conf.model
-  e, h, d, r = m.embed_dim, m.encoder_dim, m.decoder_dim, m.readout_dim
+  e, h, d, r = m.embed_dim, m.encoder.dim, m.decoder.dim, m.readout.dim
   once = [
     (rows * source, e, 4 * h),
     (rows * source, e, 4 * h),
@@ -31,7 +31,7 @@ def program(conf, size: int, rows: int, source: int, target: int):
 def tutorial(conf, size: int, rows: int, length: int):
   """The same of the encoder-decoder without attention."""
   m = conf.model
-  e, d = m.embed_dim, m.decoder_dim
+  e, d = m.embed_dim, m.decoder.dim
   once = [(rows * length, e, 4 * d)] * 2 + [(rows * length, d, size)]
   return _compiled(once, [(length, [(rows, d, 4 * d)])] * 2, None)
 

@@ -25,11 +25,13 @@ def step_of(point: dict):
   measure.setup()
   width = point["width"]
   conf = ours.medium(
-    encoder_dim=width // 2,
-    decoder_dim=width,
-    readout_dim=width,
-    encoder_layers=point["depth"],
-    decoder_layers=point["depth"],
+    **{
+      "encoder.dim": width // 2,
+      "decoder.dim": width,
+      "readout.dim": width,
+      "encoder.layers": point["depth"],
+      "decoder.layers": point["depth"],
+    }
   )
   size = point["vocabulary"]
   batch = ours.batch(point["batch"], point["length"], point["length"], size)

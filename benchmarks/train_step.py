@@ -34,7 +34,7 @@ def peer_step(source: int, target: int):
   conf = ours.medium()
   batch = ours.batch(ROWS, source, target, SIZE)
   params = jax.device_get(ours.Trainer(conf, SIZE, batch).params)
-  model = vs_pytorch.from_ours(params, conf, conf.model.dropout_rnn)
+  model = vs_pytorch.from_ours(params, conf, conf.model.dropout.rnn)
   peer = vs_pytorch.Trainer(
     model, batch, conf.optim.label_smoothing, conf.optim.clip_norm
   )

@@ -74,7 +74,7 @@ class Trainer:
   def __init__(self, conf, batch):
     m = conf.model
     self.model = Model(
-      SIZE, m.embed_dim, m.encoder_dim, m.decoder_dim, m.dropout_rnn
+      SIZE, m.embed_dim, m.encoder.dim, m.decoder.dim, m.dropout.rnn
     )
     bos = jnp.ones_like(batch.tgt[:, :1])
     inputs = jnp.concatenate([bos, batch.tgt[:, :-1]], axis=1)

@@ -107,11 +107,11 @@ def from_ours(params, conf, dropout: float, feeding: bool = True) -> Model:
   model = Model(
     head.shape[1],
     m.embed_dim,
-    m.encoder_dim,
-    m.decoder_dim,
-    m.readout_dim,
+    m.encoder.dim,
+    m.decoder.dim,
+    m.readout.dim,
     dropout,
-    m.bridge == "dense",
+    m.decoder.bridge == "dense",
     feeding,
   )
 

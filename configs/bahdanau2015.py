@@ -13,9 +13,10 @@ RNNsearch-30: `--data.max_source_length 31 --data.max_target_length 31
 
     python -m seq2seq_jax.train configs/bahdanau2015.py \\
       --workdir runs/rnnencdec --data.root DIR \\
-      --model.attention none --model.placement after \\
-      --model.readout_state new --model.context_at both \\
-      --model.direction forward --model.bridge dense --train.steps 600000
+      --model.attention.score none --model.decoder.placement luong \\
+      --model.readout.state new --model.decoder.context_at both \\
+      --model.encoder.direction forward --model.decoder.bridge dense \\
+      --train.steps 600000
 
 Hardware: one GPU of 24 GB or more, days (an estimate; theirs took 111 hours on
 a K6000). Not trained here. Published on newstest2014, all sentences, in
@@ -51,21 +52,29 @@ def get_config() -> config.Config:
       buckets=8,
     ),
     model=config.Model(
-      cell="gru_bahdanau",
       embed_dim=620,
-      encoder_dim=1000,
-      direction="both",
-      decoder_dim=1000,
-      bridge="backward",
-      attention="additive",
-      attention_dim=1000,
-      placement="before",
-      input_feeding=False,
-      readout="maxout",
-      readout_dim=500,
-      readout_inputs="all",
-      readout_state="previous",
-      init="bahdanau",
+      encoder=config.Encoder(
+        cell="gru_bahdanau",
+        dim=1000,
+        direction="both",
+      ),
+      decoder=config.Decoder(
+        dim=1000,
+        bridge="backward",
+        placement="bahdanau",
+        input_feeding=False,
+      ),
+      attention=config.Attention(
+        score="additive",
+        dim=1000,
+      ),
+      readout=config.Readout(
+        kind="maxout",
+        dim=500,
+        inputs="all",
+        state="previous",
+      ),
+      init=config.Init(weights="bahdanau"),
     ),
     optim=config.Optim(
       optimizer="adadelta",

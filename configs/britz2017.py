@@ -11,15 +11,16 @@ layer stands before the softmax, as in their code; the paper's formula has none.
       --workdir runs/britz2017 --data.root DIR
 
 Deeper encoders are stacks of their own in each direction: their Enc-4 is
-`--model.encoder_layers 2`, Enc-8-ResD is `--model.encoder_layers 4
---model.residual dense`, Uni-2R is `--model.stacking joint --model.direction
-forward --model.encoder_layers 2 --data.reverse_source True`.
+`--model.encoder.layers 2`, Enc-8-ResD is `--model.encoder.layers 4
+--model.residual dense`, Uni-2R is `--model.encoder.stacking joint
+--model.encoder.direction forward --model.encoder.layers 2
+--data.reverse_source True`.
 
 Hardware: one GPU, about a week (an estimate). Not trained here. Published on
 newstest2013, the validation set here, in tokenised BLEU (transcribed): 22.47 +-
 0.27 with additive attention of 512 and 66.33 M parameters (here 66.31 M); their
 other tables start from multiplicative attention, 21.78 +- 0.05
-(`--model.attention multiplicative`).
+(`--model.attention.score multiplicative`).
 
 What differs: the gradient of the embeddings is not clipped on its own (theirs
 to 0.1); one synchronous batch takes the place of eight asynchronous workers;
@@ -50,27 +51,39 @@ def get_config() -> config.Config:
       buckets=5,
     ),
     model=config.Model(
-      cell="gru_cho",
       embed_dim=512,
-      encoder_dim=512,
-      encoder_layers=1,
-      direction="both",
-      stacking="separate",
-      decoder_dim=512,
-      decoder_layers=2,
-      bridge="zero",
-      attention="additive",
-      attention_dim=512,
-      placement="after",
-      input_feeding=True,
-      feed="context",
-      readout="tanh",
-      readout_dim=512,
-      dropout_embed=0.2,
-      dropout_rnn=0.2,
-      dropout_last=False,
-      init="uniform",
-      init_scale=0.04,
+      encoder=config.Encoder(
+        cell="gru_cho",
+        dim=512,
+        layers=1,
+        direction="both",
+        stacking="separate",
+      ),
+      decoder=config.Decoder(
+        dim=512,
+        layers=2,
+        bridge="zero",
+        placement="luong",
+        input_feeding=True,
+        feed="context",
+      ),
+      attention=config.Attention(
+        score="additive",
+        dim=512,
+      ),
+      readout=config.Readout(
+        kind="tanh",
+        dim=512,
+      ),
+      dropout=config.Dropout(
+        embed=0.2,
+        rnn=0.2,
+        last=False,
+      ),
+      init=config.Init(
+        weights="uniform",
+        scale=0.04,
+      ),
     ),
     optim=config.Optim(
       optimizer="adam",

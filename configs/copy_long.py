@@ -4,9 +4,12 @@
     python -m seq2seq_jax.evaluate --workdir runs/copy
 
     ... --data.task reverse
-    ... --model.attention none --model.input_feeding False    a fixed vector
-    ... --model.attention location_aware             monotone alignments, see
-    ... --model.attention_window monotonic           analysis/alignment.py
+    ... --model.attention.score none --model.decoder.input_feeding False
+    ... --model.attention.score location_aware
+    ... --model.attention.window monotonic
+
+The second has a fixed vector; of the last two, which align monotonically, see
+analysis/alignment.py.
 
 Generated data, no download; 7 minutes on one CPU core. No paper's table: that
 a fixed vector fails with the length and attention does not is Bahdanau et al.
@@ -32,13 +35,15 @@ def get_config() -> config.Config:
       buckets=4,
     ),
     model=config.Model(
-      cell="lstm",
       embed_dim=64,
-      encoder_dim=128,
-      direction="both",
-      decoder_dim=256,
-      attention="general",
-      readout_dim=128,
+      encoder=config.Encoder(
+        cell="lstm",
+        dim=128,
+        direction="both",
+      ),
+      decoder=config.Decoder(dim=256),
+      attention=config.Attention(score="general"),
+      readout=config.Readout(dim=128),
     ),
     optim=config.Optim(
       learning_rate=2e-3,

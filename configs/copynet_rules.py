@@ -6,7 +6,8 @@
 and for RNNSearch and the plain encoder-decoder, as the paper compares them:
 
     ... --model.head softmax
-    ... --model.head softmax --model.attention none --model.placement after
+    ... --model.head softmax --model.attention.score none \\
+      --model.decoder.placement luong
 
 One kind of rule alone, for the columns of the paper's table:
 
@@ -31,16 +32,22 @@ def get_config() -> config.Config:
       buckets=4,
     ),
     model=config.Model(
-      cell="gru_bahdanau",
       embed_dim=150,
-      encoder_dim=300,
-      decoder_dim=300,
-      bridge="dense",
-      attention="additive",
-      attention_dim=300,
-      placement="before",
-      input_feeding=False,
-      readout="linear",
+      encoder=config.Encoder(
+        cell="gru_bahdanau",
+        dim=300,
+      ),
+      decoder=config.Decoder(
+        dim=300,
+        bridge="dense",
+        placement="bahdanau",
+        input_feeding=False,
+      ),
+      attention=config.Attention(
+        score="additive",
+        dim=300,
+      ),
+      readout=config.Readout(kind="linear"),
       head="copynet",
     ),
     optim=config.Optim(

@@ -32,15 +32,19 @@ def get_config() -> config.Config:
       max_target_length=30,
     ),
     model=config.Model(
-      cell="lstm",
       embed_dim=128,
-      encoder_dim=256,
-      direction="both",
-      decoder_dim=256,
-      attention="general",
-      readout_dim=256,
-      dropout_embed=0.2,
-      dropout_rnn=0.2,
+      encoder=config.Encoder(
+        cell="lstm",
+        dim=256,
+        direction="both",
+      ),
+      decoder=config.Decoder(dim=256),
+      attention=config.Attention(score="general"),
+      readout=config.Readout(dim=256),
+      dropout=config.Dropout(
+        embed=0.2,
+        rnn=0.2,
+      ),
     ),
     optim=config.Optim(
       learning_rate=1e-3,

@@ -18,8 +18,8 @@ Two parts, first Adam and then SGD, as in the paper:
       --optim.schedule halving --optim.decay_start 1140000 \\
       --optim.decay_every 200000
 
-tf/nmt's `gnmt_v2` is `--model.placement bottom`; NVIDIA's, whose lowest layer
-sees words alone, is `--model.placement bottom_unfed`.
+tf/nmt's variant is `--model.decoder.placement gnmt_v2`; NVIDIA's, whose lowest
+layer sees words alone, is `--model.decoder.placement nvidia_gnmt`.
 
 Hardware: several GPUs of 80 GB, weeks (an estimate; theirs took 96 GPUs). Not
 trained here. Published on newstest2014: 38.95 BLEU for one model before
@@ -50,26 +50,36 @@ def get_config() -> config.Config:
       buckets=8,
     ),
     model=config.Model(
-      cell="lstm",
       embed_dim=1024,
-      encoder_dim=1024,
-      encoder_layers=8,
-      direction="both",
-      stacking="gnmt",
+      encoder=config.Encoder(
+        cell="lstm",
+        dim=1024,
+        layers=8,
+        direction="both",
+        stacking="gnmt",
+      ),
+      decoder=config.Decoder(
+        dim=1024,
+        layers=8,
+        bridge="zero",
+        placement="gnmt",
+        input_feeding=False,
+      ),
+      attention=config.Attention(
+        score="additive",
+        dim=1024,
+      ),
+      readout=config.Readout(
+        kind="linear",
+        inputs="state",
+      ),
+      dropout=config.Dropout(rnn=0.2),
+      init=config.Init(
+        weights="uniform",
+        scale=0.04,
+      ),
       residual="add",
       residual_start=3,
-      decoder_dim=1024,
-      decoder_layers=8,
-      bridge="zero",
-      attention="additive",
-      attention_dim=1024,
-      placement="bottom_previous",
-      input_feeding=False,
-      readout="linear",
-      readout_inputs="state",
-      dropout_rnn=0.2,
-      init="uniform",
-      init_scale=0.04,
     ),
     optim=config.Optim(
       optimizer="adam",

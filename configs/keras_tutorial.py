@@ -37,16 +37,22 @@ def get_config() -> config.Config:
       buckets=1,
     ),
     model=config.Model(
-      cell="lstm",
       embed_dim=256,
-      encoder_dim=512,
-      direction="forward",
-      decoder_dim=512,
-      bridge="last",
-      attention="none",
-      input_feeding=False,
-      readout="linear",
-      readout_inputs="state",
+      encoder=config.Encoder(
+        cell="lstm",
+        dim=512,
+        direction="forward",
+      ),
+      decoder=config.Decoder(
+        dim=512,
+        bridge="last",
+        input_feeding=False,
+      ),
+      attention=config.Attention(score="none"),
+      readout=config.Readout(
+        kind="linear",
+        inputs="state",
+      ),
     ),
     optim=config.Optim(optimizer="adam", learning_rate=1e-3, clip_norm=0.0),
     train=config.Train(

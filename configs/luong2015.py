@@ -10,10 +10,10 @@ epoch after the eighth.
     python -m seq2seq_jax.train configs/luong2015.py \\
       --workdir runs/luong2015 --data.root DIR
 
-Global attention: `--model.attention_window none`; location based:
-`--model.attention location --model.attention_window none`; without attention:
-`--model.attention none --model.attention_window none --model.input_feeding
-False`.
+Global attention: `--model.attention.window none`; location based:
+`--model.attention.score location --model.attention.window none`; without
+attention: `--model.attention.score none --model.attention.window none
+--model.decoder.input_feeding False`.
 
 Hardware: one GPU of 80 GB, about a week (an estimate; theirs took 7 to 10 days
 on a K40). Not trained here. Published on 2,737 sentences of newstest2014, in
@@ -50,28 +50,40 @@ def get_config() -> config.Config:
       buckets=8,
     ),
     model=config.Model(
-      cell="lstm",
-      forget_bias=0.0,
       embed_dim=1000,
-      encoder_dim=1000,
-      encoder_layers=4,
-      direction="forward",
-      decoder_dim=1000,
-      decoder_layers=4,
-      bridge="last",
-      attention="general",
-      attention_dim=1000,
-      attention_window="predictive",
-      attention_window_size=10,
-      placement="after",
-      input_feeding=True,
-      feed="readout",
-      readout="tanh",
-      readout_dim=1000,
-      dropout_embed=0.2,
-      dropout_rnn=0.2,
-      init="uniform",
-      init_scale=0.1,
+      encoder=config.Encoder(
+        cell="lstm",
+        dim=1000,
+        layers=4,
+        direction="forward",
+      ),
+      decoder=config.Decoder(
+        dim=1000,
+        layers=4,
+        bridge="last",
+        placement="luong",
+        input_feeding=True,
+        feed="readout",
+      ),
+      attention=config.Attention(
+        score="general",
+        dim=1000,
+        window="predictive",
+        window_size=10,
+      ),
+      readout=config.Readout(
+        kind="tanh",
+        dim=1000,
+      ),
+      dropout=config.Dropout(
+        embed=0.2,
+        rnn=0.2,
+      ),
+      init=config.Init(
+        forget_bias=0.0,
+        weights="uniform",
+        scale=0.1,
+      ),
     ),
     optim=config.Optim(
       optimizer="sgd",

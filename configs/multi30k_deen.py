@@ -34,17 +34,23 @@ def get_config() -> config.Config:
       max_target_length=50,
     ),
     model=config.Model(
-      cell="lstm",
       embed_dim=256,
-      encoder_dim=256,
-      decoder_dim=512,
-      attention="general",
-      input_feeding=True,
-      readout_dim=256,
+      encoder=config.Encoder(
+        cell="lstm",
+        dim=256,
+      ),
+      decoder=config.Decoder(
+        dim=512,
+        input_feeding=True,
+      ),
+      attention=config.Attention(score="general"),
+      readout=config.Readout(dim=256),
+      dropout=config.Dropout(
+        embed=0.3,
+        rnn=0.3,
+        readout=0.3,
+      ),
       tie="all",
-      dropout_embed=0.3,
-      dropout_rnn=0.3,
-      dropout_readout=0.3,
     ),
     optim=config.Optim(
       learning_rate=1e-3,

@@ -8,8 +8,8 @@ of 256 units a side and direction, for one CPU core. The fixed vector in its
 place, from a forward encoder as in the paper, read at every step:
 
     python -m seq2seq_jax.train configs/multi30k_gru.py --workdir runs/fixed \\
-      --model.attention none --model.placement after \\
-      --model.direction forward --model.context_at both
+      --model.attention.score none --model.decoder.placement luong \\
+      --model.encoder.direction forward --model.decoder.context_at both
 
 Words seen at least twice, on the official lower-cased tokenised text. The
 checkpoint is chosen by greedy BLEU on the validation set; BLEU is of tokenised
@@ -39,22 +39,32 @@ def get_config() -> config.Config:
       max_target_length=50,
     ),
     model=config.Model(
-      cell="gru_bahdanau",
       embed_dim=256,
-      encoder_dim=256,
-      direction="both",
-      decoder_dim=256,
-      bridge="dense",
-      attention="additive",
-      attention_dim=256,
-      placement="before",
-      input_feeding=False,
-      readout="maxout",
-      readout_dim=256,
-      readout_inputs="all",
+      encoder=config.Encoder(
+        cell="gru_bahdanau",
+        dim=256,
+        direction="both",
+      ),
+      decoder=config.Decoder(
+        dim=256,
+        bridge="dense",
+        placement="bahdanau",
+        input_feeding=False,
+      ),
+      attention=config.Attention(
+        score="additive",
+        dim=256,
+      ),
+      readout=config.Readout(
+        kind="maxout",
+        dim=256,
+        inputs="all",
+      ),
+      dropout=config.Dropout(
+        embed=0.3,
+        readout=0.3,
+      ),
       tie="decoder",
-      dropout_embed=0.3,
-      dropout_readout=0.3,
     ),
     optim=config.Optim(
       learning_rate=1e-3,

@@ -44,21 +44,31 @@ def get_config() -> config.Config:
       buckets=4,
     ),
     model=config.Model(
-      cell="gru",
       embed_dim=256,
-      encoder_dim=512,
-      direction="both",
-      decoder_dim=512,
-      bridge="dense",
-      attention="additive",
-      attention_dim=512,
-      placement="before",
-      input_feeding=False,
-      readout="linear",
-      readout_inputs="all",
-      dropout_embed=0.5,
-      init="normal",
-      init_scale=0.01,
+      encoder=config.Encoder(
+        cell="gru",
+        dim=512,
+        direction="both",
+      ),
+      decoder=config.Decoder(
+        dim=512,
+        bridge="dense",
+        placement="bahdanau",
+        input_feeding=False,
+      ),
+      attention=config.Attention(
+        score="additive",
+        dim=512,
+      ),
+      readout=config.Readout(
+        kind="linear",
+        inputs="all",
+      ),
+      dropout=config.Dropout(embed=0.5),
+      init=config.Init(
+        weights="normal",
+        scale=0.01,
+      ),
     ),
     optim=config.Optim(
       optimizer="adam",
@@ -66,8 +76,8 @@ def get_config() -> config.Config:
       clip_norm=1.0,
       sampling="constant",
       sampling_rate=0.5,
-      sampling_unit="step",
-      sampling_choice="argmax",
+      sampling_granularity="step",
+      sampling_pick="argmax",
     ),
     train=config.Train(
       # Ten epochs of 227 updates.

@@ -19,7 +19,7 @@ both sides (theirs: 10,000 merges, a vocabulary a side); the best checkpoint and
 the end are chosen by BLEU, not by METEOR; the text was lower-cased before it
 was tokenised; batches are made by length. Their dropout of 0.5 on the encoder's
 output falls on the decoder's state too. Layer normalisation is in the encoder
-alone: their code turns it off in the conditional GRU (`--model.decoder_cell
+alone: their code turns it off in the conditional GRU (`--model.decoder.cell
 same` has it in both). Beam 12 is that code's default.
 """
 
@@ -44,24 +44,34 @@ def get_config() -> config.Config:
       buckets=5,
     ),
     model=config.Model(
-      cell="ln_gru",
-      decoder_cell="gru",
       embed_dim=128,
-      encoder_dim=256,
-      direction="both",
-      decoder_dim=256,
-      bridge="mean",
-      attention="additive",
-      attention_dim=512,
-      placement="between",
-      input_feeding=False,
-      readout="tanh",
-      readout_dim=128,
-      readout_inputs="all",
-      dropout_embed=0.3,
-      dropout_rnn=0.5,
-      dropout_readout=0.5,
-      init="xavier",
+      encoder=config.Encoder(
+        cell="ln_gru",
+        dim=256,
+        direction="both",
+      ),
+      decoder=config.Decoder(
+        cell="gru",
+        dim=256,
+        bridge="mean",
+        placement="cgru",
+        input_feeding=False,
+      ),
+      attention=config.Attention(
+        score="additive",
+        dim=512,
+      ),
+      readout=config.Readout(
+        kind="tanh",
+        dim=128,
+        inputs="all",
+      ),
+      dropout=config.Dropout(
+        embed=0.3,
+        rnn=0.5,
+        readout=0.5,
+      ),
+      init=config.Init(weights="xavier"),
     ),
     optim=config.Optim(
       optimizer="adam",

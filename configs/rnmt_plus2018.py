@@ -10,8 +10,9 @@ smoothing.
     python -m seq2seq_jax.train configs/rnmt_plus2018.py \\
       --workdir runs/rnmt_plus2018 --data.root DIR
 
-The paper's ablation: `--optim.label_smoothing 0`, `--model.attention additive`
-(one head), `--model.cell lstm` (no layer normalisation: diverges in the paper).
+The paper's ablation: `--optim.label_smoothing 0`, `--model.attention.score
+additive` (one head), `--model.encoder.cell lstm` (no layer normalisation:
+diverges in the paper).
 
 Hardware: eight GPUs of 80 GB or a TPU host, days (an estimate). Not trained
 here. Published on newstest2014: 28.49 +- 0.05 BLEU over 21 checkpoints
@@ -49,29 +50,41 @@ def get_config() -> config.Config:
       buckets=8,
     ),
     model=config.Model(
-      cell="rnmt_lstm",
       embed_dim=1024,
-      encoder_dim=1024,
-      encoder_layers=6,
-      direction="both",
-      stacking="joint",
+      encoder=config.Encoder(
+        cell="rnmt_lstm",
+        dim=1024,
+        layers=6,
+        direction="both",
+        stacking="joint",
+      ),
+      decoder=config.Decoder(
+        dim=1024,
+        layers=8,
+        bridge="zero",
+        placement="gnmt_v2",
+        input_feeding=True,
+        feed="context",
+      ),
+      attention=config.Attention(
+        score="multi_head_additive",
+        dim=1024,
+        heads=4,
+      ),
+      readout=config.Readout(
+        kind="linear",
+        inputs="state_context",
+      ),
+      dropout=config.Dropout(
+        embed=0.3,
+        rnn=0.3,
+      ),
+      init=config.Init(
+        weights="uniform",
+        scale=0.04,
+      ),
       residual="add",
       residual_start=3,
-      decoder_dim=1024,
-      decoder_layers=8,
-      bridge="zero",
-      attention="multi_head_additive",
-      attention_dim=1024,
-      attention_heads=4,
-      placement="bottom",
-      input_feeding=True,
-      feed="context",
-      readout="linear",
-      readout_inputs="state_context",
-      dropout_embed=0.3,
-      dropout_rnn=0.3,
-      init="uniform",
-      init_scale=0.04,
     ),
     optim=config.Optim(
       optimizer="adam",

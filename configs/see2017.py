@@ -10,13 +10,13 @@ Coverage comes in a short last part; this config is that part:
     python -m seq2seq_jax.data.prepare cnn_dailymail --data-dir DIR
     python -m seq2seq_jax.train configs/see2017.py \\
       --workdir runs/see2017_pointer --data.root DIR \\
-      --model.attention additive --optim.coverage_weight 0 \\
+      --model.attention.score additive --optim.coverage_weight 0 \\
       --train.steps 230000 --train.validate_every 5000
     python -m seq2seq_jax.train configs/see2017.py \\
       --workdir runs/see2017 --data.root DIR \\
       --train.init_from runs/see2017_pointer
 
-Without the pointer, in one part: `--model.head softmax --model.attention
+Without the pointer, in one part: `--model.head softmax --model.attention.score
 additive --optim.coverage_weight 0 --train.steps 600000`.
 
 Hardware: one GPU, days (an estimate). Not trained here. Published, ROUGE-1/2/L
@@ -59,22 +59,32 @@ def get_config() -> config.Config:
       buckets=8,
     ),
     model=config.Model(
-      cell="lstm",
       embed_dim=128,
-      encoder_dim=256,
-      direction="both",
-      decoder_dim=256,
-      bridge="dense",
-      attention="coverage",
-      attention_dim=512,
-      placement="after",
-      input_feeding=True,
-      feed="context",
-      readout="tanh",
-      readout_dim=256,
+      encoder=config.Encoder(
+        cell="lstm",
+        dim=256,
+        direction="both",
+      ),
+      decoder=config.Decoder(
+        dim=256,
+        bridge="dense",
+        placement="luong",
+        input_feeding=True,
+        feed="context",
+      ),
+      attention=config.Attention(
+        score="coverage",
+        dim=512,
+      ),
+      readout=config.Readout(
+        kind="tanh",
+        dim=256,
+      ),
+      init=config.Init(
+        weights="uniform",
+        scale=0.02,
+      ),
       head="pointer",
-      init="uniform",
-      init_scale=0.02,
     ),
     optim=config.Optim(
       optimizer="adagrad",

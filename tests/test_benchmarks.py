@@ -13,7 +13,12 @@ from seq2seq_jax.inference import translator as translation
 from seq2seq_jax.runtime import parallel
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
-SMALL = dict(embed_dim=8, encoder_dim=6, decoder_dim=12, readout_dim=10)
+SMALL = {
+  "embed_dim": 8,
+  "encoder.dim": 6,
+  "decoder.dim": 12,
+  "readout.dim": 10,
+}
 
 
 def counted(start: int):
@@ -79,13 +84,15 @@ def test_peer_in_pytorch_finds_our_translations(tie, patience):
   torch = pytest.importorskip("torch")
   from benchmarks import vs_pytorch, vs_pytorch_search
 
-  changes = SMALL | {"tie": tie, "bridge": "dense"}
+  changes = SMALL | {"tie": tie, "decoder.bridge": "dense"}
   if tie == "all":
-    changes["readout_dim"] = 8
+    changes["readout.dim"] = 8
   conf = ours.medium(**changes)
   conf = dataclasses.replace(
     conf,
-    decode=config.Decode(length_rule="average", alpha=1.0, rows=8, pool=2),
+    decode=config.Decode(
+      length_rule="average", alpha=1.0, batch_rows=8, pool_batches=2
+    ),
   )
   rng = np.random.default_rng(0)
   ids = [

@@ -61,7 +61,7 @@ def shapes(conf: config.Config):
   batch = build.example(
     conf.data.task == "language_model",
     rows=conf.optim.accumulate,
-    frames=conf.model.input_features,
+    frames=conf.model.encoder.features,
     copies=conf.model.head != "softmax",
   )
   optimizer = optim.optimizer(conf.optim)
@@ -116,19 +116,23 @@ def test_there_are_configs():
 
 
 REFUSED = {
-  "--decode.coverage -1": "coverage: must not be negative",
-  "--decode.exact -1": "exact: must not be negative",
+  "--decode.coverage -1": "decode.coverage: must be at least 0, not -1",
+  "--decode.exact -1": "decode.exact: must be at least 0",
   "--decode.exact 5 --decode.coverage 0.2": "neither coverage nor",
   "--decode.exact 5 --decode.replace_unknown True": "neither coverage nor",
-  "--decode.coverage 0.2 --model.attention none --model.input_feeding False": (
-    "coverage: needs an attention"
+  "--decode.coverage 0.2 --model.attention.score none "
+  "--model.decoder.input_feeding False": "coverage: needs an attention",
+  "--optim.clip_norm -1": "clip_norm: must be at least 0",
+  "--optim.clip_norm inf": "clip_norm: inf is not a finite number",
+  "--optim.learning_rate nan": "learning_rate: nan is not a finite number",
+  "--optim.decay_factor 1.5": r"decay_factor: must be in \(0, 1\], not 1.5",
+  "--optim.b2 1": r"b2: must be in \[0, 1\), not 1",
+  "--optim.min_learning_rate 1": "at most optim.learning_rate",
+  "--optim.rates x=nan": "'x=nan' is not REGEX=FACTOR",
+  "--train.checkpoint_minutes -1": "checkpoint_minutes: must be at least 0",
+  "--model.encoder.cell sru --model.dropout.state 0.1": (
+    "model.dropout.state: sru has no"
   ),
-  "--optim.clip_norm -1": "clip_norm: must not be negative",
-  "--optim.decay_factor 1.5": r"decay_factor: not in \(0, 1\]",
-  "--optim.b2 1": r"b2: must lie in \[0, 1\)",
-  "--optim.min_learning_rate 1": "between 0 and learning_rate",
-  "--train.checkpoint_minutes -1": "checkpoint_minutes: must not be negative",
-  "--model.cell sru --model.dropout_state 0.1": "dropout_state: sru has no",
   "--data.task language_model --data.train x --data.alternatives True": (
     "alternatives: a language model"
   ),
@@ -144,27 +148,31 @@ REFUSED = {
   ),
   "--optim.sampling constant": "feeds no other",
   "--optim.sampling linear": "is a positive slope",
-  "--model.attention none --model.input_feeding False "
-  "--model.attention_window predictive": "attention_window: needs an attention",
-  "--data.task language_model --data.train x --model.architecture "
-  "rnn_transformer --optim.coverage_weight 1": "no source to cover",
+  "--model.attention.score none --model.decoder.input_feeding False "
+  "--model.attention.window predictive": (
+    "attention.window: predictive needs an attention"
+  ),
+  "--data.task language_model --data.train x --model.decoder.kind transformer "
+  "--optim.coverage_weight 1": "no source to cover",
   "--decode.max_ratio 0 --decode.max_extra 0": "output would be empty",
   "--data.batch_size 12": r"multiple of row_multiple \(8\)",
   "--data.order replacement --data.buckets 0": "buckets: must be at least 1",
   "--model.tie all": "one vocabulary for both sides",
-  "--model.placement before --model.attention none": "needs an attention",
+  "--model.decoder.placement bahdanau --model.attention.score none": (
+    "placement: bahdanau needs an attention"
+  ),
   "--model.head copynet --optim.label_smoothing 0.1": "a head that copies",
   "--optim.accumulate 3": r"must divide data.row_multiple \(8\)",
   "--optim.schedule inverse_sqrt --optim.warmup_steps 0": "needs a warm-up",
   "--train.metrics blue": "nearest: bleu",
-  "--train.seed -1": "seed: must lie between",
-  "--train.seed 4294967295 --train.seeds 2": "seed: must lie between",
-  "--data.seed -1": "seed: must not be negative",
-  "--data.reverse_source True --model.attention_window monotonic": (
+  "--train.seed -1": r"seed: must be in \[0, 4294967296\), not -1",
+  "--train.seed 4294967295 --train.seeds 2": "seed: the last of train.seeds",
+  "--data.seed -1": "data.seed: must be at least 0",
+  "--data.reverse_source True --model.attention.window monotonic": (
     "let the encoder read backwards"
   ),
-  "--decode.replace_unknown True --model.encoder_layers 2 "
-  "--model.reductions 1": "a position for every word",
+  "--decode.replace_unknown True --model.encoder.layers 2 "
+  "--model.encoder.reductions 1": "a position for every word",
   "--train.steps 10 --train.steps_per_call 4": "multiple of",
 }
 
@@ -178,15 +186,25 @@ def test_what_cannot_be_is_refused_with_the_field(words):
 
 
 WRITTEN = {
-  'model=config.Model(cell="lstmm")': "cell: 'lstmm' is not a choice; near",
-  'model=config.Model(encoder_dim="64")': "encoder_dim: '64' is not a whole",
-  "train=config.Train(steps=10.5)": "steps: 10.5 is not a whole number",
-  "train=config.Train(steps=True)": "steps: True is not a whole number",
-  'optim=config.Optim(learning_rate="3e-4")': "learning_rate: '3e-4' is not a",
-  'data=config.Data(train="a.txt")': "train: 'a.txt' is not a tuple of strings",
-  "data=config.Data(joint=1)": "joint: 1 is not of type bool",
+  'model=config.Model(encoder=config.Encoder(cell="lstmm"))': (
+    "model.encoder.cell: 'lstmm' is not a choice; near"
+  ),
+  'model=config.Model(encoder=config.Encoder(dim="64"))': (
+    "model.encoder.dim: '64' is not a whole"
+  ),
+  "train=config.Train(steps=10.5)": "train.steps: 10.5 is not a whole number",
+  "train=config.Train(steps=True)": "train.steps: True is not a whole number",
+  'optim=config.Optim(learning_rate="3e-4")': (
+    "optim.learning_rate: '3e-4' is not a"
+  ),
+  'data=config.Data(train="a.txt")': (
+    "data.train: 'a.txt' is not a tuple of strings"
+  ),
+  "data=config.Data(joint=1)": "data.joint: 1 is not of type bool",
   "data=config.Model()": "data: Model.* is not of type Data",
-  "model=config.Model(encoder_layers=0)": "encoder_layers: must be at least 1",
+  "model=config.Model(encoder=config.Encoder(layers=0))": (
+    "model.encoder.layers: must be at least 1, not 0"
+  ),
 }
 
 
@@ -219,3 +237,52 @@ def test_a_stored_config_s_errors_name_it():
 @pytest.mark.quick
 def test_a_whole_number_is_a_number():
   assert config.Optim(learning_rate=1).learning_rate == 1
+
+
+@pytest.mark.quick
+def test_every_number_has_a_range_at_its_field():
+  numbers = 0
+  for name, value, field in config.leaves(config.Config()):
+    if isinstance(value, int | float) and not isinstance(value, bool):
+      numbers += 1
+      assert field.metadata, f"{name}: use fields.field with a range"
+      low = {"min", "above"} & set(field.metadata)
+      assert low, f"{name}: has no lower bound"
+  assert numbers > 60
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_no_number_of_any_section_may_be_nan_or_infinite(value):
+  floats = [
+    name
+    for name, default, _ in config.leaves(config.Config())
+    if isinstance(default, float)
+  ]
+  assert len(floats) > 20
+  for name in floats:
+    field = name.rpartition(".")[2]
+    with pytest.raises(types.UserError, match=f"{field}: .* a finite number"):
+      config.replace(config.Config(), {name: value})
+
+
+@pytest.mark.quick
+def test_replace_takes_dotted_names_and_names_the_nearest():
+  changes = {"model.encoder.dim": 8, "model.decoder.bridge": "zero"}
+  conf = config.replace(config.Config(), changes)
+  assert (conf.model.encoder.dim, conf.model.decoder.bridge) == (8, "zero")
+  assert conf.model.decoder.dim == config.Config().model.decoder.dim
+  with pytest.raises(types.UserError, match=r"nearest: model\.encoder\.dim"):
+    config.replace(conf, {"mode.encoder.dim": 8})
+  with pytest.raises(types.UserError, match=r"dims: no such field; .*dim"):
+    config.replace(conf, {"model.encoder.dims": 8})
+
+
+@pytest.mark.quick
+def test_another_format_version_is_refused_in_one_line():
+  text = config.to_json(config.Config())
+  old = text.replace('"format_version": 2', '"format_version": 1')
+  with pytest.raises(types.UserError) as e:
+    config.from_json(old, "runs/x/config.json")
+  assert str(e.value).startswith("runs/x/config.json: has format_version 1")
+  assert "train again" in str(e.value) and "\n" not in str(e.value)

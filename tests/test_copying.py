@@ -28,8 +28,9 @@ def test_model_that_copies_learns_words_it_does_not_know(head, tmp_path):
       source=text,
       target=text,
     ),
-    model=change(
-      base.model, head=head, embed_dim=32, encoder_dim=32, decoder_dim=64
+    model=config.replace(
+      base.model,
+      {"head": head, "embed_dim": 32, "encoder.dim": 32, "decoder.dim": 64},
     ),
     optim=change(base.optim, schedule="constant", ema_decay=0.0),
     train=change(base.train, steps=300, validate_every=150, average=0),

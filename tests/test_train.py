@@ -121,7 +121,7 @@ def test_decisions_by_scores_need_a_validation_set(section, tmp_path):
 
 
 def test_frames_are_refused_before_anything_is_written(tmp_path):
-  conf = tiny(model={"input_features": 8})
+  conf = tiny(model={"encoder.features": 8})
   with pytest.raises(
     types.UserError, match=r"model\.input_features is 8.*hold no frames"
   ):
@@ -271,7 +271,7 @@ def test_language_model_trains_the_decoder_alone(tmp_path):
       train=("train.txt",),
       valid=("valid.txt",),
     ),
-    model=dataclasses.replace(base.model, attention="none"),
+    model=config.replace(base.model, {"attention.score": "none"}),
     train=dataclasses.replace(
       base.train, metric="perplexity", steps=80, patience=0
     ),

@@ -40,7 +40,7 @@ def test_pools_of_long_sources_take_no_more_room(translator):
   translator, _ = translator
   options = translation.Options(3, 2, "none", 0.0, False)
   parts = {n: translator._parts(options, n) for n in (24, 64, 192, 10_000)}
-  pool = translator.decode.pool
+  pool = translator.decode.pool_batches
   assert parts == {24: pool, 64: pool, 192: pool // 3, 10_000: 1}
   assert translator._parts(options._replace(attention=True), 24) == 1
 
@@ -196,7 +196,7 @@ def test_an_ensemble_has_no_token_accuracy(translator):
 def test_outputs_are_lines_and_positions_are_what_is_attended_to(translator):
   assert inference_text.lines(["a\nb\r\nc"], 2) == "a b  c\n\n"
   _, loaded = translator
-  conf = tiny(model={"encoder_layers": 2, "reductions": 1})
+  conf = tiny(model={"encoder.layers": 2, "encoder.reductions": 1})
   reader = inference_text.Reader(None, loaded.vocabularies, conf)
   assert [p.split() for p in reader.positions("1 2 3 4")] == [
     ["1", "2"],

@@ -18,9 +18,14 @@ and RNNsearch-30 were.
 from seq2seq_jax.ablation import orderings, suite
 
 FIXED = (
-  *("--model.attention", "none", "--model.placement", "after"),
-  *("--model.direction", "forward", "--model.context_at", "both"),
-  *("--model.bridge", "dense", "--model.readout_state", "new"),
+  *("--model.attention.score", "none", "--model.decoder.placement", "luong"),
+  *(
+    "--model.encoder.direction",
+    "forward",
+    "--model.decoder.context_at",
+    "both",
+  ),
+  *("--model.decoder.bridge", "dense", "--model.readout.state", "new"),
 )
 # Twelve words and the end mark: half of the sentences.
 SHORT = ("--data.max_source_length", "13", "--data.max_target_length", "17")
@@ -79,19 +84,19 @@ def get_ablation() -> suite.Ablation:
       "smoke": (
         *("--train.steps", "60", "--train.validate_every", "60"),
         *("--data.limit", "2000", "--model.embed_dim", "32"),
-        *("--model.encoder_dim", "32", "--model.decoder_dim", "32"),
-        *("--model.attention_dim", "32", "--model.readout_dim", "32"),
+        *("--model.encoder.dim", "32", "--model.decoder.dim", "32"),
+        *("--model.attention.dim", "32", "--model.readout.dim", "32"),
         *("--decode.beam_size", "1", "--data.buckets", "1"),
       ),
       "cpu": (
-        *("--model.embed_dim", "128", "--model.encoder_dim", "256"),
-        *("--model.decoder_dim", "256", "--model.attention_dim", "128"),
-        *("--model.readout_dim", "128", "--train.steps", "1800"),
+        *("--model.embed_dim", "128", "--model.encoder.dim", "256"),
+        *("--model.decoder.dim", "256", "--model.attention.dim", "128"),
+        *("--model.readout.dim", "128", "--train.steps", "1800"),
         *("--train.validate_every", "600"),
       ),
       "gpu": (
-        *("--model.encoder_dim", "512", "--model.decoder_dim", "512"),
-        *("--model.attention_dim", "512", "--train.steps", "6000"),
+        *("--model.encoder.dim", "512", "--model.decoder.dim", "512"),
+        *("--model.attention.dim", "512", "--train.steps", "6000"),
         *("--train.validate_every", "1000"),
       ),
       "pod": (),

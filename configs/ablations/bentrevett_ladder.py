@@ -23,11 +23,11 @@ NAMES = (
 )
 GOLD = "3, the reference's words fed"
 SMALL = """
-  --model.embed_dim 128 --model.encoder_dim 256 --model.decoder_dim 256
+  --model.embed_dim 128 --model.encoder.dim 256 --model.decoder.dim 256
   --train.steps 1135 --train.validate_every 227
 """
 SMOKE = """
-  --model.embed_dim 16 --model.encoder_dim 16 --model.decoder_dim 16
+  --model.embed_dim 16 --model.encoder.dim 16 --model.decoder.dim 16
   --data.limit 2000 --data.buckets 1 --train.steps 60
   --train.validate_every 60
 """

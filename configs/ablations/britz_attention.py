@@ -25,22 +25,26 @@ NONES = ("None-State", "None-Input")
 
 
 WIDTHS = (128, 256, 512, 1024)
-MULTIPLICATIVE = "--model.attention multiplicative"
-NONE = "--model.attention none --model.input_feeding False --model.feed readout"
-AT_START = (
-  "--model.bridge dense --model.readout linear --model.readout_inputs state"
-)
+MULTIPLICATIVE = "--model.attention.score multiplicative"
+NONE = """
+  --model.attention.score none --model.decoder.input_feeding False
+  --model.decoder.feed readout
+"""
+AT_START = """
+  --model.decoder.bridge dense --model.readout.kind linear
+  --model.readout.inputs state
+"""
 
 
 def get_ablation() -> suite.Ablation:
-  add = sweep.product(sweep.factor("--model.attention_dim", WIDTHS, "Add-{}"))
+  add = sweep.product(sweep.factor("--model.attention.dim", WIDTHS, "Add-{}"))
   mul = [
-    suite.Row(f"Mul-{n}", f"{MULTIPLICATIVE} --model.attention_dim {n}")
+    suite.Row(f"Mul-{n}", f"{MULTIPLICATIVE} --model.attention.dim {n}")
     for n in WIDTHS
   ]
   without = [
     suite.Row("None-State", f"{NONE} {AT_START}"),
-    suite.Row("None-Input", f"{NONE} --model.context_at every_step"),
+    suite.Row("None-Input", f"{NONE} --model.decoder.context_at every_step"),
   ]
   names = tuple(row.name for row in add)
   any_attention = (*names, *(row.name for row in mul))

@@ -21,8 +21,8 @@ SMALL = "multi30k_britz_small.py"
 def get_ablation() -> suite.Ablation:
   rows = [
     suite.Row("GRU"),
-    suite.Row("LSTM", ("--model.cell", "lstm")),
-    suite.Row("Vanilla-Dec", ("--model.decoder_cell", "elman")),
+    suite.Row("LSTM", ("--model.encoder.cell", "lstm")),
+    suite.Row("Vanilla-Dec", ("--model.decoder.cell", "elman")),
   ]
   return suite.Ablation(
     title="Recurrent cells",

@@ -17,8 +17,13 @@ SMALL = "multi30k_britz_small.py"
 
 
 def _row(depth: int, reverse: bool) -> suite.Row:
-  words = ["--model.stacking", "joint", "--model.direction", "forward"]
-  words += ["--model.encoder_layers", str(depth)]
+  words = [
+    "--model.encoder.stacking",
+    "joint",
+    "--model.encoder.direction",
+    "forward",
+  ]
+  words += ["--model.encoder.layers", str(depth)]
   words += ["--data.reverse_source", str(reverse)]
   return suite.Row(f"Uni-{depth}" + ("R" if reverse else ""), tuple(words))
 

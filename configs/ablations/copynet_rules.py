@@ -17,8 +17,8 @@ from seq2seq_jax.ablation import orderings, suite
 
 MODELS = {
   "Enc-Dec": (
-    *("--model.head", "softmax", "--model.attention", "none"),
-    *("--model.placement", "after"),
+    *("--model.head", "softmax", "--model.attention.score", "none"),
+    *("--model.decoder.placement", "luong"),
   ),
   "RNNSearch": ("--model.head", "softmax"),
   "CopyNet": (),
@@ -26,13 +26,13 @@ MODELS = {
 KINDS = ("x_0", "x_x", "x_xx", "xy_x", "xy_xy")
 SMOKE = """
   --data.buckets 1
-  --data.synthetic.rules 10 --model.embed_dim 16 --model.encoder_dim 16
-  --model.decoder_dim 16 --model.attention_dim 16 --train.steps 60
+  --data.synthetic.rules 10 --model.embed_dim 16 --model.encoder.dim 16
+  --model.decoder.dim 16 --model.attention.dim 16 --train.steps 60
   --train.validate_every 60 --decode.beam_size 1
 """
 CPU = """
-  --data.synthetic.rules 50 --model.embed_dim 64 --model.encoder_dim 128
-  --model.decoder_dim 128 --model.attention_dim 128 --train.steps 2000
+  --data.synthetic.rules 50 --model.embed_dim 64 --model.encoder.dim 128
+  --model.decoder.dim 128 --model.attention.dim 128 --train.steps 2000
   --decode.beam_size 1
 """
 

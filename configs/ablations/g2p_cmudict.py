@@ -16,10 +16,12 @@ model: recalled, unconfirmed, and not judged.
 
 from seq2seq_jax.ablation import orderings, suite
 
-NONE = "--model.attention none --model.input_feeding False"
-ONE_WAY = "--model.direction forward"
-G2P_SEQ2SEQ = f"{ONE_WAY} --model.attention additive --model.placement before"
-WINDOW = "--model.attention_window_size 2"
+NONE = "--model.attention.score none --model.decoder.input_feeding False"
+ONE_WAY = "--model.encoder.direction forward"
+G2P_SEQ2SEQ = f"""
+  {ONE_WAY} --model.attention.score additive --model.decoder.placement bahdanau
+"""
+WINDOW = "--model.attention.window_size 2"
 SMOKE = """
   --data.buckets 1
   --data.limit 2000 --data.holdout 100 --train.steps 60
@@ -33,9 +35,9 @@ CPU = """
 
 def _size(layers: int, n: int) -> str:
   return (
-    f"--model.encoder_layers {layers} --model.decoder_layers {layers} "
-    f"--model.embed_dim {n} --model.encoder_dim {n} --model.decoder_dim {n} "
-    f"--model.attention_dim {n} --model.readout_dim {n}"
+    f"--model.encoder.layers {layers} --model.decoder.layers {layers} "
+    f"--model.embed_dim {n} --model.encoder.dim {n} --model.decoder.dim {n} "
+    f"--model.attention.dim {n} --model.readout.dim {n}"
   )
 
 
@@ -52,12 +54,12 @@ def get_ablation() -> suite.Ablation:
     suite.Row("global", (), known("attention, global")),
     suite.Row(
       "local-m",
-      f"{WINDOW} --model.attention_window monotonic",
+      f"{WINDOW} --model.attention.window monotonic",
       known("attention, local-m"),
     ),
     suite.Row(
       "local-p",
-      f"{WINDOW} --model.attention_window predictive",
+      f"{WINDOW} --model.attention.window predictive",
       known("attention, local-p"),
     ),
     suite.Row(

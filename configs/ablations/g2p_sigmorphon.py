@@ -18,20 +18,21 @@ from seq2seq_jax.ablation import orderings, suite
 LANGUAGES = ("ady", "arm", "fre", "gre", "hin", "ice", "jpn", "vie")
 MEAN = 87.92  # recalled: sigmorphon2020/lstm_accuracy/macro over 8
 TRANSFORMER = """
-  --model.architecture transformer --model.transformer_layers 4
-  --model.transformer_heads 4 --model.transformer_dim 128
-  --model.transformer_hidden 512 --optim.schedule inverse_sqrt
+  --model.encoder.kind transformer --model.decoder.kind transformer
+  --model.transformer.layers 4 --model.transformer.heads 4
+  --model.transformer.dim 128
+  --model.transformer.hidden 512 --optim.schedule inverse_sqrt
   --optim.warmup_steps 1000 --train.steps 5000
 """
 SMOKE = """
   --data.buckets 1
-  --data.batch_size 64 --model.embed_dim 16 --model.encoder_dim 16
-  --model.decoder_dim 16 --model.readout_dim 16 --train.steps 60
+  --data.batch_size 64 --model.embed_dim 16 --model.encoder.dim 16
+  --model.decoder.dim 16 --model.readout.dim 16 --train.steps 60
   --train.validate_every 60 --decode.beam_size 1
 """
 CPU = """
-  --model.embed_dim 64 --model.encoder_dim 128 --model.decoder_dim 128
-  --model.readout_dim 128 --data.batch_size 128 --train.steps 1500
+  --model.embed_dim 64 --model.encoder.dim 128 --model.decoder.dim 128
+  --model.readout.dim 128 --data.batch_size 128 --train.steps 1500
   --train.validate_every 300
 """
 

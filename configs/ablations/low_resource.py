@@ -19,10 +19,10 @@ from seq2seq_jax.ablation import orderings, suite, sweep
 
 BASE = """
   --data.source.vocab_size 8000 --data.batch_size 128
-  --model.cell gru --model.attention additive
-  --model.placement before --model.input_feeding False
-  --model.readout_inputs all --model.tie none --model.dropout_embed 0
-  --model.dropout_rnn 0 --model.dropout_readout 0 --optim.label_smoothing 0
+  --model.encoder.cell gru --model.attention.score additive
+  --model.decoder.placement bahdanau --model.decoder.input_feeding False
+  --model.readout.inputs all --model.tie none --model.dropout.embed 0
+  --model.dropout.rnn 0 --model.dropout.readout 0 --optim.label_smoothing 0
 """
 SIZES = {
   "5k": (5000, 600, "words_100k"),
@@ -46,13 +46,13 @@ def _ladder(size: str) -> list[suite.Row]:
   steps = (
     (
       "3 + mainstream",
-      "--model.dropout_embed 0.2 --model.dropout_rnn 0.2 "
-      "--model.dropout_readout 0.2 --model.tie all --model.cell ln_gru "
+      "--model.dropout.embed 0.2 --model.dropout.rnn 0.2 "
+      "--model.dropout.readout 0.2 --model.tie all --model.encoder.cell ln_gru "
       "--model.transition_depth 2 --optim.label_smoothing 0.1",
     ),
     ("4 + smaller BPE", "--data.source.vocab_size 2000"),
     ("5 + smaller batch", f"--data.batch_size 32 {_updates(4 * updates)}"),
-    ("7 = 5 + word dropout", "--model.dropout_word 0.1"),
+    ("7 = 5 + word dropout", "--model.dropout.word 0.1"),
     (
       "8 = 7 + tuning",
       "--optim.learning_rate 5e-4 --optim.label_smoothing 0.2",
@@ -71,8 +71,8 @@ def _ladder(size: str) -> list[suite.Row]:
 
 def _size(n: int) -> str:
   return (
-    f"--model.embed_dim {n} --model.encoder_dim {n} --model.decoder_dim {n} "
-    f"--model.readout_dim {n} --model.attention_dim {n} --train.average 0"
+    f"--model.embed_dim {n} --model.encoder.dim {n} --model.decoder.dim {n} "
+    f"--model.readout.dim {n} --model.attention.dim {n} --train.average 0"
   )
 
 

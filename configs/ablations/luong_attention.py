@@ -23,9 +23,14 @@ SCORES = {
   "local-p": ("dot", "general", "concat"),
 }
 WITHOUT_BLEU = ("local-m (dot)",)
-BACKWARD = ("--data.reverse_source", "False", "--model.direction", "backward")
+BACKWARD = (
+  "--data.reverse_source",
+  "False",
+  "--model.encoder.direction",
+  "backward",
+)
 # Of 13 words, where the paper's 10 go with 26.
-WINDOW = "--model.attention_window_size 4"
+WINDOW = "--model.attention.window_size 4"
 
 SMOKE = """
   --data.buckets 1
@@ -40,20 +45,20 @@ CPU = """
 
 def _row(window: str, score: str) -> suite.Row:
   name = f"{window} ({score})"
-  words = (*BACKWARD, "--model.attention_window", WINDOWS[window])
+  words = (*BACKWARD, "--model.attention.window", WINDOWS[window])
   known = score != "concat" and name not in WITHOUT_BLEU
   return suite.Row(
     name,
-    (*words, "--model.attention", score),
+    (*words, "--model.attention.score", score),
     f"luong2015/attention/{name}" if known else "",
   )
 
 
 def _size(n: int) -> str:
   return (
-    f"--model.embed_dim {n} --model.encoder_dim {n} --model.decoder_dim {n} "
-    f"--model.readout_dim {n} --model.attention_dim {n} "
-    "--model.encoder_layers 1 --model.decoder_layers 1"
+    f"--model.embed_dim {n} --model.encoder.dim {n} --model.decoder.dim {n} "
+    f"--model.readout.dim {n} --model.attention.dim {n} "
+    "--model.encoder.layers 1 --model.decoder.layers 1"
   )
 
 

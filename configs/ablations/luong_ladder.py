@@ -16,13 +16,13 @@ import dataclasses
 from seq2seq_jax.ablation import orderings, suite, sweep
 
 BASE = """
-  --data.reverse_source False --model.dropout_embed 0 --model.dropout_rnn 0
-  --model.attention none --model.attention_window none
-  --model.input_feeding False
+  --data.reverse_source False --model.dropout.embed 0 --model.dropout.rnn 0
+  --model.attention.score none --model.attention.window none
+  --model.decoder.input_feeding False
 """
 
 # Of 13 words, where the paper's 10 go with 26.
-WINDOW = "--model.attention_window_size 4"
+WINDOW = "--model.attention.window_size 4"
 
 SMOKE = """
   --data.buckets 1
@@ -45,12 +45,12 @@ def get_ablation() -> suite.Ablation:
   rows = sweep.ladder(
     suite.Row("base", BASE),
     ("+ reverse", "--data.reverse_source True"),
-    ("+ dropout", "--model.dropout_embed 0.2 --model.dropout_rnn 0.2"),
-    ("+ global (location)", "--model.attention location"),
-    ("+ feed", "--model.input_feeding True"),
+    ("+ dropout", "--model.dropout.embed 0.2 --model.dropout.rnn 0.2"),
+    ("+ global (location)", "--model.attention.score location"),
+    ("+ feed", "--model.decoder.input_feeding True"),
     (
       "local-p (general)",
-      "--model.attention general --model.attention_window predictive",
+      "--model.attention.score general --model.attention.window predictive",
     ),
     ("+ unknown words", "--decode.replace_unknown True"),
   )
@@ -128,7 +128,7 @@ def _largest(better: str, worse: str) -> orderings.Ordering:
 
 def _size(n: int) -> str:
   return (
-    f"--model.embed_dim {n} --model.encoder_dim {n} --model.decoder_dim {n} "
-    f"--model.readout_dim {n} --model.attention_dim {n} "
-    "--model.encoder_layers 1 --model.decoder_layers 1"
+    f"--model.embed_dim {n} --model.encoder.dim {n} --model.decoder.dim {n} "
+    f"--model.readout.dim {n} --model.attention.dim {n} "
+    "--model.encoder.layers 1 --model.decoder.layers 1"
   )

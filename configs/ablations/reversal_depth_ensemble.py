@@ -20,19 +20,19 @@ from seq2seq_jax.ablation import orderings, suite
 SMOKE = """
   --data.buckets 1
   --data.limit 2000 --data.batch_size 32 --model.embed_dim 32
-  --model.encoder_dim 32 --model.decoder_dim 32 --train.steps 60
+  --model.encoder.dim 32 --model.decoder.dim 32 --train.steps 60
   --train.validate_every 60
 """
 CPU = """
   --data.limit 10000 --data.batch_size 64 --model.embed_dim 128
-  --model.encoder_dim 128 --model.decoder_dim 128 --train.steps 1500
+  --model.encoder.dim 128 --model.decoder.dim 128 --train.steps 1500
 """
 PUBLISHED = "sutskever2014/bleu"
 
 
 def _deep(layers: int, reverse: bool) -> suite.Row:
-  words = ["--model.encoder_layers", str(layers)]
-  words += ["--model.decoder_layers", str(layers)]
+  words = ["--model.encoder.layers", str(layers)]
+  words += ["--model.decoder.layers", str(layers)]
   words += ["--data.reverse_source", str(reverse)]
   name = "reversed" if reverse else "forward"
   return suite.Row(f"{name}, layers {layers}", tuple(words))

@@ -19,18 +19,23 @@ from seq2seq_jax.ablation import orderings, suite
 
 # A first layer of two directions, then forward ones, residual.
 RNN = """
-  --model.stacking gnmt --model.encoder_layers 3 --model.decoder_layers 3
-  --model.residual add --model.residual_start 3 --model.attention dot
-  --model.input_feeding False
+  --model.encoder.stacking gnmt --model.encoder.layers 3
+  --model.decoder.layers 3
+  --model.residual add --model.residual_start 3 --model.attention.score dot
+  --model.decoder.input_feeding False
 """
-MULTI_HEAD = "--model.attention multi_head_dot"
+MULTI_HEAD = "--model.attention.score multi_head_dot"
 RNMT_PLUS = """
-  --model.cell rnmt_lstm --model.encoder_layers 3 --model.decoder_layers 3
+  --model.encoder.cell rnmt_lstm --model.encoder.layers 3
+  --model.decoder.layers 3
   --model.residual add --model.residual_start 3
-  --model.attention multi_head_additive --model.placement bottom
-  --model.feed context --model.readout linear --model.bridge zero
+  --model.attention.score multi_head_additive --model.decoder.placement gnmt_v2
+  --model.decoder.feed context --model.readout.kind linear
+  --model.decoder.bridge zero
 """
-TRANSFORMER = "--model.architecture transformer"
+TRANSFORMER = (
+  "--model.encoder.kind transformer --model.decoder.kind transformer"
+)
 
 SMOKE = """
   --data.buckets 1
@@ -46,9 +51,9 @@ CPU = """
 def _size(n: int) -> str:
   """One width for all, so that dot products can be taken."""
   return (
-    f"--model.embed_dim {n} --model.encoder_dim {n} --model.decoder_dim {n} "
-    f"--model.readout_dim {n} --model.attention_dim {n} "
-    f"--model.transformer_dim {n} --model.transformer_hidden {4 * n} "
+    f"--model.embed_dim {n} --model.encoder.dim {n} --model.decoder.dim {n} "
+    f"--model.readout.dim {n} --model.attention.dim {n} "
+    f"--model.transformer.dim {n} --model.transformer.hidden {4 * n} "
     "--train.average 0"
   )
 
@@ -57,17 +62,17 @@ def get_ablation() -> suite.Ablation:
   ablation, hybrids = "rnmt_plus2018/ablation", "rnmt_plus2018/hybrids"
   rows = (
     suite.Row("RNN", RNN),
-    suite.Row("RNMT", f"{RNN} --model.input_feeding True"),
+    suite.Row("RNMT", f"{RNN} --model.decoder.input_feeding True"),
     suite.Row("RNN + multi-head", f"{RNN} {MULTI_HEAD}"),
-    suite.Row("RNN + norm", f"{RNN} {MULTI_HEAD} --model.cell ln_lstm"),
+    suite.Row("RNN + norm", f"{RNN} {MULTI_HEAD} --model.encoder.cell ln_lstm"),
     suite.Row(
       "RNMT+ encoder, Transformer decoder",
-      f"{RNMT_PLUS} --model.architecture rnn_transformer",
+      f"{RNMT_PLUS} --model.encoder.kind rnn --model.decoder.kind transformer",
       f"{hybrids}/RNMT+ encoder, Transformer decoder",
     ),
     suite.Row(
       "Transformer encoder, RNMT+ decoder",
-      f"{RNMT_PLUS} --model.architecture transformer_rnn",
+      f"{RNMT_PLUS} --model.encoder.kind transformer --model.decoder.kind rnn",
       f"{hybrids}/Transformer encoder, RNMT+ decoder",
     ),
     suite.Row("Transformer", TRANSFORMER, "rnmt_plus2018/enfr/Transformer big"),
@@ -79,11 +84,13 @@ def get_ablation() -> suite.Ablation:
     ),
     suite.Row(
       "RNMT+ without multi-head attention",
-      f"{RNMT_PLUS} --model.attention additive",
+      f"{RNMT_PLUS} --model.attention.score additive",
       f"{ablation}/without multi-head attention",
     ),
     # Diverges in the paper.
-    suite.Row("RNMT+ without layer norm", f"{RNMT_PLUS} --model.cell lstm"),
+    suite.Row(
+      "RNMT+ without layer norm", f"{RNMT_PLUS} --model.encoder.cell lstm"
+    ),
   )
   steps = ("RNN", "RNN + multi-head", "RNN + norm")
   return suite.Ablation(

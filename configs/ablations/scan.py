@@ -19,23 +19,23 @@ are right. The tolerances are as wide as such runs scatter.
 from seq2seq_jax.ablation import orderings, suite
 
 ATTENTION = (
-  "--model.attention additive --model.placement before "
-  "--model.readout_inputs state_context "
-  "--model.encoder_layers 1 --model.decoder_layers 1"
+  "--model.attention.score additive --model.decoder.placement bahdanau "
+  "--model.readout.inputs state_context "
+  "--model.encoder.layers 1 --model.decoder.layers 1"
 )
 
 
 def _width(n: int) -> str:
   return (
-    f"--model.embed_dim {n} --model.encoder_dim {n} --model.decoder_dim {n} "
-    f"--model.attention_dim {n}"
+    f"--model.embed_dim {n} --model.encoder.dim {n} --model.decoder.dim {n} "
+    f"--model.attention.dim {n}"
   )
 
 
 LENGTH = "--data.name length"
-LENGTH_TOP = f"{LENGTH} --model.cell gru {ATTENTION} {_width(50)}"
+LENGTH_TOP = f"{LENGTH} --model.encoder.cell gru {ATTENTION} {_width(50)}"
 ORACLE = "--decode.oracle_length True"
-SMALL = f"{_width(100)} --model.dropout_embed 0.1 --model.dropout_rnn 0.1"
+SMALL = f"{_width(100)} --model.dropout.embed 0.1 --model.dropout.rnn 0.1"
 
 
 MODELS = ("overall-best", "top")
@@ -64,7 +64,7 @@ def get_ablation() -> suite.Ablation:
     base="lake_baroni2018.py",
     rows=(
       _row("simple, overall-best", ""),
-      _row("simple, top", "--model.dropout_embed 0.0 --model.dropout_rnn 0.0"),
+      _row("simple, top", "--model.dropout.embed 0.0 --model.dropout.rnn 0.0"),
       _row("length, overall-best", LENGTH),
       _row("length, top", LENGTH_TOP),
       _row("length, overall-best, oracle length", f"{LENGTH} {ORACLE}"),
@@ -72,7 +72,8 @@ def get_ablation() -> suite.Ablation:
       _row("turn left, overall-best", "--data.name addprim_turn_left"),
       _row(
         "turn left, top",
-        f"--data.name addprim_turn_left --model.cell gru {ATTENTION} {SMALL}",
+        "--data.name addprim_turn_left --model.encoder.cell gru "
+        f"{ATTENTION} {SMALL}",
       ),
       _row("jump, overall-best", "--data.name addprim_jump"),
       _row("jump, top", f"--data.name addprim_jump {ATTENTION} {SMALL}"),

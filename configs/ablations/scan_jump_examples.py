@@ -16,12 +16,17 @@ from seq2seq_jax.ablation import orderings, suite, sweep
 
 NONE = "none"
 MODEL = (
-  *("--model.attention", "additive", "--model.placement", "before"),
-  *("--model.readout_inputs", "state_context"),
-  *("--model.encoder_layers", "1", "--model.decoder_layers", "1"),
-  *("--model.embed_dim", "100", "--model.encoder_dim", "100"),
-  *("--model.decoder_dim", "100", "--model.attention_dim", "100"),
-  *("--model.dropout_embed", "0.1", "--model.dropout_rnn", "0.1"),
+  *(
+    "--model.attention.score",
+    "additive",
+    "--model.decoder.placement",
+    "bahdanau",
+  ),
+  *("--model.readout.inputs", "state_context"),
+  *("--model.encoder.layers", "1", "--model.decoder.layers", "1"),
+  *("--model.embed_dim", "100", "--model.encoder.dim", "100"),
+  *("--model.decoder.dim", "100", "--model.attention.dim", "100"),
+  *("--model.dropout.embed", "0.1", "--model.dropout.rnn", "0.1"),
 )
 SMOKE = (
   *("--train.steps", "500", "--train.validate_every", "500"),

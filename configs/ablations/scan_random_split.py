@@ -16,11 +16,11 @@ Generated data.
 from seq2seq_jax.ablation import orderings, suite, sweep
 
 ATTENTION = (
-  "--model.attention additive --model.placement before "
-  "--model.readout_inputs state_context"
+  "--model.attention.score additive --model.decoder.placement bahdanau "
+  "--model.readout.inputs state_context"
 )
-SRN = "--model.cell elman"
-PLAIN = ("--model.dropout_embed", "0.0", "--model.dropout_rnn", "0.0")
+SRN = "--model.encoder.cell elman"
+PLAIN = ("--model.dropout.embed", "0.0", "--model.dropout.rnn", "0.0")
 
 
 def get_ablation() -> suite.Ablation:

@@ -24,28 +24,28 @@ STEPS = 1500
 
 def _rows() -> list[suite.Row]:
   """Schedules that end where most of the words are the model's own."""
-  sigmoid = f"{SIGMOID} 250 --optim.sampling_choice sample"
+  sigmoid = f"{SIGMOID} 250 --optim.sampling_pick sample"
   published = "bengio2015/captions"
   return [
     suite.Row("baseline", (), f"{published}/baseline"),
     suite.Row(
       "always sampling",
       "--optim.sampling constant --optim.sampling_rate 0 "
-      "--optim.sampling_choice sample",
+      "--optim.sampling_pick sample",
       f"{published}/always sampling",
     ),
     suite.Row("inverse sigmoid", sigmoid, f"{published}/scheduled sampling"),
     suite.Row(
-      "linear", f"{LINEAR} {0.75 / STEPS:g} --optim.sampling_choice sample"
+      "linear", f"{LINEAR} {0.75 / STEPS:g} --optim.sampling_pick sample"
     ),
     suite.Row(
       "exponential",
-      f"{EXPONENTIAL} {0.3 ** (1 / STEPS):.6f} --optim.sampling_choice sample",
+      f"{EXPONENTIAL} {0.3 ** (1 / STEPS):.6f} --optim.sampling_pick sample",
     ),
-    suite.Row("a coin a sentence", f"{sigmoid} --optim.sampling_unit sequence"),
     suite.Row(
-      "most probable word", f"{sigmoid} --optim.sampling_choice argmax"
+      "a coin a sentence", f"{sigmoid} --optim.sampling_granularity sequence"
     ),
+    suite.Row("most probable word", f"{sigmoid} --optim.sampling_pick argmax"),
   ]
 
 
@@ -68,19 +68,19 @@ def get_ablation() -> suite.Ablation:
       "smoke": (
         *("--train.steps", "60", "--train.validate_every", "60"),
         *("--data.limit", "2000", "--model.embed_dim", "32"),
-        *("--model.encoder_dim", "32", "--model.decoder_dim", "32"),
-        *("--model.attention_dim", "32", "--model.readout_dim", "32"),
+        *("--model.encoder.dim", "32", "--model.decoder.dim", "32"),
+        *("--model.attention.dim", "32", "--model.readout.dim", "32"),
         *("--decode.beam_size", "1", "--data.buckets", "1"),
       ),
       "cpu": (
         *("--data.limit", "10000", "--train.steps", str(STEPS)),
         *("--train.validate_every", "500", "--model.embed_dim", "128"),
-        *("--model.encoder_dim", "128", "--model.decoder_dim", "128"),
-        *("--model.attention_dim", "128", "--model.readout_dim", "128"),
+        *("--model.encoder.dim", "128", "--model.decoder.dim", "128"),
+        *("--model.attention.dim", "128", "--model.readout.dim", "128"),
       ),
       "gpu": (
-        *("--model.encoder_dim", "512", "--model.decoder_dim", "512"),
-        *("--model.attention_dim", "512", "--train.steps", str(STEPS)),
+        *("--model.encoder.dim", "512", "--model.decoder.dim", "512"),
+        *("--model.attention.dim", "512", "--train.steps", str(STEPS)),
         *("--data.batch_size", "256", "--train.validate_every", "500"),
       ),
     },

@@ -20,9 +20,9 @@ MACHINE = (
   "train.log_every",
   "train.checkpoint_every",
   "train.checkpoint_minutes",
-  "decode.rows",
-  "decode.pool",
-  "decode.quantum",
+  "decode.batch_rows",
+  "decode.pool_batches",
+  "decode.length_step",
 )
 
 

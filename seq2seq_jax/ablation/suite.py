@@ -30,8 +30,8 @@ def command_line(overrides: Overrides) -> tuple[str, ...]:
 
   Args:
     overrides: words, one string of them, or a dict of dotted names such as
-      `{"model.cell": "gru", "train.metrics": ("bleu", "chrf")}`. Whether a
-      field exists and takes the value, the schema checks when the row is
+      `{"model.encoder.cell": "gru", "train.metrics": ("bleu", "chrf")}`. Whether
+      a field exists and takes the value, the schema checks when the row is
       planned.
   """
   if isinstance(overrides, str):
@@ -72,7 +72,7 @@ class Row:
   name: str
   """Name in the table; its letters and digits name the row's folder."""
   overrides: Any = ()
-  """`("--model.cell", "gru")`, `"--model.cell gru"` or `{"model.cell": "gru"}`;
+  """`("--data.name", "jump")`, `"--data.name jump"` or `{"data.name": "jump"}`;
   kept as the words of the command line."""
   published: str = ""
   """`FILE/TABLE/ROW` of `ablation/published/FILE.yaml`, or empty."""

@@ -15,7 +15,7 @@ Part = tuple[str, suite.Overrides]
 
 
 def factor(flag: str, values: Iterable[Any], name: str = "{}") -> list[Part]:
-  """Returns the factor of one flag: `factor("--model.cell", ["lstm", "gru"])`.
+  """Returns the factor of one flag: `factor("--model.tie", ["none", "all"])`.
 
   Args:
     flag: the field, as on the command line.

@@ -13,21 +13,18 @@ class Text:
 
   tokenizer: Literal["word", "char", "bpe", "unigram"] = "word"
   """Words (split at blanks), characters, or SentencePiece's BPE or unigram."""
-  vocab_size: int = 32000
+  vocab_size: int = fields.field(32000, min=5)
   """Largest vocabulary, the four special ids included."""
-  min_count: int = 1
+  min_count: int = fields.field(1, min=1)
   """Words and characters seen less often in training become unknown."""
   lowercase: bool = False
   """Lower-case the text before it is split."""
-  sampling: float = 0.0
+  sampling: float = fields.field(0.0, min=0, below=1)
   """Subword regularisation in training: BPE's merge dropout, or unigram's
   smoothing parameter alpha; 0 is the deterministic segmentation."""
 
   def __post_init__(self):
-    fields.typed(self)
-    fields.check(self.vocab_size >= 5, "vocab_size", "must be at least 5")
-    fields.check(self.min_count >= 1, "min_count", "must be at least 1")
-    fields.check(0 <= self.sampling < 1, "sampling", "must lie in [0, 1)")
+    fields.validate(self)
     fields.check(
       self.sampling == 0 or self.tokenizer in ("bpe", "unigram"),
       "sampling",
@@ -39,31 +36,29 @@ class Text:
 class Synthetic:
   """Size of the generated tasks (copy, reverse, sort, addition)."""
 
-  train: int = 20000
+  train: int = fields.field(20000, min=1)
   """Training examples."""
-  valid: int = 500
+  valid: int = fields.field(500, min=1)
   """Validation examples."""
-  test: int = 1000
+  test: int = fields.field(1000, min=1)
   """Test examples."""
-  min_length: int = 1
+  min_length: int = fields.field(1, min=1)
   """Shortest source, in symbols (addition: digits of a number)."""
-  max_length: int = 10
+  max_length: int = fields.field(10, min=1)
   """Longest source, in symbols (addition: digits of a number)."""
-  symbols: int = 10
+  symbols: int = fields.field(10, min=2)
   """Different symbols (addition always has ten digits)."""
-  rules: int = 200
+  rules: int = fields.field(200, min=1)
   """Rules of copy_rules, as many of each kind; 100 instances each."""
 
   def __post_init__(self):
-    fields.typed(self)
+    fields.validate(self, "data.synthetic")
     fields.check(
-      1 <= self.min_length <= self.max_length,
-      "min_length",
-      "must be at least 1 and at most max_length",
+      self.min_length <= self.max_length,
+      "data.synthetic.min_length",
+      f"must be at most data.synthetic.max_length ({self.max_length}), not "
+      f"{self.min_length}",
     )
-    fields.check(self.symbols >= 2, "symbols", "must be at least 2")
-    for name in ("train", "valid", "test", "rules"):
-      fields.check(getattr(self, name) >= 1, name, "must be at least 1")
 
 
 _ONLY = re.compile(r"\d+=")
@@ -88,7 +83,7 @@ class Data:
   ] = "scan"
   """Kind of source. `parallel` reads two text files a split, `tsv` and `jsonl`
   one, `tfds` a prepared data set; `language_model` one text file a split."""
-  root: str = fields.free("")
+  root: str = fields.mutable_on_resume("")
   """Folder of the data sets; else the environment's SEQ2SEQ_JAX_DATA."""
   name: str = "simple"
   """SCAN's split, copy_rules' kind (`all`), or the TFDS set
@@ -98,7 +93,7 @@ class Data:
   `tfds` a split expression. Empty where the task generates its data."""
   valid: tuple[str, ...] = ()
   """Validation files, in the same form. Empty: see `holdout`."""
-  test: tuple[str, ...] = fields.free(())
+  test: tuple[str, ...] = fields.mutable_on_resume(())
   """Test files, in the same form; of copy_rules a kind of rule, empty: `name`.
   """
   source_field: str = "0"
@@ -107,9 +102,9 @@ class Data:
   """Target's column (TSV, from 0) or key (JSONL, TFDS)."""
   only: str = ""
   """Rows of a TSV file that count, by a column's whole content: `0=fre`."""
-  holdout: int = 0
+  holdout: int = fields.field(0, min=0)
   """Training examples set aside for validation where `valid` is empty."""
-  limit: int = 0
+  limit: int = fields.field(0, min=0)
   """Use only so many training examples, drawn by `seed`; 0 uses all."""
   alternatives: bool = False
   """A source's targets are alternatives, as a word's pronunciations are: its
@@ -129,29 +124,29 @@ class Data:
   side."""
   reverse_source: bool = False
   """Read the source's words from last to first (Sutskever et al. 2014)."""
-  max_source_length: int = 100
+  max_source_length: int = fields.field(100, min=2)
   """Longer training sources are left out, in tokens with EOS."""
-  max_target_length: int = 100
+  max_target_length: int = fields.field(100, min=2)
   """Longer training targets are left out, in tokens with EOS."""
-  batch_size: int = 64
+  batch_size: int = fields.field(64, min=1)
   """Rows or padded tokens of a global batch; see `batch_unit`."""
   batch_unit: Literal["rows", "tokens"] = "rows"
   """What `batch_size` counts; tokens are those of the longer padded side. A
   batch has `row_multiple` rows at least, however long they are."""
-  buckets: int = 4
+  buckets: int = fields.field(4, min=1)
   """Most shapes of batch; each is one compiled program."""
-  row_multiple: int = 8
+  row_multiple: int = fields.field(8, min=1)
   """Rows of a batch are a multiple of this; so is the number of devices."""
   order: Literal["epochs", "replacement"] = "epochs"
   """Every example once an epoch, or drawn with replacement."""
-  seed: int = 0
+  seed: int = fields.field(0, min=0)
   """Seed of the sequence of batch shapes, of `holdout`, `limit` and generated
   data."""
-  workers: int = fields.free(0)
+  workers: int = fields.mutable_on_resume(0, min=0)
   """Worker processes that load batches; 0 is a thread."""
 
   def __post_init__(self):
-    fields.typed(self)
+    fields.validate(self, "data")
     files = {"parallel": 2, "tsv": 1, "jsonl": 1, "tfds": 1}
     files["language_model"] = 1
     n = files.get(self.task, 0)
@@ -162,37 +157,31 @@ class Data:
         allowed = (0, 1)
       fields.check(
         len(given) in allowed,
-        split,
+        f"data.{split}",
         f"task {self.task} takes {n} name(s) a split, got {len(given)}",
       )
     fields.check(
       not self.only or (self.task == "tsv" and _ONLY.match(self.only)),
-      "only",
+      "data.only",
       "is COLUMN=TEXT, columns counted from 0, of task tsv",
     )
     fields.check(
       not self.alternatives or self.task != "language_model",
-      "alternatives",
+      "data.alternatives",
       "a language model has no sources",
     )
-    for name in ("batch_size", "buckets", "row_multiple"):
-      fields.check(getattr(self, name) >= 1, name, "must be at least 1")
-    for name in ("max_source_length", "max_target_length"):
-      fields.check(getattr(self, name) >= 2, name, "must be at least 2")
     fields.check(
       not self.joint or self.target in (Text(), self.source),
-      "target",
+      "data.target",
       "one vocabulary is made as data.source says: leave data.target.* out",
     )
     fields.check(
       not self.holdout or not self.valid,
-      "holdout",
+      "data.holdout",
       "sets examples aside where there is no data.valid; set it 0",
     )
-    for name in ("holdout", "limit", "workers", "seed"):
-      fields.check(getattr(self, name) >= 0, name, "must not be negative")
     fields.check(
       self.batch_unit == "tokens" or self.batch_size % self.row_multiple == 0,
-      "batch_size",
+      "data.batch_size",
       f"must be a multiple of row_multiple ({self.row_multiple})",
     )

@@ -10,74 +10,67 @@ from seq2seq_jax.config import fields
 class Decode:
   """The search of `evaluate` and `decode`, and that of validation."""
 
-  beam_size: int = fields.free(5)
+  beam_size: int = fields.mutable_on_resume(5, min=1)
   """Hypotheses kept; 1 is greedy search."""
-  valid_beam_size: int = 1
+  valid_beam_size: int = fields.field(1, min=1)
   """The same in validation during training."""
-  length_rule: Literal["none", "average", "gnmt", "word_reward"] = fields.free(
-    "gnmt"
+  length_rule: Literal["none", "average", "gnmt", "word_reward"] = (
+    fields.mutable_on_resume("gnmt")
   )
   """Final score: log P; log P over length to the `alpha`; log P over
   ((5 + length) / 6) to the `alpha`; log P plus `alpha` a token."""
-  alpha: float = fields.free(0.6)
+  alpha: float = fields.mutable_on_resume(0.6, min=-100, max=100)
   """Parameter of the length rule."""
-  coverage: float = fields.free(0.0)
+  coverage: float = fields.mutable_on_resume(0.0, min=0)
   """Weight beta of GNMT's coverage penalty, added to the final score: the sum
   over the source of log min(attention received, 1) (Wu et al. 2016)."""
-  patience: float = fields.free(0.0)
+  patience: float = fields.mutable_on_resume(0.0, min=0)
   """A sentence's search stops once patience x beam_size hypotheses have ended
   (Kasai et al. 2022; 1 is what most toolkits do); 0: not before no live one can
   become the best, which takes longer."""
-  exact: int = fields.free(0)
+  exact: int = fields.mutable_on_resume(0, min=0)
   """Steps that exact search spends on a sentence behind the beam's, those back
   included, to find the best of all outputs (Stahlberg & Byrne 2019); 0 is none.
   For small vocabularies."""
-  min_ratio: float = fields.free(0.0)
+  min_ratio: float = fields.mutable_on_resume(0.0, min=0)
   """Shortest output over source length, EOS counted in both."""
-  max_ratio: float = fields.free(2.0)
+  max_ratio: float = fields.mutable_on_resume(2.0, min=0)
   """Longest output over source length, EOS counted in both."""
-  max_extra: int = fields.free(10)
+  max_extra: int = fields.mutable_on_resume(10, min=0)
   """Added to the longest output."""
-  oracle_length: bool = fields.free(False)
+  oracle_length: bool = fields.mutable_on_resume(False)
   """Every output has as many tokens as its reference, where there is one (Lake
   & Baroni 2018); no more than the longest output."""
-  replace_unknown: bool = fields.free(False)
+  replace_unknown: bool = fields.mutable_on_resume(False)
   """Put the source word most attended to for every unknown word (Luong et al.
   2015); words on both sides."""
-  forbid_unknown: bool = fields.free(False)
+  forbid_unknown: bool = fields.mutable_on_resume(False)
   """Never write the unknown word; the others' probabilities stay."""
-  rows: int = fields.free(64)
+  batch_rows: int = fields.mutable_on_resume(64, min=1)
   """Rows of every search program on each device, whatever is asked for."""
-  pool: int = fields.free(16)
-  """Batches of `rows` from whose sentences a search program draws: the row of
-  an answered one is given to a waiting one. Sources above 64 tokens have fewer
-  in proportion."""
-  quantum: int = fields.free(24)
+  pool_batches: int = fields.mutable_on_resume(16, min=1)
+  """Batches of `batch_rows` from whose sentences a search program draws: the
+  row of an answered one is given to a waiting one. Sources above 64 tokens have
+  fewer in proportion."""
+  length_step: int = fields.mutable_on_resume(24, min=1)
   """Source lengths are padded up to a multiple of this, and doubled beyond
   eight of them, when searching. Of each such length the last sentences leave
   rows idle, which costs more than padding does."""
 
   def __post_init__(self):
-    fields.typed(self)
-    for name in ("beam_size", "valid_beam_size", "rows", "pool", "quantum"):
-      fields.check(getattr(self, name) >= 1, name, "must be at least 1")
+    fields.validate(self, "decode")
     fields.check(
       self.max_ratio > 0 or self.max_extra > 0,
-      "max_ratio",
+      "decode.max_ratio",
       "the longest output would be empty",
     )
-    fields.check(self.exact >= 0, "exact", "must not be negative")
     fields.check(
       not self.exact or not (self.coverage or self.replace_unknown),
-      "exact",
+      "decode.exact",
       "gives no attention: neither coverage nor replace_unknown goes with it",
     )
     fields.check(
       not (self.forbid_unknown and self.replace_unknown),
-      "forbid_unknown",
+      "decode.forbid_unknown",
       "leaves no unknown word for replace_unknown",
     )
-    fields.check(self.patience >= 0, "patience", "must not be negative")
-    fields.check(self.coverage >= 0, "coverage", "must not be negative")
-    fields.check(self.min_ratio >= 0, "min_ratio", "must not be negative")
-    fields.check(self.max_extra >= 0, "max_extra", "must not be negative")

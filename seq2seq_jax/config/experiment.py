@@ -27,7 +27,7 @@ class Config:
   """Search."""
 
   def __post_init__(self):
-    fields.typed(self)
+    fields.validate(self)
     fields.check(
       self.model.tie != "all" or self.data.joint,
       "model.tie",
@@ -55,25 +55,19 @@ class Config:
     lm = self.data.task == "language_model"
     fields.check(
       not lm
-      or self.model.attention == "none"
-      or not self.model.recurrent_decoder(),
-      "model.attention",
+      or self.model.attention.score == "none"
+      or self.model.decoder.kind == "transformer",
+      "model.attention.score",
       "a language model has no source to attend to; use none",
     )
     fields.check(
       not self.data.reverse_source
-      or self.model.attention_window != "monotonic",
-      "model.attention_window",
+      or self.model.attention.window != "monotonic",
+      "model.attention.window",
       "monotonic moves on from the source's first word, and with "
       "data.reverse_source that is the last one; let the encoder read "
-      "backwards instead (--data.reverse_source False --model.direction "
-      "backward)",
-    )
-    attended = self.model.attention != "none"
-    fields.check(
-      attended or self.model.attention_window == "none",
-      "model.attention_window",
-      "needs an attention",
+      "backwards instead (--data.reverse_source False "
+      "--model.encoder.direction backward)",
     )
     fields.check(
       not self.optim.coverage_weight or self.model.attends(),
@@ -91,7 +85,7 @@ class Config:
       "a language model has no source to copy from",
     )
     fields.check(
-      self.model.head == "softmax" or self.model.input_features == 0,
+      self.model.head == "softmax" or self.model.encoder.features == 0,
       "model.head",
       "frames hold no words to copy",
     )
@@ -117,14 +111,15 @@ class Config:
       "copying compares words of both sides: set it as data.target.lowercase",
     )
     fields.check(
-      not self.decode.replace_unknown or (words and attended),
+      not self.decode.replace_unknown
+      or (words and self.model.attention.score != "none"),
       "decode.replace_unknown",
       "needs tokenizer word on both sides, and an attention",
     )
     fields.check(
-      not self.decode.replace_unknown or not self.model.reductions,
+      not self.decode.replace_unknown or not self.model.encoder.reductions,
       "decode.replace_unknown",
-      "needs a position for every word: model.reductions 0",
+      "needs a position for every word: model.encoder.reductions 0",
     )
     fields.check(
       not self.decode.oracle_length or not (self.data.alternatives or lm),

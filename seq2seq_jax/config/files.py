@@ -10,9 +10,9 @@ import typing
 from typing import Any
 
 from seq2seq_jax import types
-from seq2seq_jax.config import experiment, shipped
+from seq2seq_jax.config import experiment, paths, shipped
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 def load(path: str) -> experiment.Config:
@@ -79,7 +79,9 @@ def from_json(text: str, where: str) -> experiment.Config:
     raise types.UserError(f"{wrong}: {e}") from e
   if version != FORMAT_VERSION:
     raise types.UserError(
-      f"{where}: format_version {version}, this is {FORMAT_VERSION}"
+      f"{where}: has format_version {version}, and this program reads "
+      f"{FORMAT_VERSION}; train again into a new workdir, or use the version "
+      "of seq2seq_jax that wrote it"
     )
   try:
     return _build(experiment.Config, tree)
@@ -100,22 +102,12 @@ def _build(cls, tree: Any):
   return cls(**kwargs)
 
 
-def leaves(config: Any, prefix: str = ""):
-  """Yields (dotted name, value, dataclass field) of every leaf."""
-  for field in dataclasses.fields(config):
-    value = getattr(config, field.name)
-    if dataclasses.is_dataclass(value):
-      yield from leaves(value, f"{prefix}{field.name}.")
-    else:
-      yield prefix + field.name, value, field
-
-
 def differences(old: experiment.Config, new: experiment.Config) -> list[str]:
   """Fields in which a resumed run may not differ, with both values."""
   out = []
-  for (name, a, field), (_, b, _) in zip(leaves(old), leaves(new)):
+  for (name, a, field), (_, b, _) in zip(paths.leaves(old), paths.leaves(new)):
     if name == "train.steps" and old.optim.schedule != "cosine":
       continue
-    if a != b and not field.metadata.get("free"):
+    if a != b and not field.metadata["mutable_on_resume"]:
       out.append(f"{name}: {a!r} in the workdir, {b!r} now")
   return out

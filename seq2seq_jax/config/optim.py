@@ -1,6 +1,7 @@
 """Schema: losses, update rule and schedule."""
 
 import dataclasses
+import math
 from typing import Literal
 
 from seq2seq_jax.config import fields
@@ -22,18 +23,18 @@ class Optim:
     "lion",
   ] = "adam"
   """Update rule."""
-  learning_rate: float = 1e-3
+  learning_rate: float = fields.field(1e-3, above=0)
   """Highest learning rate."""
-  b1: float = 0.9
+  b1: float = fields.field(0.9, min=0, below=1)
   """First decay (momentum, Adam, AdamW, Lion)."""
-  b2: float = 0.999
+  b2: float = fields.field(0.999, min=0, below=1)
   """Second decay (Adam, AdamW, RMSProp, Lion; Adadelta's rho)."""
-  eps: float = 1e-8
+  eps: float = fields.field(1e-8, min=0)
   """Added to the denominator (Adam, AdamW, Adadelta, Adagrad, RMSProp)."""
-  weight_decay: float = 0.0
+  weight_decay: float = fields.field(0.0, min=0)
   """Decoupled decay for AdamW, Lion and Adafactor; else added to gradients
   (L2). Biases and scales are left out."""
-  clip_norm: float = 5.0
+  clip_norm: float = fields.field(5.0, min=0)
   """Largest global norm of the gradient; 0 is none."""
   schedule: Literal[
     "constant", "halving", "inverse_sqrt", "cosine", "plateau"
@@ -42,26 +43,26 @@ class Optim:
   `decay_every` steps from `decay_start` on (Luong's and Sutskever's, given in
   steps); `plateau`: times `decay_factor` when the validation score has not
   improved for `plateau_patience` validations."""
-  warmup_steps: int = 0
+  warmup_steps: int = fields.field(0, min=0)
   """Linear rise from 0."""
-  decay_start: int = 0
+  decay_start: int = fields.field(0, min=0)
   """Updates before `halving` begins; at 0 the first one is halved already."""
-  decay_every: int = 1000
+  decay_every: int = fields.field(1000, min=1)
   """Steps between two halvings."""
-  decay_factor: float = 0.5
+  decay_factor: float = fields.field(0.5, above=0, max=1)
   """Factor of `halving` and `plateau`."""
-  plateau_patience: int = 2
+  plateau_patience: int = fields.field(2, min=1)
   """Validations without improvement before `plateau` acts."""
-  min_learning_rate: float = 0.0
+  min_learning_rate: float = fields.field(0.0, min=0)
   """`cosine` ends here and `plateau` goes no lower."""
-  label_smoothing: float = 0.0
+  label_smoothing: float = fields.field(0.0, min=0, below=1)
   """Probability moved away from the reference token."""
-  smoothing_form: Literal["uniform", "others"] = "uniform"
+  smoothing: Literal["uniform", "others"] = "uniform"
   """Over all tokens (Szegedy) or over all but the reference (fairseq)."""
-  coverage_weight: float = 0.0
+  coverage_weight: float = fields.field(0.0, min=0)
   """Weight of the coverage loss, sum of min(attention, coverage) (See et al.
   2017)."""
-  ctc_weight: float = 0.0
+  ctc_weight: float = fields.field(0.0, min=0, max=1)
   """Share of a CTC loss on the encoder in the whole loss (Watanabe et al.
   2017)."""
   sampling: Literal[
@@ -69,22 +70,22 @@ class Optim:
   ] = "none"
   """Scheduled sampling: course of the probability that the reference's token is
   fed, and not the model's own (Bengio et al. 2015)."""
-  sampling_unit: Literal["token", "sequence", "step"] = "token"
+  sampling_granularity: Literal["token", "sequence", "step"] = "token"
   """A coin for each token, each sequence, or each step of the whole batch."""
-  sampling_choice: Literal["argmax", "sample"] = "argmax"
+  sampling_pick: Literal["argmax", "sample"] = "argmax"
   """The model's own token: the most probable one, or a drawn one."""
-  sampling_rate: float = 1.0
+  sampling_rate: float = fields.field(1.0, min=0, max=1)
   """That probability where it is constant, or at the start of `linear`."""
-  sampling_low: float = 0.0
+  sampling_low: float = fields.field(0.0, min=0, max=1)
   """The lowest probability of `linear`."""
-  sampling_k: float = 0.0
+  sampling_k: float = fields.field(0.0, min=0)
   """Slope an update of `linear`, base of `exponential`, or k of
   `inverse_sigmoid`."""
   normalize: Literal["tokens", "sentences"] = "tokens"
   """The loss is divided by the batch's target tokens or by its sentences."""
-  accumulate: int = 1
+  accumulate: int = fields.field(1, min=1)
   """Parts in which a batch is computed, one after the other."""
-  ema_decay: float = 0.0
+  ema_decay: float = fields.field(0.0, min=0, below=1)
   """Decay of the exponential average of parameters that is validated and
   decoded with; 0 is none."""
   freeze: tuple[str, ...] = ()
@@ -93,36 +94,21 @@ class Optim:
   """`REGEX=FACTOR`: learning-rate factor of parameters whose path matches."""
 
   def __post_init__(self):
-    fields.typed(self)
-    fields.check(self.learning_rate > 0, "learning_rate", "must be positive")
-    for name in ("label_smoothing", "ema_decay", "b1", "b2"):
-      fields.check(0 <= getattr(self, name) < 1, name, "must lie in [0, 1)")
-    fields.check(0 < self.decay_factor <= 1, "decay_factor", "not in (0, 1]")
+    fields.validate(self, "optim")
     fields.check(
-      0 <= self.min_learning_rate <= self.learning_rate,
-      "min_learning_rate",
-      f"must lie between 0 and learning_rate ({self.learning_rate:g})",
+      self.min_learning_rate <= self.learning_rate,
+      "optim.min_learning_rate",
+      f"must be at most optim.learning_rate ({self.learning_rate:g}), not "
+      f"{self.min_learning_rate:g}",
     )
-    for name in ("clip_norm", "weight_decay", "eps", "decay_start"):
-      fields.check(getattr(self, name) >= 0, name, "must not be negative")
-    fields.check(self.accumulate >= 1, "accumulate", "must be at least 1")
-    fields.check(self.decay_every >= 1, "decay_every", "must be at least 1")
-    fields.check(
-      self.plateau_patience >= 1, "plateau_patience", "must be at least 1"
-    )
-    fields.check(self.warmup_steps >= 0, "warmup_steps", "must not be negative")
     fields.check(
       self.schedule != "inverse_sqrt" or self.warmup_steps > 0,
-      "warmup_steps",
+      "optim.warmup_steps",
       "schedule inverse_sqrt needs a warm-up",
     )
-    fields.check(self.coverage_weight >= 0, "coverage_weight", "is negative")
-    fields.check(0 <= self.ctc_weight <= 1, "ctc_weight", "must lie in [0, 1]")
-    for name in ("sampling_rate", "sampling_low"):
-      fields.check(0 <= getattr(self, name) <= 1, name, "must lie in [0, 1]")
     fields.check(
       self.sampling != "constant" or self.sampling_rate < 1,
-      "sampling_rate",
+      "optim.sampling_rate",
       "is the probability of the reference's token; at 1 sampling constant "
       "feeds no other",
     )
@@ -133,15 +119,14 @@ class Optim:
     }
     fields.check(
       ranges.get(self.sampling, True),
-      "sampling_k",
+      "optim.sampling_k",
       "is a positive slope (linear), a base in (0, 1) (exponential), or "
       "at least 1 (inverse_sigmoid)",
     )
     for rate in self.rates:
       pattern, _, factor = rate.rpartition("=")
       try:
-        float(factor)
-        ok = bool(pattern)
+        ok = bool(pattern) and 0 <= float(factor) < math.inf
       except ValueError:
         ok = False
-      fields.check(ok, "rates", f"{rate!r} is not REGEX=FACTOR")
+      fields.check(ok, "optim.rates", f"{rate!r} is not REGEX=FACTOR")

@@ -118,8 +118,9 @@ class Vocabularies:
       else "no frames of audio"
     )
     raise types.UserError(
-      f"model.input_features is {input_features}, and the sources of the data "
-      f"hold {gives}; set it to {self.source.features}, or choose other data"
+      f"model.encoder.features is {input_features}, and the sources of the "
+      f"data hold {gives}; set it to {self.source.features}, or choose other "
+      "data"
     )
 
   def difference(self, other: "Vocabularies") -> str | None:

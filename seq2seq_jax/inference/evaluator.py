@@ -88,7 +88,7 @@ class Evaluator:
       models, conf.decode, mapper, vocabularies.source
     )
     self.reader = inference_text.Reader(translator, vocabularies, conf)
-    self.scorer = Scorer(models, vocabularies, conf.decode.rows, mapper)
+    self.scorer = Scorer(models, vocabularies, conf.decode.batch_rows, mapper)
 
   def losses(self, params) -> dict[str, float]:
     """What the model makes of the references."""

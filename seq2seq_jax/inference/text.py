@@ -35,7 +35,7 @@ class Reader:
   def __init__(self, translator, vocabularies, conf: config.Config):
     self.translator, self.vocabularies = translator, vocabularies
     self.replace = conf.decode.replace_unknown
-    self.group = 2**conf.model.reductions
+    self.group = 2**conf.model.encoder.reductions
 
   def search(
     self,

@@ -173,10 +173,10 @@ def longest(decode: config.Decode, length):
 class Translator:
   """Searches with given parameters; programs are compiled once a bucket.
 
-  Every program has `decode.rows` rows on each device, whatever is asked for,
+  Every program has `decode.batch_rows` rows on each device, whatever is asked,
   and its shape follows from the sentence alone, so a sentence gets the same
   bits in any batch, order and number of devices. A search program draws its
-  sentences from `decode.pool` encoded batches of `rows`.
+  sentences from `decode.pool_batches` encoded batches of `rows`.
   """
 
   def __init__(
@@ -188,7 +188,7 @@ class Translator:
   ):
     self.models, self.decode, self.mapper = tuple(models), decode, mapper
     self.side = side
-    self.rows = decode.rows
+    self.rows = decode.batch_rows
     self._encode = mapper.round_robin(make_encode(self.models))
     self._programs = {}
 
@@ -197,7 +197,7 @@ class Translator:
 
     Of fewer at a time, rows are idle at the end of every time.
     """
-    return self.decode.pool * self.rows * len(self.mapper.devices)
+    return self.decode.pool_batches * self.rows * len(self.mapper.devices)
 
   def limits(self, length: int) -> tuple[int, int]:
     """Shortest and longest output of a source of `length` tokens with EOS."""
@@ -236,7 +236,7 @@ class Translator:
       done(0)
     groups: dict[int, list[int]] = {}
     for i, size in enumerate(sizes):
-      padded = batches.ceil_length(size, self.decode.quantum)
+      padded = batches.ceil_length(size, self.decode.length_step)
       groups.setdefault(padded, []).append(i)
     pending = []  # the host works while the devices do
     ahead = len(self.mapper.devices)
@@ -269,7 +269,7 @@ class Translator:
     # open continuations of an exact search.
     if options.attention or options.exact:
       return 1
-    return max(1, self.decode.pool * min(ROOM, padded) // padded)
+    return max(1, self.decode.pool_batches * min(ROOM, padded) // padded)
 
   def _search(self, params, pool, padded, options, turn):
     """Dispatches the search of a pool of sentences of one bucket."""

@@ -1,5 +1,8 @@
 """From a config to a module."""
 
+import dataclasses
+
+import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
@@ -27,14 +30,14 @@ def build(
   `source_size` None makes a language model: the decoder alone. Frames of
   features have no vocabulary; their size is not read.
   """
-  table = {"init_kind": model.init, "init_scale": model.init_scale}
+  table = _table(model.init)
   target = layers.Embed(
     target_size, model.embed_dim, **table, name="target_embed"
   )
   encoder = ctc_head = None
   if source_size is not None:
     source = target
-    if model.tie != "all" and not model.input_features:
+    if model.tie != "all" and not model.encoder.features:
       source = layers.Embed(
         source_size, model.embed_dim, **table, name="source_embed"
       )
@@ -46,142 +49,143 @@ def build(
   return seq2seq.Seq2Seq(encoder, decoder, ctc_head)
 
 
+def _table(init: config.Init) -> dict:
+  """How embeddings are drawn."""
+  return {"init_kind": init.weights, "init_scale": init.scale}
+
+
 def _dense(model: config.Model) -> dict:
-  return {
-    "init_kind": model.init,
-    "init_scale": model.init_scale,
-    "dtype": jnp.dtype(model.dtype),
-  }
+  """How matrices are drawn, and the type of their products."""
+  return _table(model.init) | {"dtype": jnp.dtype(model.dtype)}
 
 
 def _cell(model: config.Model) -> dict:
   return _dense(model) | {
     "depth": model.transition_depth,
-    "zoneout": model.zoneout,
-    "forget_bias": model.forget_bias,
-    "recurrent_init": model.recurrent_init,
+    "zoneout": model.dropout.zoneout,
+    "forget_bias": model.init.forget_bias,
+    "recurrent_init": model.init.recurrent,
   }
 
 
-def _dropout(model: config.Model) -> layers.Dropout:
-  return layers.Dropout(
-    embed=model.dropout_embed,
-    word=model.dropout_word,
-    rnn=model.dropout_rnn,
-    last=model.dropout_last,
-    state=model.dropout_state,
-    update=model.dropout_update,
-    readout=model.dropout_readout,
-    shared=model.variational,
-  )
+def _dropout(dropout: config.Dropout) -> layers.Dropout:
+  rates = dataclasses.asdict(dropout)
+  del rates["zoneout"]  # a cell's own
+  return layers.Dropout(shared=rates.pop("variational"), **rates)
 
 
-def _shape(model: config.Model) -> transformer.Shape:
+def _shape(sizes: config.Transformer) -> transformer.Shape:
   return transformer.Shape(
-    width=model.transformer_dim,
-    depth=model.transformer_layers,
-    heads=model.transformer_heads,
-    hidden=model.transformer_hidden,
-    norm=model.transformer_norm,
-    positions=model.transformer_positions,
-    max_positions=model.transformer_max_positions,
+    width=sizes.dim,
+    depth=sizes.layers,
+    heads=sizes.heads,
+    hidden=sizes.hidden,
+    norm=sizes.norm,
+    positions=sizes.positions,
+    max_positions=sizes.max_positions,
   )
 
 
-def _entry(model: config.Model, source):
+def _entry(model: config.Model, source: layers.Embed) -> nn.Module:
   """What turns ids or frames into vectors."""
-  if not model.input_features:
+  encoder = model.encoder
+  if not encoder.features:
     return encoders.Tokens(source)
-  if model.front_end == "none":
-    return encoders.Frames(model.input_features)
+  if encoder.front_end == "none":
+    return encoders.Frames(encoder.features)
   return encoders.Convolution(
-    model.input_features, model.front_end_channels, **_dense(model)
+    encoder.features, encoder.front_end_channels, **_dense(model)
   )
 
 
-def _encoder(model: config.Model, entry):
-  if not model.recurrent_encoder():
+def _encoder(model: config.Model, entry: nn.Module) -> nn.Module:
+  if model.encoder.kind == "transformer":
     return transformer.Encoder(
-      entry, _shape(model), _dropout(model), _dense(model)
+      entry, _shape(model.transformer), _dropout(model.dropout), _dense(model)
     )
   return encoders.Encoder(
     embed=entry,
     cell=cells.CELLS[model.cells()[0]],
     cell_args=_cell(model),
-    features=model.encoder_dim,
-    depth=model.encoder_layers,
-    direction=model.direction,
-    stacking=model.stacking,
+    features=model.encoder.dim,
+    depth=model.encoder.layers,
+    direction=model.encoder.direction,
+    stacking=model.encoder.stacking,
     residual=model.residual,
     residual_start=model.residual_start,
-    reduction=model.reduction,
-    reductions=model.reductions,
+    reduction=model.encoder.reduction,
+    reductions=model.encoder.reductions,
     recurrence=model.recurrence,
-    dropout=_dropout(model),
+    dropout=_dropout(model.dropout),
   )
 
 
 def _attention(model: config.Model, width: int) -> dict:
+  section = model.attention
   return {
     "score_args": _dense(model)
     | {
-      "query_dim": model.decoder_dim,
+      "query_dim": model.decoder.dim,
       "value_dim": width,
-      "dim": model.attention_dim,
-      "heads": model.attention_heads,
-      "positions": model.attention_positions,
-      "filters": (model.attention_filters, model.attention_filter_width),
+      "dim": section.dim,
+      "heads": section.heads,
+      "positions": section.positions,
+      "filters": (section.filters, section.filter_width),
     },
-    "window": model.attention_window,
-    "window_size": model.attention_window_size,
-    "norm": model.attention_norm,
+    "window": section.window,
+    "window_size": section.window_size,
+    "norm": section.norm,
   }
 
 
-def _decoder(model: config.Model, table, size: int, alone: bool):
+def _decoder(
+  model: config.Model, table: layers.Embed, size: int, alone: bool
+) -> nn.Module:
+  """The decoder; `alone` is that of a language model, without a source."""
   width = 0 if alone else model.encoder_widths()[-1]
   head = heads.HEADS[model.head]
   tied = model.tie != "none"
-  if not model.recurrent_decoder():
+  if model.decoder.kind == "transformer":
     return transformer.Decoder(
       table,
       head,
       size,
       width,
-      _shape(model),
+      _shape(model.transformer),
       tied,
-      _dropout(model),
+      _dropout(model.dropout),
       _dense(model),
     )
   score = None
-  if model.attention != "none":
-    score = attention.SCORES[model.attention]
+  if model.attention.score != "none":
+    score = attention.SCORES[model.attention.score]
+  section, readout = model.decoder, model.readout
   return decoders.Decoder(
     embed_table=table,
     head_class=head,
     vocab_size=size,
     cell=cells.CELLS[model.cells()[1]],
     cell_args=_cell(model),
-    features=model.decoder_dim,
-    layers=model.decoder_layers,
+    features=section.dim,
+    layers=section.layers,
     residual=model.residual,
     residual_start=model.residual_start,
     memory_dim=width,
-    half=model.encoder_dim,
-    bridge="zero" if alone else model.bridge,
+    half=model.encoder.dim,
+    bridge="zero" if alone else section.bridge,
     attention_class=score,
     attention_args=_attention(model, width),
-    placement=model.placement,
-    feed=model.feed if model.input_feeding else "none",
-    context=model.context,
-    context_at=model.context_at,
-    context_length=model.context_length,
-    readout=model.readout,
-    readout_dim=model.readout_dim,
-    readout_inputs=model.readout_inputs,
-    readout_state=model.readout_state,
+    placement=section.placement,
+    feed=section.feed if section.input_feeding else "none",
+    context=section.context,
+    context_at=section.context_at,
+    context_length=section.context_length,
+    readout=readout.kind,
+    readout_dim=readout.dim,
+    readout_inputs=readout.inputs,
+    readout_state=readout.state,
     tied=tied,
-    dropout=_dropout(model),
+    dropout=_dropout(model.dropout),
     dense_args=_dense(model),
   )
 
@@ -190,12 +194,12 @@ def losses(optim: config.Optim) -> seq2seq.Losses:
   """What a config's optim section trains for."""
   return seq2seq.Losses(
     smoothing=optim.label_smoothing,
-    form=optim.smoothing_form,
+    form=optim.smoothing,
     coverage=optim.coverage_weight,
     ctc=optim.ctc_weight,
     course=optim.sampling,
-    unit=optim.sampling_unit,
-    choice=optim.sampling_choice,
+    unit=optim.sampling_granularity,
+    choice=optim.sampling_pick,
     rate=optim.sampling_rate,
     low=optim.sampling_low,
     k=optim.sampling_k,

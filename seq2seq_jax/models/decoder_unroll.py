@@ -76,7 +76,7 @@ def stacked(decoder, memory, carry, inputs, noise, together: int):
     if memory.keys.gates is not None:
       gates = gates + memory.keys.gates.swapaxes(0, 1)
     x = run(0, gates)
-    if decoder.placement == "bottom_unfed":
+    if decoder.placement == "nvidia_gnmt":
       _, attended = decoder.attend(memory, carry, x.swapaxes(0, 1))
   context = None
   if attended is not None:

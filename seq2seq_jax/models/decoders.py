@@ -48,17 +48,17 @@ class Decoder(stepping.Stepping):
   """Recurrent layers, an attention at one of six places, a readout, a head.
 
   placement: where attention stands.
-    after: its query is the new top state (Luong et al. 2015).
-    before: the query is the previous top state, the context an input of the
+    luong: its query is the new top state (Luong et al. 2015).
+    bahdanau: the query is the previous top state, the context an input of the
       first layer (Bahdanau et al. 2015).
-    between: the first layer is two cells with the attention between them
+    cgru: the first layer is two cells with the attention between them
       (Nematus's conditional GRU, Sennrich et al. 2017).
-    bottom: the query is the new state of the lowest layer, the context an input
-      of the layers above; the lowest one sees the context of the step before,
-      unless the readout is fed to it (tf/nmt's gnmt_v2).
-    bottom_previous: the query is the lowest layer's previous state, the context
+    gnmt_v2: the query is the new state of the lowest layer, the context an
+      input of the layers above; the lowest one sees the context of the step
+      before, unless the readout is fed to it (tf/nmt's gnmt_v2).
+    gnmt: the query is the lowest layer's previous state, the context
       an input of all layers (Wu et al. 2016; tf/nmt's gnmt).
-    bottom_unfed: like bottom, but the lowest layer never sees a context
+    nvidia_gnmt: like gnmt_v2, but the lowest layer never sees a context
       (NVIDIA's GNMT).
   feed: none; readout, or context: that of a step is an input of the next one's
     first layer (input feeding: Luong et al. 2015, section 3.3). The readout is
@@ -109,7 +109,7 @@ class Decoder(stepping.Stepping):
       )
       for i in range(self.layers)
     ]
-    if self.placement == "between":
+    if self.placement == "cgru":
       self.second = self.cell(
         self.features,
         self.memory_dim,
@@ -181,10 +181,10 @@ class Decoder(stepping.Stepping):
     """Widths of what layer i is fed inside the loop."""
     feeds = ()
     if self.attention_class:
-      everywhere = self.placement == "bottom_previous"
-      if everywhere or (self.placement.startswith("bottom") and i):
+      everywhere = self.placement == "gnmt"
+      if everywhere or ("gnmt" in self.placement and i):
         feeds += (self.memory_dim,)
-      if self.placement == "before" and i == 0:
+      if self.placement == "bahdanau" and i == 0:
         feeds += (self.memory_dim,)
     if i:
       return feeds
@@ -198,8 +198,8 @@ class Decoder(stepping.Stepping):
 
   @nn.nowrap
   def feed_kind(self) -> str:
-    # Under `bottom` the lowest layer sees something of the last step anyway.
-    if self.placement == "bottom" and self.feed == "none":
+    # Under `gnmt_v2` the lowest layer sees something of the last step anyway.
+    if self.placement == "gnmt_v2" and self.feed == "none":
       return "context"
     return self.feed
 
@@ -218,14 +218,14 @@ class Decoder(stepping.Stepping):
     if self.reads_inside():
       return self.layers
     remembers = bool(self.attention_class and self.attention_class.remembers)
-    if self.placement in ("after", "bottom_unfed"):
+    if self.placement in ("luong", "nvidia_gnmt"):
       fed = remembers or self.feed_kind() != "none"
     else:
       fed = True
     if not fed:
       return 0
     # Of a pointer, the loop hands out what was fed beside the state.
-    low = self.placement not in ("after", "before")
+    low = self.placement not in ("luong", "bahdanau")
     return 1 if low and self.head_class is not heads.Pointer else self.layers
 
   @nn.nowrap
@@ -237,7 +237,7 @@ class Decoder(stepping.Stepping):
     names = [f"layer_{i}" for i in range(self.layers)]
     for i in range(self.layers):
       masks.append(d.output(i, self.layers, self.features))
-    if self.placement == "between":
+    if self.placement == "cgru":
       names.append("layer_0_context")
     for name in names:
       masks += cell.masks(name, d.state, d.update, d.shared)
@@ -361,8 +361,8 @@ class Decoder(stepping.Stepping):
     gates, attended, feeds, fed = inputs.gates, None, (), carry.feed
     if memory.keys.gates is not None:
       gates = gates + memory.keys.gates
-    if self.placement in ("before", "bottom_previous"):
-      query = carry.cells[-1 if self.placement == "before" else 0][-1]
+    if self.placement in ("bahdanau", "gnmt"):
+      query = carry.cells[-1 if self.placement == "bahdanau" else 0][-1]
       carry, attended = self.attend(memory, carry, query)
       feeds += (attended.context,)
     if self.feed_kind() != "none":
@@ -371,9 +371,9 @@ class Decoder(stepping.Stepping):
       feeds += (self.head.read(memory, carry.copied, inputs.tokens),)
     masks = dropout_masks.part(noise, "layer_0")
     state, x = self.stack[0].advance(carry.cells[0], gates, feeds, masks)
-    if self.placement in ("between", "bottom", "bottom_unfed"):
+    if self.placement in ("cgru", "gnmt_v2", "nvidia_gnmt"):
       carry, attended = self.attend(memory, carry, x)
-    if self.placement == "between":
+    if self.placement == "cgru":
       masks = dropout_masks.part(noise, "layer_0_context")
       state, x = self.second.advance(
         state, self.second.project(attended.context), (), masks
@@ -389,7 +389,7 @@ class Decoder(stepping.Stepping):
       noise: masks of the layers' outputs.
       layer: `layer(i, x, feeds)` runs one.
     """
-    feeds = (context,) if self.placement.startswith("bottom") else ()
+    feeds = (context,) if "gnmt" in self.placement else ()
     below = []
     for i in range(1, self.layers):
       last = x

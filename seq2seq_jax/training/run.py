@@ -153,7 +153,7 @@ class Run:
     if resumed:
       return vocabulary.load(data, folder, copies)
     vocabularies = vocabulary.for_new_run(data, self.corpus, copies)
-    vocabularies.check_features(self.conf.model.input_features)
+    vocabularies.check_features(self.conf.model.encoder.features)
     if self.primary:
       try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -29,7 +29,10 @@ def _ablation(**changes):
   rows = (
     suite.Row("attention"),
     suite.Row("greedy", "--decode.beam_size 1"),
-    suite.Row("fixed", "--model.attention none --model.input_feeding False"),
+    suite.Row(
+      "fixed",
+      "--model.attention.score none --model.decoder.input_feeding False",
+    ),
     suite.Row("two", ensemble=2),
   )
   settings = {
@@ -199,7 +202,10 @@ def test_a_workdir_of_another_table_is_refused(tmp_path):
 def grow_stale(tmp_path):
   """Run by the test below, with one device: less to compile."""
   rows = (
-    suite.Row("fixed", "--model.attention none --model.input_feeding False"),
+    suite.Row(
+      "fixed",
+      "--model.attention.score none --model.decoder.input_feeding False",
+    ),
     suite.Row("wild", "--optim.learning_rate 3e38 --optim.clip_norm 0"),
   )
   make = lambda *extra: _plan(

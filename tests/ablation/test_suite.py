@@ -11,9 +11,13 @@ pytestmark = pytest.mark.quick
 
 def test_overrides_are_words_a_string_or_a_dict():
   rows = (
-    suite.Row("a", ("--model.cell", "gru", "--train.metrics", "bleu", "chrf")),
-    suite.Row("a", "--model.cell gru --train.metrics bleu chrf"),
-    suite.Row("a", {"model.cell": "gru", "train.metrics": ("bleu", "chrf")}),
+    suite.Row(
+      "a", ("--model.encoder.cell", "gru", "--train.metrics", "bleu", "chrf")
+    ),
+    suite.Row("a", "--model.encoder.cell gru --train.metrics bleu chrf"),
+    suite.Row(
+      "a", {"model.encoder.cell": "gru", "train.metrics": ("bleu", "chrf")}
+    ),
   )
   assert rows[0] == rows[1] == rows[2]
   row = suite.Row("b", overrides_by_scale={"cpu": {"train.steps": 10}})

@@ -148,14 +148,16 @@ def test_scan_is_the_paper_s_own_protocol():
   assert {c.train.steps for c in found.values()} == {100_000}
   assert {c.data.batch_size for c in found.values()} == {1}
   best = found["length, overall-best"].model
-  assert (best.cell, best.encoder_layers, best.encoder_dim) == ("lstm", 2, 200)
+  assert (best.encoder.cell, best.encoder.layers) == ("lstm", 2)
+  assert best.encoder.dim == 200
   top = found["length, top"].model
-  assert (top.cell, top.attention, top.encoder_layers) == ("gru", "additive", 1)
-  assert (top.embed_dim, top.decoder_dim, top.dropout_rnn) == (50, 50, 0.5)
+  assert (top.encoder.cell, top.attention.score) == ("gru", "additive")
+  assert (top.encoder.layers, top.embed_dim, top.decoder.dim) == (1, 50, 50)
+  assert top.dropout.rnn == 0.5
   jump = found["jump, top"]
   assert jump.data.name == "addprim_jump"
-  assert (jump.model.cell, jump.model.encoder_dim) == ("lstm", 100)
-  assert found["simple, top"].model.dropout_rnn == 0
+  assert (jump.model.encoder.cell, jump.model.encoder.dim) == ("lstm", 100)
+  assert found["simple, top"].model.dropout.rnn == 0
 
 
 def test_britz_counts_their_parameters():
@@ -182,6 +184,6 @@ def test_a_ladder_adds_up():
   found = configs(CONFIGS / "ablations" / "luong_ladder.py", "cpu")
   assert [c.data.reverse_source for c in found.values()][:2] == [False, True]
   last = found["local-p (general)"]
-  assert last.data.reverse_source and last.model.input_feeding
-  assert last.model.dropout_rnn == 0.2
+  assert last.data.reverse_source and last.model.decoder.input_feeding
+  assert last.model.dropout.rnn == 0.2
   assert found["+ unknown words"].decode.replace_unknown

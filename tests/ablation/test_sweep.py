@@ -4,7 +4,7 @@ import pytest
 
 from seq2seq_jax.ablation import suite, sweep
 
-CELL = sweep.factor("--model.cell", ["lstm", "gru"])
+CELL = sweep.factor("--model.encoder.cell", ["lstm", "gru"])
 DEPTH = sweep.factor("--train.steps", [1, 2], "{} steps")
 pytestmark = pytest.mark.quick
 
@@ -18,7 +18,7 @@ def test_product_and_zip():
   assert names[:2] == ["lstm, 1 steps", "lstm, 2 steps"] and len(names) == 4
   assert _shown(sweep.zipped(CELL, DEPTH))[1] == (
     "gru, 2 steps",
-    "--model.cell gru --train.steps 2",
+    "--model.encoder.cell gru --train.steps 2",
   )
   with pytest.raises(ValueError):
     sweep.zipped(CELL, DEPTH[:1])

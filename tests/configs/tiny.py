@@ -15,13 +15,15 @@ def get_config() -> config.Config:
     ),
     model=config.Model(
       embed_dim=16,
-      encoder_dim=16,
-      decoder_dim=32,
-      attention="general",
-      readout_dim=16,
-      dropout_embed=0.1,
-      dropout_rnn=0.1,
-      dropout_readout=0.1,
+      encoder=config.Encoder(dim=16),
+      decoder=config.Decoder(dim=32),
+      attention=config.Attention(score="general"),
+      readout=config.Readout(dim=16),
+      dropout=config.Dropout(
+        embed=0.1,
+        rnn=0.1,
+        readout=0.1,
+      ),
     ),
     optim=config.Optim(
       learning_rate=1e-2, schedule="plateau", plateau_patience=1, ema_decay=0.9
@@ -35,5 +37,5 @@ def get_config() -> config.Config:
       average=2,
       checkpoint_minutes=0,
     ),
-    decode=config.Decode(beam_size=3, rows=16),
+    decode=config.Decode(beam_size=3, batch_rows=16),
   )

@@ -15,78 +15,82 @@ import numpy as np
 
 from seq2seq_jax import config, types
 
-SIZES = dict(
-  embed_dim=8,
-  encoder_dim=8,
-  decoder_dim=16,
-  attention_dim=8,
-  attention_heads=2,
-  attention_window_size=2,
-  attention_filters=2,
-  attention_filter_width=3,
-  attention_positions=12,
-  context_length=6,
-  readout_dim=8,
-  transformer_dim=16,
-  transformer_layers=2,
-  transformer_heads=2,
-  transformer_hidden=16,
-)
+SIZES = {
+  "embed_dim": 8,
+  "encoder.dim": 8,
+  "decoder.dim": 16,
+  "attention.dim": 8,
+  "attention.heads": 2,
+  "attention.window_size": 2,
+  "attention.filters": 2,
+  "attention.filter_width": 3,
+  "attention.positions": 12,
+  "decoder.context_length": 6,
+  "readout.dim": 8,
+  "transformer.dim": 16,
+  "transformer.layers": 2,
+  "transformer.heads": 2,
+  "transformer.hidden": 16,
+}
 # Cells of encoder and decoder are two factors: a pair of attention and cell
 # has met where either has it.
 FACTORS = {
-  "attention": config.SCORES,
-  "cell": config.CELLS,
-  "decoder_cell": config.CELLS,
-  "placement": (
-    "after",
-    "before",
-    "between",
-    "bottom",
-    "bottom_previous",
-    "bottom_unfed",
+  "attention.score": config.SCORES,
+  "encoder.cell": config.CELLS,
+  "decoder.cell": config.CELLS,
+  "decoder.placement": (
+    "luong",
+    "bahdanau",
+    "cgru",
+    "gnmt_v2",
+    "gnmt",
+    "nvidia_gnmt",
   ),
   "encoder": {
-    "forward": {"direction": "forward", "encoder_dim": 16},
-    "backward": {"direction": "backward", "encoder_dim": 16},
-    "joint": {"direction": "both"},
-    "separate": {"direction": "both", "stacking": "separate"},
-    "gnmt": {"direction": "both", "stacking": "gnmt", "encoder_dim": 16},
+    "forward": {"encoder.direction": "forward", "encoder.dim": 16},
+    "backward": {"encoder.direction": "backward", "encoder.dim": 16},
+    "joint": {"encoder.direction": "both"},
+    "separate": {"encoder.direction": "both", "encoder.stacking": "separate"},
+    "gnmt": {
+      "encoder.direction": "both",
+      "encoder.stacking": "gnmt",
+      "encoder.dim": 16,
+    },
   },
-  "architecture": ("rnn", "transformer_rnn"),
+  "encoder.kind": ("rnn", "transformer"),
   "depth": {
-    "one": {"encoder_layers": 1, "decoder_layers": 1},
-    "two": {"encoder_layers": 2, "decoder_layers": 2},
+    "one": {"encoder.layers": 1, "decoder.layers": 1},
+    "two": {"encoder.layers": 2, "decoder.layers": 2},
     "residual": {
-      "encoder_layers": 3,
-      "decoder_layers": 2,
+      "encoder.layers": 3,
+      "decoder.layers": 2,
       "residual": "add",
       "residual_start": 3,
     },
     "dense": {
-      "encoder_layers": 2,
-      "decoder_layers": 3,
+      "encoder.layers": 2,
+      "decoder.layers": 3,
       "residual": "dense",
       "residual_start": 3,
     },
   },
   "pairs": {
     "none": {},
-    "concat": {"reductions": 1},
-    "max": {"reductions": 1, "reduction": "max"},
+    "concat": {"encoder.reductions": 1},
+    "max": {"encoder.reductions": 1, "encoder.reduction": "max"},
   },
   "feed": {
-    "none": {"input_feeding": False},
-    "readout": {"input_feeding": True},
-    "context": {"input_feeding": True, "feed": "context"},
+    "none": {"decoder.input_feeding": False},
+    "readout": {"decoder.input_feeding": True},
+    "context": {"decoder.input_feeding": True, "decoder.feed": "context"},
   },
-  "bridge": ("zero", "last", "mean", "dense", "backward"),
-  "readout": ("tanh", "maxout", "linear"),
+  "decoder.bridge": ("zero", "last", "mean", "dense", "backward"),
+  "readout.kind": ("tanh", "maxout", "linear"),
   "head": ("softmax", "pointer", "copynet"),
-  "attention_window": ("none", "monotonic", "predictive"),
-  "attention_norm": ("softmax", "sparsemax"),
-  "context_at": ("start", "every_step", "both"),
-  "context": ("last", "all"),
+  "attention.window": ("none", "monotonic", "predictive"),
+  "attention.norm": ("softmax", "sparsemax"),
+  "decoder.context_at": ("start", "every_step", "both"),
+  "decoder.context": ("last", "all"),
   "transition_depth": (1, 2),
 }
 
@@ -103,7 +107,7 @@ def fields(case: dict) -> dict:
 def model(case: dict) -> config.Model | None:
   """The config of a case, or None where it is refused."""
   try:
-    return config.Model(**fields(case))
+    return config.replace(config.Model(), fields(case))
   except types.UserError:
     return None
 
@@ -113,7 +117,7 @@ ITEMS = {
   for n, item in enumerate(
     (factor, choice)
     for factor, choices in FACTORS.items()
-    if factor != "decoder_cell"
+    if factor != "decoder.cell"
     for choice in choices
   )
 }
@@ -123,12 +127,12 @@ NAMES = list(ITEMS)
 
 FILE = pathlib.Path(__file__).with_suffix(".json")
 PLAIN = {f: next(iter(c)) for f, c in FACTORS.items()}
-PLAIN |= {"depth": "two", "bridge": "dense", "feed": "none"}
+PLAIN |= {"depth": "two", "decoder.bridge": "dense", "feed": "none"}
 
 
 def _places(case: dict) -> np.ndarray:
-  """Numbers of a case's choices; both cells count as `cell`."""
-  same = {"decoder_cell": "cell"}
+  """Numbers of a case's choices; both cells count as one."""
+  same = {"decoder.cell": "encoder.cell"}
   return np.array([ITEMS[same.get(f, f), c] for f, c in case.items()])
 
 
@@ -202,18 +206,18 @@ def most_first(cases: list[dict]) -> list[dict]:
 
 def _frame() -> list[dict]:
   """The large factors, so that each two of them meet in few cases."""
-  scores, cells = FACTORS["attention"], FACTORS["cell"]
-  places, encoders = FACTORS["placement"], list(FACTORS["encoder"])
+  scores, cells = FACTORS["attention.score"], FACTORS["encoder.cell"]
+  places, encoders = FACTORS["decoder.placement"], list(FACTORS["encoder"])
   out = []
   for a, score in enumerate(scores):
     for p, place in enumerate(places):
       out.append(
         {
-          "attention": score,
-          "placement": "after" if score == "none" else place,
+          "attention.score": score,
+          "decoder.placement": "luong" if score == "none" else place,
           "encoder": encoders[(p + 2 * a) % len(encoders)],
-          "cell": cells[(p + a) % len(cells)],
-          "decoder_cell": cells[(p + a + len(places)) % len(cells)],
+          "encoder.cell": cells[(p + a) % len(cells)],
+          "decoder.cell": cells[(p + a + len(places)) % len(cells)],
         }
       )
   return out

@@ -1,7 +1,5 @@
 """A decoder of any config, sentence by sentence, and its comparison."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,25 +24,29 @@ from tests.helpers.numeric import (
 VOCAB, EMBED = 7, 3
 BASE = config.Model(
   embed_dim=EMBED,
-  encoder_dim=2,
-  decoder_dim=4,
-  attention_dim=6,
-  attention_heads=2,
-  attention_window_size=1,
-  attention_filters=2,
-  attention_filter_width=3,
-  attention_positions=4,
-  context_length=3,
-  readout_dim=5,
+  encoder=config.Encoder(dim=2),
+  decoder=config.Decoder(
+    dim=4,
+    context_length=3,
+  ),
+  attention=config.Attention(
+    dim=6,
+    heads=2,
+    window_size=1,
+    filters=2,
+    filter_width=3,
+    positions=4,
+  ),
+  readout=config.Readout(dim=5),
 )
 
 DROPOUTS = {
-  "dropout_embed": 0.3,
-  "dropout_word": 0.3,
-  "dropout_rnn": 0.3,
-  "dropout_state": 0.3,
-  "dropout_update": 0.3,
-  "dropout_readout": 0.3,
+  "dropout.embed": 0.3,
+  "dropout.word": 0.3,
+  "dropout.rnn": 0.3,
+  "dropout.state": 0.3,
+  "dropout.update": 0.3,
+  "dropout.readout": 0.3,
 }
 
 
@@ -67,7 +69,7 @@ def a_batch(copies=False, size=VOCAB):
 
 def modelled(batch, **changes):
   """A model and scattered weights."""
-  module = build.build(dataclasses.replace(BASE, **changes), VOCAB, VOCAB)
+  module = build.build(config.replace(BASE, changes), VOCAB, VOCAB)
   init = lambda key: module.init(key, batch, method="initialize")
   return module, scattered(jax.eval_shape(init, jax.random.key(0)))
 
@@ -87,32 +89,32 @@ def slow_attend(m, p, query, source, s):
   if "window_v" in ours:
     window = {"weight": ours["window_weight"], "v": ours["window_v"]}
   context, weights = oracle.attend(
-    m.attention,
+    m.attention.score,
     score,
     query,
     source["values"],
     s["past"],
-    m.attention_norm,
-    None if m.attention_window == "none" else m.attention_window,
+    m.attention.norm,
+    None if m.attention.window == "none" else m.attention.window,
     s["t"],
-    m.attention_window_size,
+    m.attention.window_size,
     window,
-    m.attention_heads if m.attention.startswith("multi_head") else 1,
+    m.attention.heads if m.attention.score.startswith("multi_head") else 1,
   )
-  if remembers(m.attention):
+  if remembers(m.attention.score):
     s["past"] = oracle.remember(
-      m.attention, score, s["past"], weights, source["values"]
+      m.attention.score, score, s["past"], weights, source["values"]
     )
   return context, weights
 
 
 def slow_fixed(m, source):
   """The fixed vector: the last state, or all outputs side by side."""
-  if m.context == "last":
+  if m.decoder.context == "last":
     return source["state"][-1][-1]
   width = source["values"].shape[1]
-  out = np.zeros(m.context_length * width)
-  for j, value in enumerate(source["values"][: m.context_length]):
+  out = np.zeros(m.decoder.context_length * width)
+  for j, value in enumerate(source["values"][: m.decoder.context_length]):
     out[j * width : (j + 1) * width] = value
   return out
 
@@ -120,22 +122,22 @@ def slow_fixed(m, source):
 def slow_start(m, p, source):
   """What a sentence's first step starts from."""
   leaves = leaves_of(m.cells()[1])
-  states, kind = source["state"], m.bridge
+  states, kind = source["state"], m.decoder.bridge
   if (
-    m.attention == "none"
-    and m.context == "all"
-    and m.context_at != ("every_step")
+    m.attention.score == "none"
+    and m.decoder.context == "all"
+    and m.decoder.context_at != ("every_step")
   ):
     states = [(slow_fixed(m, source),) * leaves]
   if kind == "zero":
-    cells = [(np.zeros(m.decoder_dim),) * leaves] * m.decoder_layers
+    cells = [(np.zeros(m.decoder.dim),) * leaves] * m.decoder.layers
   else:
     cells = oracle.bridge(
       kind,
       p["start_bridge"],
       states,
       source["values"],
-      m.decoder_layers,
+      m.decoder.layers,
       leaves,
     )
   size = len(source["values"])
@@ -145,7 +147,7 @@ def slow_start(m, p, source):
     "cells": cells,
     "read": np.zeros(read),  # the last readout
     "context": np.zeros(width),
-    "past": np.zeros(size) if remembers(m.attention) else None,
+    "past": np.zeros(size) if remembers(m.attention.score) else None,
     "copied": np.zeros(size),
     "t": 0,
   }
@@ -158,7 +160,7 @@ def slow_step(m, p, source, s, token, masks=None):
   # bottom_unfed: NVIDIA's GNMT, whose lowest layer sees words alone.
   masks, s, old = masks or {}, dict(s), s["cells"]
   drop = lambda x, name: x * masks.get(name, 1.0)
-  feeding = m.feed if m.input_feeding else "none"
+  feeding = m.decoder.feed if m.decoder.input_feeding else "none"
 
   def cell(name, x, carry, feeds):
     own = {
@@ -168,17 +170,19 @@ def slow_step(m, p, source, s, token, masks=None):
       if k.startswith("zone"):  # an oracle's zone mask is 0 or 1
         own[k] = (own[k] > 0).astype(np.float64)
     kind, depth = m.cells()[1], m.transition_depth
-    return oracle.deep(kind, p[name], x, carry, depth, feeds, own, m.zoneout)
+    return oracle.deep(
+      kind, p[name], x, carry, depth, feeds, own, m.dropout.zoneout
+    )
 
   table = p["embed_table"]["table"]
   x = table[token if token < len(table) else types.UNK]
   x = embedded = drop(drop(x, "embed"), "word")
   context = weights = None
   feeds, above = [], []  # of the lowest layer, of those above it
-  if m.placement == "before":
+  if m.decoder.placement == "bahdanau":
     context, weights = slow_attend(m, p, old[-1][-1], source, s)
     feeds.append(context)
-  if m.placement == "bottom_previous":
+  if m.decoder.placement == "gnmt":
     context, weights = slow_attend(m, p, old[0][-1], source, s)
     feeds.append(context)
     above.append(context)
@@ -188,26 +192,26 @@ def slow_step(m, p, source, s, token, masks=None):
   elif feeding == "context":
     feeds.append(s["context"])
     beside = [s["context"]]
-  elif m.placement == "bottom":
+  elif m.decoder.placement == "gnmt_v2":
     feeds.append(s["context"])
   if m.head == "copynet":
     ids, values = source["ids"], source["values"]
     feeds.append(oracle.selective_read(s["copied"], ids, token, values))
-  if m.attention == "none" and m.context_at != "start":
+  if m.attention.score == "none" and m.decoder.context_at != "start":
     context = slow_fixed(m, source)
     kernel = {f"feed_{len(feeds)}": p["context_gates"]["kernel"]}
     p = p | {"layer_0": p["layer_0"] | kernel}
     feeds.append(context)
 
   carry = cell("layer_0", x, old[0], feeds)
-  if m.placement == "between":
+  if m.decoder.placement == "cgru":
     context, weights = slow_attend(m, p, carry[-1], source, s)
     carry = cell("layer_0_context", context, carry, [])
-  if m.placement in ("bottom", "bottom_unfed"):
+  if m.decoder.placement in ("gnmt_v2", "nvidia_gnmt"):
     context, weights = slow_attend(m, p, carry[-1], source, s)
     above.append(context)
   new, top, inputs = [carry], carry[-1], []
-  for i in range(1, m.decoder_layers):
+  for i in range(1, m.decoder.layers):
     inputs.append(top)
     x = drop(top, f"layer_{i - 1}")
     carry = cell(f"layer_{i}", x, old[i], above)
@@ -218,16 +222,16 @@ def slow_step(m, p, source, s, token, masks=None):
         top = top + inputs[-1]
       elif m.residual == "dense":
         top = top + sum(inputs)
-  if m.placement == "after" and m.attention != "none":
+  if m.decoder.placement == "luong" and m.attention.score != "none":
     context, weights = slow_attend(m, p, top, source, s)
 
-  state = old[-1][-1] if m.readout_state == "previous" else top
+  state = old[-1][-1] if m.readout.state == "previous" else top
   read = oracle.readout(
-    m.readout,
+    m.readout.kind,
     p.get("readout_layer"),
-    drop(state, f"layer_{m.decoder_layers - 1}"),
-    None if m.readout_inputs == "state" else context,
-    embedded if m.readout_inputs == "all" else None,
+    drop(state, f"layer_{m.decoder.layers - 1}"),
+    None if m.readout.inputs == "state" else context,
+    embedded if m.readout.inputs == "all" else None,
   )
   head = p["head"]
   logits = drop(read, "readout") @ head["kernel"] + head["bias"]
@@ -285,7 +289,7 @@ def decoding(m, rows=3, size=4, seed=0):
   module = build.build(m, VOCAB, VOCAB)
   leaves = leaves_of(m.cells()[0])
   width = m.encoder_widths()[-1]
-  memory = some_memory(rng, m.encoder_layers, leaves, width, rows, size)
+  memory = some_memory(rng, m.encoder.layers, leaves, width, rows, size)
   ids = rng.integers(4, VOCAB + 2, (rows, size)).astype(np.int32)
   ids[:, 2] = ids[:, 0]  # a word twice
   if copies:
@@ -322,7 +326,7 @@ def stepped(module, variables, memory, tokens):
 
 def check_decoder(slopes=False, masks=None, **changes):
   """Steps, unrolling and (slopes) gradients of a config against the loop."""
-  m = dataclasses.replace(BASE, **changes)
+  m = config.replace(BASE, changes)
   module, variables, memory, tokens = decoding(m)
   room = 0 if m.head == "softmax" else memory.mask.shape[1]
   pull = normal(np.random.default_rng(3), *tokens.shape, VOCAB + room)
@@ -357,7 +361,7 @@ def check_decoder(slopes=False, masks=None, **changes):
   close(np.exp(out[0]), np.exp(log_probs))
   if m.head == "softmax":
     close(out[0], log_probs)
-  if m.attention != "none":
+  if m.attention.score != "none":
     close(out[1], weights)
     assert not np.any(out[1][weights == 0])
   else:
@@ -365,7 +369,7 @@ def check_decoder(slopes=False, masks=None, **changes):
   if masks:
     log_probs, weights = slow_rows(m, p, memory, tokens)
   close(np.exp(steps[0]), np.exp(log_probs))
-  if m.attention != "none":
+  if m.attention.score != "none":
     close(steps[1], weights)
   if not slopes:
     return

@@ -18,7 +18,13 @@ from seq2seq_jax import config, types
 from seq2seq_jax.models import build
 from tests.helpers import covering
 
-FACTORS = ("attention", "placement", "cell", "encoder", "feed")
+FACTORS = (
+  "attention.score",
+  "decoder.placement",
+  "encoder.cell",
+  "encoder",
+  "feed",
+)
 
 
 def trace(model: config.Model) -> int:
@@ -36,15 +42,15 @@ def trace(model: config.Model) -> int:
 
 
 def main(part: int, parts: int):
-  base = covering.PLAIN | {"depth": "two", "bridge": "dense"}
+  base = covering.PLAIN | {"depth": "two", "decoder.bridge": "dense"}
   choices = [list(covering.FACTORS[f]) for f in FACTORS]
   every = list(itertools.product(*choices))[part::parts]
   refused, built, start = collections.Counter(), 0, time.monotonic()
   for n, chosen in enumerate(every):
     case = base | dict(zip(FACTORS, chosen))
-    case["decoder_cell"] = case["cell"]
+    case["decoder.cell"] = case["encoder.cell"]
     try:
-      model = config.Model(**covering.fields(case))
+      model = config.replace(config.Model(), covering.fields(case))
     except types.UserError as e:
       refused[str(e)] += 1
       continue

@@ -1,7 +1,5 @@
 """Small models of many kinds, with every leaf drawn."""
 
-import dataclasses
-
 import jax
 import numpy as np
 
@@ -12,76 +10,88 @@ from tests.helpers.numeric import scattered
 VOCAB = 11
 SMALL = config.Model(
   embed_dim=5,
-  encoder_dim=3,
-  decoder_dim=6,
-  attention_dim=4,
-  readout_dim=7,
-  context_length=4,
+  encoder=config.Encoder(dim=3),
+  decoder=config.Decoder(
+    dim=6,
+    context_length=4,
+  ),
+  attention=config.Attention(dim=4),
+  readout=config.Readout(dim=7),
 )
 
 CONFIGS = {
   "luong": {},
-  "luong_without_feeding": {"input_feeding": False},
-  "luong_dot": {"attention": "dot", "bridge": "zero"},
-  "luong_linear": {"attention": "dot", "readout": "linear"},
+  "luong_without_feeding": {"decoder.input_feeding": False},
+  "luong_dot": {"attention.score": "dot", "decoder.bridge": "zero"},
+  "luong_linear": {"attention.score": "dot", "readout.kind": "linear"},
   "deep_dot": {
-    "attention": "dot",
-    "input_feeding": False,
-    "encoder_layers": 2,
-    "decoder_layers": 2,
-    "bridge": "last",
+    "attention.score": "dot",
+    "decoder.input_feeding": False,
+    "encoder.layers": 2,
+    "decoder.layers": 2,
+    "decoder.bridge": "last",
   },
   "deep_feeding_gru": {
-    "cell": "gru",
-    "decoder_layers": 3,
-    "encoder_layers": 2,
-    "stacking": "separate",
+    "encoder.cell": "gru",
+    "decoder.layers": 3,
+    "encoder.layers": 2,
+    "encoder.stacking": "separate",
   },
   "bahdanau": {
-    "cell": "gru",
-    "attention": "additive",
-    "placement": "before",
-    "input_feeding": False,
-    "bridge": "mean",
+    "encoder.cell": "gru",
+    "attention.score": "additive",
+    "decoder.placement": "bahdanau",
+    "decoder.input_feeding": False,
+    "decoder.bridge": "mean",
   },
   "bahdanau_feeding": {
-    "attention": "additive",
-    "placement": "before",
-    "decoder_layers": 2,
+    "attention.score": "additive",
+    "decoder.placement": "bahdanau",
+    "decoder.layers": 2,
   },
-  "general_before": {"placement": "before", "input_feeding": False},
+  "general_before": {
+    "decoder.placement": "bahdanau",
+    "decoder.input_feeding": False,
+  },
   "additive_after": {
-    "cell": "gru",
-    "attention": "additive",
-    "input_feeding": False,
-    "decoder_layers": 2,
+    "encoder.cell": "gru",
+    "attention.score": "additive",
+    "decoder.input_feeding": False,
+    "decoder.layers": 2,
   },
-  "none_start": {"attention": "none", "input_feeding": False},
-  "none_feeding_gru": {"attention": "none", "cell": "gru"},
+  "none_start": {"attention.score": "none", "decoder.input_feeding": False},
+  "none_feeding_gru": {"attention.score": "none", "encoder.cell": "gru"},
   "none_every_step": {
-    "attention": "none",
-    "context_at": "every_step",
-    "bridge": "zero",
-    "input_feeding": False,
+    "attention.score": "none",
+    "decoder.context_at": "every_step",
+    "decoder.bridge": "zero",
+    "decoder.input_feeding": False,
   },
-  "none_both_feeding": {"attention": "none", "context_at": "both"},
+  "none_both_feeding": {
+    "attention.score": "none",
+    "decoder.context_at": "both",
+  },
   "none_all_start": {
-    "attention": "none",
-    "context": "all",
-    "input_feeding": False,
+    "attention.score": "none",
+    "decoder.context": "all",
+    "decoder.input_feeding": False,
   },
   "none_all_both": {
-    "attention": "none",
-    "context": "all",
-    "context_at": "both",
-    "readout": "linear",
-    "cell": "gru",
-    "direction": "forward",
-    "decoder_layers": 2,
+    "attention.score": "none",
+    "decoder.context": "all",
+    "decoder.context_at": "both",
+    "readout.kind": "linear",
+    "encoder.cell": "gru",
+    "encoder.direction": "forward",
+    "decoder.layers": 2,
   },
-  "tie_decoder": {"tie": "decoder", "readout_dim": 5},
-  "tie_decoder_projected": {"tie": "decoder", "input_feeding": False},
-  "tie_all": {"tie": "all", "attention": "additive", "init": "uniform"},
+  "tie_decoder": {"tie": "decoder", "readout.dim": 5},
+  "tie_decoder_projected": {"tie": "decoder", "decoder.input_feeding": False},
+  "tie_all": {
+    "tie": "all",
+    "attention.score": "additive",
+    "init.weights": "uniform",
+  },
 }
 
 
@@ -118,7 +128,7 @@ def encoder_fields(**changes) -> dict:
 
 def made(**changes):
   """A small model and scattered weights."""
-  small = dataclasses.replace(SMALL, **changes)
+  small = config.replace(SMALL, changes)
   model = build.build(small, VOCAB, VOCAB)
   init = jax.jit(lambda key: model.init(key, example(), method="initialize"))
   shapes = jax.eval_shape(init, jax.random.key(0))

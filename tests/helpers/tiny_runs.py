@@ -1,6 +1,5 @@
 """Runs of the tiny config, and what is read of them."""
 
-import dataclasses
 import json
 import pathlib
 
@@ -17,8 +16,8 @@ def tiny(**changes) -> config.Config:
   """The tiny config with fields changed: `train={"steps": 3}`."""
   conf = config.load(str(TINY))
   for section, fields in changes.items():
-    part = dataclasses.replace(getattr(conf, section), **fields)
-    conf = dataclasses.replace(conf, **{section: part})
+    dotted = {f"{section}.{name}": value for name, value in fields.items()}
+    conf = config.replace(conf, dotted)
   return conf
 
 

@@ -20,7 +20,10 @@ def loaded(words="same", reverse=False, head="softmax"):
     data=config.Data(
       source=config.Text(tokenizer="word"), target=config.Text(tokenizer="word")
     ),
-    model=config.Model(head=head, attention="additive"),
+    model=config.Model(
+      attention=config.Attention(score="additive"),
+      head=head,
+    ),
   )
   return loading.Loaded(conf, vocabularies, None, None, 0)
 

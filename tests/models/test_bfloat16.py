@@ -19,24 +19,28 @@ pytestmark = pytest.mark.usefixtures("strict")
 CASES = {
   "luong": {},
   "bahdanau": {
-    "cell": "gru",
-    "attention": "additive",
-    "placement": "before",
-    "input_feeding": False,
-    "bridge": "mean",
+    "encoder.cell": "gru",
+    "attention.score": "additive",
+    "decoder.placement": "bahdanau",
+    "decoder.input_feeding": False,
+    "decoder.bridge": "mean",
   },
-  "all_at_once": {"attention": "dot", "input_feeding": False},
-  "transformer": {"architecture": "transformer", "transformer_dim": 8},
+  "all_at_once": {"attention.score": "dot", "decoder.input_feeding": False},
+  "transformer": {
+    "encoder.kind": "transformer",
+    "decoder.kind": "transformer",
+    "transformer.dim": 8,
+  },
 }
 WIDTHS = {
   "embed_dim": 16,
-  "encoder_dim": 16,
-  "decoder_dim": 32,
-  "readout_dim": 16,
-  "attention_dim": 16,
-  "transformer_heads": 2,
-  "transformer_hidden": 16,
-  "transformer_layers": 2,
+  "encoder.dim": 16,
+  "decoder.dim": 32,
+  "readout.dim": 16,
+  "attention.dim": 16,
+  "transformer.heads": 2,
+  "transformer.hidden": 16,
+  "transformer.layers": 2,
 }
 
 

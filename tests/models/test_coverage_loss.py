@@ -43,7 +43,7 @@ def test_coverage_loss_equals_its_sum():
 
 def test_coverage_is_added_to_the_loss():
   batch = a_batch()
-  module, variables = modelled(batch, attention="coverage")
+  module, variables = modelled(batch, **{"attention.score": "coverage"})
 
   def run(module):
     plain = module.losses(batch)

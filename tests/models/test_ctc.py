@@ -1,13 +1,11 @@
 """Connectionist temporal classification against all alignments."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from seq2seq_jax import types
+from seq2seq_jax import config, types
 from seq2seq_jax.models import (
   build,
   seq2seq,
@@ -30,7 +28,7 @@ LABELS = 5
 
 
 def test_ctc_equals_the_sum_over_alignments():
-  m = dataclasses.replace(BASE, encoder_dim=2)
+  m = config.replace(BASE, {"encoder.dim": 2})
   module = build.build(m, LABELS, LABELS, ctc=True)
   rng = np.random.default_rng(8)
   targets = (

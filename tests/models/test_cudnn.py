@@ -12,14 +12,16 @@ from tests.helpers.numeric import close, leaves_close
 from tests.helpers.small_models import example, made
 
 pytestmark = pytest.mark.usefixtures("strict")
-WIDTH = {"encoder_dim": 6, "decoder_dim": 12}
+WIDTH = {"encoder.dim": 6, "decoder.dim": 12}
 
 
 @pytest.mark.quick
 @pytest.mark.parametrize("direction", ["forward", "both"])
 def test_packed_parameters_are_the_cells(direction):
   """cuDNN's reference with the packed vector equals our layer."""
-  model, variables = made(direction=direction, bridge="dense")
+  model, variables = made(
+    **{"encoder.direction": direction, "decoder.bridge": "dense"}
+  )
   batch = example()
 
   def run(module):
@@ -51,7 +53,7 @@ def test_elsewhere_the_scan_stands_in_for_it():
   batch = example()
   found = []
   for kind in ("scan", "cudnn"):
-    model, variables = made(recurrence=kind, encoder_layers=2)
+    model, variables = made(recurrence=kind, **{"encoder.layers": 2})
 
     def total(variables, model=model):
       return model.apply(variables, batch, method="losses")["loss"]
@@ -70,17 +72,17 @@ def test_cudnn_equals_the_scan():
 @pytest.mark.parametrize(
   "changes",
   [
-    {"cell": "gru"},
+    {"encoder.cell": "gru"},
     {"dtype": "bfloat16"},
-    {"zoneout": 0.1},
-    {"dropout_state": 0.1},
-    {"direction": "backward"},
+    {"dropout.zoneout": 0.1},
+    {"dropout.state": 0.1},
+    {"encoder.direction": "backward"},
     {"transition_depth": 2},
   ],
 )
 def test_what_it_cannot_is_refused(changes):
   with pytest.raises(types.UserError, match="cudnn"):
-    config.Model(recurrence="cudnn", **changes)
+    config.replace(config.Model(), {"recurrence": "cudnn", **changes})
 
 
 @pytest.mark.quick

@@ -1,22 +1,21 @@
 """Decoders against a loop over sentences in float64."""
 
-import dataclasses
-
 import pytest
 
+from seq2seq_jax import config
 from seq2seq_jax.models import build
 from tests.helpers.oracle_decoder import BASE, DROPOUTS, VOCAB, check_decoder
 
 pytestmark = pytest.mark.usefixtures("strict")
 
-PLACES = ("after", "before", "between", "bottom", "bottom_previous")
+PLACES = ("luong", "bahdanau", "cgru", "gnmt_v2", "gnmt")
 FEEDS = ("none", "readout", "context")
 READS = ("tanh", "maxout", "linear")
 INPUTS = ("state", "state_context", "all")
 # With cells and scores spread over them, and every readout with every input.
 SPREAD = {
-  "cell": ("lstm", "gru", "gru_bahdanau", "ln_lstm", "sru"),
-  "attention": (
+  "encoder.cell": ("lstm", "gru", "gru_bahdanau", "ln_lstm", "sru"),
+  "attention.score": (
     "additive",
     "general",
     "location_aware",
@@ -33,12 +32,12 @@ SPREAD = {
 def test_decoder_equals_a_loop(place, feed):
   i, j = PLACES.index(place), FEEDS.index(feed)
   changes = {
-    "placement": place,
-    "input_feeding": feed != "none",
-    "feed": "readout" if feed == "none" else feed,
-    "readout": READS[(i + j) % 3],
-    "readout_inputs": INPUTS[(i + 2 * j) % 3],
-    "decoder_layers": 2 if place.startswith("bottom") else 1 + (i + j) % 3,
+    "decoder.placement": place,
+    "decoder.input_feeding": feed != "none",
+    "decoder.feed": "readout" if feed == "none" else feed,
+    "readout.kind": READS[(i + j) % 3],
+    "readout.inputs": INPUTS[(i + 2 * j) % 3],
+    "decoder.layers": 2 if "gnmt" in place else 1 + (i + j) % 3,
   }
   for name, choices in SPREAD.items():
     changes[name] = choices[(3 * i + j) % len(choices)]
@@ -46,60 +45,60 @@ def test_decoder_equals_a_loop(place, feed):
 
 
 GRADIENTS = {
-  "luong": {"attention": "general"},
+  "luong": {"attention.score": "general"},
   "bahdanau": {
-    "cell": "gru_bahdanau",
-    "attention": "additive",
-    "placement": "before",
-    "input_feeding": False,
-    "readout": "maxout",
-    "readout_inputs": "all",
-    "readout_state": "previous",
-    "bridge": "mean",
+    "encoder.cell": "gru_bahdanau",
+    "attention.score": "additive",
+    "decoder.placement": "bahdanau",
+    "decoder.input_feeding": False,
+    "readout.kind": "maxout",
+    "readout.inputs": "all",
+    "readout.state": "previous",
+    "decoder.bridge": "mean",
   },
   "conditional_gru": {
-    "cell": "gru",
-    "attention": "additive",
-    "placement": "between",
-    "input_feeding": False,
-    "readout_inputs": "all",
+    "encoder.cell": "gru",
+    "attention.score": "additive",
+    "decoder.placement": "cgru",
+    "decoder.input_feeding": False,
+    "readout.inputs": "all",
     "transition_depth": 2,
   },
   "gnmt": {
-    "attention": "normed_additive",
-    "placement": "bottom_previous",
-    "input_feeding": False,
-    "readout": "linear",
-    "decoder_layers": 3,
+    "attention.score": "normed_additive",
+    "decoder.placement": "gnmt",
+    "decoder.input_feeding": False,
+    "readout.kind": "linear",
+    "decoder.layers": 3,
     "residual": "add",
     "residual_start": 2,
   },
   "gnmt_v2": {
-    "attention": "normed_additive",
-    "placement": "bottom",
-    "input_feeding": False,
-    "readout": "linear",
-    "readout_inputs": "state",
-    "decoder_layers": 3,
+    "attention.score": "normed_additive",
+    "decoder.placement": "gnmt_v2",
+    "decoder.input_feeding": False,
+    "readout.kind": "linear",
+    "readout.inputs": "state",
+    "decoder.layers": 3,
     "residual": "add",
     "residual_start": 3,
   },
   "nvidia_gnmt": {
-    "attention": "normed_additive",
-    "placement": "bottom_unfed",
-    "input_feeding": False,
-    "readout": "linear",
-    "readout_inputs": "state",
-    "decoder_layers": 4,
+    "attention.score": "normed_additive",
+    "decoder.placement": "nvidia_gnmt",
+    "decoder.input_feeding": False,
+    "readout.kind": "linear",
+    "readout.inputs": "state",
+    "decoder.layers": 4,
     "residual": "add",
     "residual_start": 3,
   },
   "deep_luong_all_at_once": {
-    "attention": "general",
-    "input_feeding": False,
-    "decoder_layers": 3,
+    "attention.score": "general",
+    "decoder.input_feeding": False,
+    "decoder.layers": 3,
     "residual": "dense",
-    "cell": "gru",
+    "encoder.cell": "gru",
   },
 }
 
@@ -110,52 +109,55 @@ def test_gradients_of_published_decoders(name):
 
 
 MORE = {
-  "previous_tanh": {"readout_state": "previous", "placement": "before"},
+  "previous_tanh": {
+    "readout.state": "previous",
+    "decoder.placement": "bahdanau",
+  },
   "previous_linear_deep": {
-    "readout_state": "previous",
-    "placement": "before",
-    "readout": "linear",
-    "readout_inputs": "all",
-    "feed": "context",
-    "decoder_layers": 2,
+    "readout.state": "previous",
+    "decoder.placement": "bahdanau",
+    "readout.kind": "linear",
+    "readout.inputs": "all",
+    "decoder.feed": "context",
+    "decoder.layers": 2,
     "residual": "add",
   },
   "dense_residual": {
-    "decoder_layers": 3,
+    "decoder.layers": 3,
     "residual": "dense",
     "residual_start": 2,
   },
   "monotonic_all_at_once": {
-    "attention_window": "monotonic",
-    "input_feeding": False,
+    "attention.window": "monotonic",
+    "decoder.input_feeding": False,
   },
   "predictive_sparsemax": {
-    "attention_window": "predictive",
-    "attention_norm": "sparsemax",
-    "placement": "between",
-    "attention": "concat",
+    "attention.window": "predictive",
+    "attention.norm": "sparsemax",
+    "decoder.placement": "cgru",
+    "attention.score": "concat",
   },
-  "none_start": {"attention": "none", "input_feeding": False},
+  "none_start": {"attention.score": "none", "decoder.input_feeding": False},
   "none_every_step": {
-    "attention": "none",
-    "context_at": "every_step",
-    "bridge": "zero",
-    "cell": "ln_gru",
+    "attention.score": "none",
+    "decoder.context_at": "every_step",
+    "decoder.bridge": "zero",
+    "encoder.cell": "ln_gru",
   },
-  "none_all_start": {"attention": "none", "context": "all"},
+  "none_all_start": {"attention.score": "none", "decoder.context": "all"},
   "none_all_both": {
-    "attention": "none",
-    "context": "all",
-    "context_at": "both",
-    "decoder_layers": 2,
-    "readout": "linear",
-    "readout_inputs": "all",
+    "attention.score": "none",
+    "decoder.context": "all",
+    "decoder.context_at": "both",
+    "decoder.layers": 2,
+    "readout.kind": "linear",
+    "readout.inputs": "all",
   },
   "mixed_cells": {
-    "cell": "gru",
-    "decoder_cell": "lstm",
-    "encoder_layers": 2,
-    "decoder_layers": 3,
+    "encoder.cell": "gru",
+    "decoder.cell": "lstm",
+    "encoder.layers": 2,
+    "decoder.layers": 3,
   },
 }
 
@@ -166,23 +168,27 @@ def test_other_decoders_equal_a_loop(name):
 
 
 MASKED = {  # how many layers are looped over together, of how many
-  "0/2": {"input_feeding": False},
-  "2/2": {"input_feeding": True},
-  "2/2 before": {"placement": "before", "feed": "context"},
-  "0/3 bottom_unfed": {
-    "placement": "bottom_unfed",
-    "input_feeding": False,
-    "decoder_layers": 3,
+  "0/2": {"decoder.input_feeding": False},
+  "2/2": {"decoder.input_feeding": True},
+  "2/2 bahdanau": {"decoder.placement": "bahdanau", "decoder.feed": "context"},
+  "0/3 nvidia_gnmt": {
+    "decoder.placement": "nvidia_gnmt",
+    "decoder.input_feeding": False,
+    "decoder.layers": 3,
   },
-  "1/3 bottom_previous": {
-    "placement": "bottom_previous",
-    "input_feeding": False,
-    "decoder_layers": 3,
+  "1/3 gnmt": {
+    "decoder.placement": "gnmt",
+    "decoder.input_feeding": False,
+    "decoder.layers": 3,
     "residual": "add",
     "residual_start": 3,
   },
-  "1/2 between": {"placement": "between", "feed": "context"},
-  "2/2 pointer": {"placement": "bottom", "feed": "context", "head": "pointer"},
+  "1/2 cgru": {"decoder.placement": "cgru", "decoder.feed": "context"},
+  "2/2 pointer": {
+    "decoder.placement": "gnmt_v2",
+    "decoder.feed": "context",
+    "head": "pointer",
+  },
 }
 
 
@@ -191,11 +197,9 @@ def test_decoder_with_masks_equals_a_loop(name):
   """Whatever part of the steps is looped over, and what is made at once."""
   masks = {"embed", "word", "layer_0", "layer_1", "readout", "layer_1/state"}
   masks |= {"layer_0/update", "layer_1/zone_0", "layer_0/zone_1"}
-  fields = {"decoder_layers": 2} | MASKED[name]
-  fields |= {"zoneout": 0.2, "readout_inputs": "all"} | DROPOUTS
-  decoder = build.build(
-    dataclasses.replace(BASE, **fields), VOCAB, VOCAB
-  ).decoder
+  fields = {"decoder.layers": 2} | MASKED[name]
+  fields |= {"dropout.zoneout": 0.2, "readout.inputs": "all"} | DROPOUTS
+  decoder = build.build(config.replace(BASE, fields), VOCAB, VOCAB).decoder
   assert f"{decoder.looped()}/{decoder.layers}" == name.split()[0]
   check_decoder(masks=masks, **fields)
 
@@ -203,7 +207,6 @@ def test_decoder_with_masks_equals_a_loop(name):
 def test_conditional_gru_masks_both_cells():
   check_decoder(
     masks={"layer_0/state", "layer_0_context/state", "layer_0_context/update"},
-    cell="gru",
-    placement="between",
     **DROPOUTS,
+    **{"encoder.cell": "gru", "decoder.placement": "cgru"},
   )

@@ -36,19 +36,22 @@ def gradients(scan, model, variables, batch, monkeypatch):
 
 
 CASES = CONFIGS | {
-  "coverage": {"attention": "coverage", "input_feeding": False},
-  "location_aware": {"attention": "location_aware", "zoneout": 0.2},
-  "conditional": {"placement": "between", "cell": "gru_bahdanau"},
+  "coverage": {"attention.score": "coverage", "decoder.input_feeding": False},
+  "location_aware": {
+    "attention.score": "location_aware",
+    "dropout.zoneout": 0.2,
+  },
+  "conditional": {"decoder.placement": "cgru", "encoder.cell": "gru_bahdanau"},
   "gnmt": {
-    "placement": "bottom",
-    "encoder_layers": 3,
-    "decoder_layers": 3,
-    "stacking": "gnmt",
+    "decoder.placement": "gnmt_v2",
+    "encoder.layers": 3,
+    "decoder.layers": 3,
+    "encoder.stacking": "gnmt",
     "residual": "add",
     "residual_start": 3,
   },
-  "normalised": {"cell": "ln_lstm"},
-  "deep_transition": {"cell": "ln_gru", "transition_depth": 2},
+  "normalised": {"encoder.cell": "ln_lstm"},
+  "deep_transition": {"encoder.cell": "ln_gru", "transition_depth": 2},
 }
 
 

@@ -1,13 +1,11 @@
 """Encoders and their masks against loops in float64."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from seq2seq_jax import types
+from seq2seq_jax import config, types
 from seq2seq_jax.models import build, cells, dropout_masks, encoders, layers
 from tests.helpers import oracle_models as oracle
 from tests.helpers.numeric import (
@@ -249,8 +247,8 @@ def test_which_masks_are_shared_by_all_steps():
     encoder, _, _ = encoding(
       "joint", dropout=drop, features=16, cell_args={"zoneout": 0.3}, depth=1
     )
-    changes = DROPOUTS | {"variational": shared, "zoneout": 0.3}
-    module = build.build(dataclasses.replace(BASE, **changes), VOCAB, VOCAB)
+    changes = DROPOUTS | {"dropout.variational": shared, "dropout.zoneout": 0.3}
+    module = build.build(config.replace(BASE, changes), VOCAB, VOCAB)
     specs = {mask.name: mask.shared for mask in module.decoder.masks()}
     names = {"embed", "word", "layer_0", "layer_0/state", "layer_0/update"}
     assert set(specs) == names | {"readout", "layer_0/zone_0", "layer_0/zone_1"}
@@ -270,13 +268,15 @@ def test_which_masks_are_shared_by_all_steps():
 @pytest.mark.quick
 @pytest.mark.parametrize("last", [True, False])
 def test_which_outputs_of_layers_are_dropped(last):
-  """With `dropout_last` off, those between layers alone, as PyTorch does it."""
-  m = dataclasses.replace(
+  """With `dropout.last` off, those between layers alone, as PyTorch does it."""
+  m = config.replace(
     BASE,
-    encoder_layers=3,
-    decoder_layers=2,
-    dropout_rnn=0.3,
-    dropout_last=last,
+    {
+      "encoder.layers": 3,
+      "decoder.layers": 2,
+      "dropout.rnn": 0.3,
+      "dropout.last": last,
+    },
   )
   module = build.build(m, VOCAB, VOCAB)
   top = lambda i: {f"layer_{i}"} if last else set()
@@ -289,7 +289,7 @@ def test_which_outputs_of_layers_are_dropped(last):
 
 @pytest.mark.quick
 def test_word_masks_drop_whole_embeddings():
-  m = dataclasses.replace(BASE, dropout_word=0.4, encoder_layers=1)
+  m = config.replace(BASE, {"dropout.word": 0.4, "encoder.layers": 1})
   module = build.build(m, VOCAB, VOCAB)
   src = np.random.default_rng(2).integers(4, VOCAB, (5, 30)).astype(np.int32)
   full = np.full(5, 30, np.int32)
@@ -398,19 +398,21 @@ def test_convolution_equals_a_loop_and_ignores_padding():
     assert not np.any(more[1][:, 9:])
 
 
-@pytest.mark.parametrize("kind", ["rnn", "transformer_rnn"])
+@pytest.mark.parametrize("kind", ["rnn", "transformer"])
 def test_dropout_behind_the_front_end(kind):
-  m = dataclasses.replace(
+  m = config.replace(
     BASE,
-    architecture=kind,
-    input_features=BINS,
-    front_end="convolution",
-    front_end_channels=CHANNELS,
-    transformer_dim=4,
-    transformer_heads=2,
-    transformer_layers=1,
-    dropout_embed=0.3,
-    dropout_word=0.3,
+    {
+      "encoder.kind": kind,
+      "encoder.features": BINS,
+      "encoder.front_end": "convolution",
+      "encoder.front_end_channels": CHANNELS,
+      "transformer.dim": 4,
+      "transformer.heads": 2,
+      "transformer.layers": 1,
+      "dropout.embed": 0.3,
+      "dropout.word": 0.3,
+    },
   )
   module = build.build(m, VOCAB, VOCAB)
   src = normal(np.random.default_rng(1), len(FRAMES), 9, BINS)
@@ -427,6 +429,6 @@ def test_dropout_behind_the_front_end(kind):
 
 
 def test_residual_over_concatenated_pairs_is_refused():
-  changes = {"reductions": 1, "residual": "add", "encoder_layers": 2}
+  changes = {"encoder.reductions": 1, "residual": "add", "encoder.layers": 2}
   with pytest.raises(types.UserError, match="residual"):
-    dataclasses.replace(BASE, **changes)
+    config.replace(BASE, changes)

@@ -1,13 +1,11 @@
 """Heads against the papers' distributions in float64."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from seq2seq_jax import types
+from seq2seq_jax import config, types
 from seq2seq_jax.models import (
   attention,
   decoders,
@@ -262,37 +260,37 @@ def test_copynet_reads_what_was_copied():
 DECODERS = {
   "see": {
     "head": "pointer",
-    "attention": "coverage",
-    "feed": "context",
-    "readout": "linear",
+    "attention.score": "coverage",
+    "decoder.feed": "context",
+    "readout.kind": "linear",
   },
   "pointer_gru": {
     "head": "pointer",
-    "cell": "gru",
-    "placement": "before",
-    "input_feeding": False,
+    "encoder.cell": "gru",
+    "decoder.placement": "bahdanau",
+    "decoder.input_feeding": False,
   },
   "pointer_all_at_once": {
     "head": "pointer",
-    "input_feeding": False,
-    "decoder_layers": 2,
+    "decoder.input_feeding": False,
+    "decoder.layers": 2,
     "residual": "add",
   },
   "gu": {
     "head": "copynet",
-    "cell": "gru",
-    "attention": "additive",
-    "placement": "before",
-    "input_feeding": False,
-    "readout": "linear",
-    "readout_inputs": "all",
+    "encoder.cell": "gru",
+    "attention.score": "additive",
+    "decoder.placement": "bahdanau",
+    "decoder.input_feeding": False,
+    "readout.kind": "linear",
+    "readout.inputs": "all",
   },
-  "copynet_feeding": {"head": "copynet", "decoder_layers": 2},
+  "copynet_feeding": {"head": "copynet", "decoder.layers": 2},
   "copynet_bottom": {
     "head": "copynet",
-    "placement": "bottom",
-    "decoder_layers": 2,
-    "feed": "context",
+    "decoder.placement": "gnmt_v2",
+    "decoder.layers": 2,
+    "decoder.feed": "context",
   },
 }
 
@@ -305,7 +303,7 @@ def test_copying_decoder_equals_a_loop(name):
 @pytest.mark.parametrize("head", ["pointer", "copynet"])
 def test_losses_of_a_model_that_copies(head):
   """References and inputs are of the extended vocabulary."""
-  batch, m = a_batch(copies=True), dataclasses.replace(BASE, head=head)
+  batch, m = a_batch(copies=True), config.replace(BASE, {"head": head})
   module, variables = modelled(batch, head=head)
 
   def run(module):

@@ -1,13 +1,11 @@
 """Scheduled sampling: whose token is the next input."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from seq2seq_jax import types
+from seq2seq_jax import config, types
 from seq2seq_jax.models import build, dropout_masks, scheduled_sampling, seq2seq
 from tests.helpers import oracle_models as oracle
 from tests.helpers.numeric import FAST, close, compiled, drawn_for, scattered
@@ -75,15 +73,16 @@ def test_coins_are_those_of_their_unit():
 
 
 SAMPLED = {
-  "luong": {"decoder_layers": 2},
-  "all_at_once": {"input_feeding": False, "decoder_layers": 2},
+  "luong": {"decoder.layers": 2},
+  "all_at_once": {"decoder.input_feeding": False, "decoder.layers": 2},
   "copynet": {"head": "copynet"},
   "transformer": {
-    "architecture": "rnn_transformer",
-    "transformer_dim": 4,
-    "transformer_heads": 2,
-    "transformer_layers": 2,
-    "transformer_hidden": 6,
+    "encoder.kind": "rnn",
+    "decoder.kind": "transformer",
+    "transformer.dim": 4,
+    "transformer.heads": 2,
+    "transformer.layers": 2,
+    "transformer.hidden": 6,
   },
 }
 
@@ -91,7 +90,7 @@ SAMPLED = {
 @pytest.mark.parametrize("name", SAMPLED)
 def test_sampled_inputs_are_the_models_own(name):
   """Gold, greedy and mixed inputs against search's steps."""
-  m = dataclasses.replace(BASE, **SAMPLED[name], **DROPOUTS)
+  m = config.replace(BASE, {**SAMPLED[name], **DROPOUTS})
   module, variables, memory, _ = decoding(m)
   rng = np.random.default_rng(4)
   steps, rows = 5, len(memory.mask)
@@ -142,7 +141,7 @@ def test_sampled_inputs_are_the_models_own(name):
 
 
 def test_drawn_inputs_depend_on_their_row_alone():
-  m = dataclasses.replace(BASE, head="pointer")
+  m = config.replace(BASE, {"head": "pointer"})
   module, variables, memory, given = decoding(m, rows=4)
   base = dropout_masks.row_keys(0, 0, np.arange(4, dtype=np.int32))
 
@@ -184,7 +183,7 @@ def test_drawn_tokens_follow_the_distribution():
 
 def test_losses_sample_by_the_course():
   """At probability 1 the plain losses; validation never samples."""
-  m = dataclasses.replace(BASE, dropout_rnn=0.2)
+  m = config.replace(BASE, {"dropout.rnn": 0.2})
   module = build.build(m, VOCAB, VOCAB)
   rng = np.random.default_rng(1)
   rows = np.arange(3, dtype=np.int32)
@@ -228,7 +227,9 @@ def test_losses_sample_by_the_course():
 @pytest.mark.parametrize("tie", ["none", "all"])
 def test_losses_of_a_whole_model(tie):
   """Also where both sides share a table; of gold alone it is the plain loss."""
-  model, variables = made(tie=tie, dropout_embed=0.2, dropout_readout=0.2)
+  model, variables = made(
+    tie=tie, **{"dropout.embed": 0.2, "dropout.readout": 0.2}
+  )
   batch = example()
   keys = dropout_masks.row_keys(0, 0, np.arange(4, dtype=np.int32))
 

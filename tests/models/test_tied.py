@@ -37,7 +37,7 @@ def tables(params):
 )
 def test_tied_table_gets_the_gradients_of_all_its_uses(tie, readout_dim):
   batch = a_batch()
-  size = {"readout_dim": readout_dim}
+  size = {"readout.dim": readout_dim}
   module, variables = modelled(batch, tie=tie, **size)
   apart, others = modelled(batch, **size)
   params, free = variables["params"], others["params"]

@@ -25,13 +25,16 @@ SOURCE, TARGET = 6, 5
 SRC_LEN = np.array([6, 3, 1, 5], np.int32)
 ARGS = {"init_kind": "xavier", "init_scale": 0.1, "dtype": jnp.float32}
 BASE = config.Model(
-  architecture="transformer",
   embed_dim=WIDTH,
-  transformer_dim=WIDTH,
-  transformer_layers=DEPTH,
-  transformer_heads=HEADS,
-  transformer_hidden=HIDDEN,
-  transformer_max_positions=SOURCE - 1,
+  encoder=config.Encoder(kind="transformer"),
+  decoder=config.Decoder(kind="transformer"),
+  transformer=config.Transformer(
+    dim=WIDTH,
+    layers=DEPTH,
+    heads=HEADS,
+    hidden=HIDDEN,
+    max_positions=SOURCE - 1,
+  ),
 )
 
 
@@ -435,7 +438,7 @@ def test_hypotheses_of_a_source_do_not_meet(name):
 
 def model(**changes):
   """Encoder and decoder, weights, source and inputs."""
-  module = build.build(dataclasses.replace(BASE, **changes), VOCAB, VOCAB)
+  module = build.build(config.replace(BASE, changes), VOCAB, VOCAB)
   rng = np.random.default_rng(6)
   src = rng.integers(4, VOCAB, (4, SOURCE)).astype(np.int32)
   src[np.arange(SOURCE)[None] >= SRC_LEN[:, None]] = types.PAD
@@ -452,7 +455,7 @@ def model(**changes):
 @pytest.mark.parametrize("positions", ["sinusoidal", "learned"])
 def test_steps_of_search_equal_unrolling(norm, positions):
   module, variables, batch = model(
-    transformer_norm=norm, transformer_positions=positions
+    **{"transformer.norm": norm, "transformer.positions": positions}
   )
   tokens = np.random.default_rng(7).integers(1, VOCAB, (4, TARGET))
   tokens = tokens.astype(np.int32)
@@ -482,7 +485,9 @@ def test_steps_of_search_equal_unrolling(norm, positions):
 @pytest.mark.parametrize("norm", ["pre", "post"])
 def test_padding_changes_nothing(norm):
   """Neither what stands in it nor how much there is, in values or gradients."""
-  module, variables, batch = model(transformer_norm=norm, transformer_layers=1)
+  module, variables, batch = model(
+    **{"transformer.norm": norm, "transformer.layers": 1}
+  )
 
   def total(variables, batch):
     terms = module.apply(variables, batch, method="losses")
@@ -623,7 +628,7 @@ def test_masks_reach_every_part(crossed):
 def test_encoder_masks_are_those_of_its_length():
   """A row's dropout does not depend on the padded length."""
   module, variables, batch = model(
-    dropout_rnn=0.3, dropout_embed=0.3, dropout_word=0.2
+    **{"dropout.rnn": 0.3, "dropout.embed": 0.3, "dropout.word": 0.2}
   )
 
   def values(variables, src):

@@ -46,7 +46,7 @@ def _row(name, values, published=None, reference="LSTM", **more):
     "tokens_per_second": 4600.0,
     "epochs_to_best": 7.1,
     "others": {"chrf": {"mean": 50.1, "sd": 0.2}},
-    "overrides": ["--model.cell", "lstm"],
+    "overrides": ["--model.encoder.cell", "lstm"],
     "lengths": {"means": [30.1, 22.5], "sds": [0.4, None]},
   } | more
 
@@ -267,7 +267,7 @@ def test_everything_is_on_the_page():
     *("[−13.50, −11.30]", "−5 to 5", "≥ 0.5", "31.0 %", "15 of 18 done"),
     *("against GRU", "nrefs:1|case:mixed", "a man & dog", "91.2", "< 0.001"),
     *("--note 'a b'", "99f1a4b0c3d2", "9f2c" * 16, "0.10.2", "cpu cores"),
-    *("--model.cell lstm", '"cell": "GRU"', "configs/x.py", "Table 1"),
+    *("--model.encoder.cell lstm", '"cell": "GRU"', "configs/x.py", "Table 1"),
     *("Multi30k, not WMT'15", "Britz et al. 2017", "50.10 ± 0.20"),
   ):
     assert part in page, part

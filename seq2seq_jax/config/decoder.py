@@ -1,0 +1,109 @@
+"""Schema: the decoder and its readout."""
+
+import dataclasses
+from typing import Literal
+
+from seq2seq_jax.config import encoder, fields
+
+
+@dataclasses.dataclass(frozen=True)
+class Decoder:
+  """What writes the target."""
+
+  kind: Literal["rnn", "transformer"] = "rnn"
+  """Recurrent, or a Transformer (its sizes: model.transformer)."""
+  cell: Literal[("same", *encoder.CELLS)] = "same"
+  """Recurrent cell; `same` is model.encoder.cell."""
+  dim: int = fields.field(512, min=1)
+  """Width of the state."""
+  layers: int = fields.field(1, min=1)
+  """Layers."""
+  bridge: Literal["zero", "last", "mean", "dense", "backward"] = "dense"
+  """The first state: zero, the encoder's last state (same sizes only), or a
+  tanh layer over its last state, over its mean output, or over the last state
+  of its backward direction (Bahdanau)."""
+  placement: Literal[
+    "luong", "bahdanau", "cgru", "gnmt_v2", "gnmt", "nvidia_gnmt"
+  ] = "luong"
+  """Attend with the new top state (`luong`), with the previous one, the context
+  then being an input (`bahdanau`), between two cells (`cgru`, Nematus's
+  conditional GRU), with the lowest layer's new state, the context going to the
+  layers above (`gnmt_v2`), or with its previous state, the context going to all
+  (`gnmt`); `nvidia_gnmt` is gnmt_v2 whose lowest layer is not fed the last
+  step's context."""
+  input_feeding: bool = True
+  """Feed the readout or context of a step into the next one (Luong)."""
+  feed: Literal["readout", "context"] = "readout"
+  """What input feeding feeds."""
+  context: Literal["last", "all"] = "last"
+  """Without attention, the fixed vector: the encoder's last state, or all its
+  outputs concatenated up to `context_length`."""
+  context_at: Literal["start", "every_step", "both"] = "start"
+  """Without attention, where the fixed vector goes: the decoder's first state
+  (through the bridge), every step's input and readout, or both. Bridges except
+  `zero` start from the encoder's last state in any case."""
+  context_length: int = fields.field(50, min=1)
+  """Source positions that `context all` holds; later ones are left out."""
+
+  def __post_init__(self) -> None:
+    fields.validate(self, "model.decoder")
+
+  def check_attended(self) -> None:
+    """What an attention asks of a recurrent decoder."""
+    fields.check(
+      self.placement != "nvidia_gnmt" or not self.input_feeding,
+      "model.decoder.input_feeding",
+      "placement nvidia_gnmt feeds nothing back; set it False, or use "
+      "placement gnmt_v2",
+    )
+    fields.check(
+      "gnmt" not in self.placement or self.layers > 1,
+      "model.decoder.placement",
+      f"{self.placement} feeds the layers above the lowest: "
+      "model.decoder.layers must be at least 2",
+    )
+
+  def check_unattended(self) -> None:
+    """What a recurrent decoder without attention may not ask for."""
+    fields.check(
+      self.placement == "luong",
+      "model.decoder.placement",
+      f"{self.placement} needs an attention; use luong",
+    )
+    fields.check(
+      not self.input_feeding or self.feed == "readout",
+      "model.decoder.feed",
+      "context needs an attention; use readout",
+    )
+    fields.check(
+      self.context_at != "start" or self.bridge != "zero",
+      "model.decoder.bridge",
+      "zero without attention, with the context at the start alone, would hide "
+      "the source from the decoder; use dense",
+    )
+    fields.check(
+      self.context == "last"
+      or self.context_at == "every_step"
+      or self.bridge == "dense",
+      "model.decoder.bridge",
+      "context all at the start needs the dense bridge",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Readout:
+  """Between a recurrent decoder's state and the softmax."""
+
+  kind: Literal["tanh", "maxout", "linear"] = "tanh"
+  """Luong's tanh layer, Bahdanau's maxout, or the inputs side by side as they
+  are."""
+  dim: int = fields.field(512, min=1)
+  """Width of the tanh or maxout layer."""
+  inputs: Literal["state", "state_context", "all"] = "state_context"
+  """What it sees; `all` is state, context and embedding."""
+  state: Literal["new", "previous"] = "new"
+  """It sees the step's new state, or the one before (Bahdanau, with placement
+  bahdanau)."""
+
+  def __post_init__(self) -> None:
+    fields.validate(self, "model.readout")
