@@ -20,12 +20,11 @@ SMALL = "multi30k_britz_small.py"
 
 def _row(side: str, depth: int, residual: str = "") -> suite.Row:
   layers = depth // 2 if side == "encoder" else depth  # two directions
-  words = [f"--model.{side}_layers", str(layers)]
+  changes: dict = {f"model.{side}.layers": layers}
   if residual:
-    kind = {"Res": "add", "ResD": "dense"}[residual]
-    words += ["--model.residual", kind]
+    changes["model.residual"] = {"Res": "add", "ResD": "dense"}[residual]
   name = f"{side[:3].title()}-{depth}" + (f"-{residual}" if residual else "")
-  return suite.Row(name, tuple(words))
+  return suite.Row(name, changes)
 
 
 def get_ablation() -> suite.Ablation:

@@ -29,10 +29,10 @@ def command_line(overrides: Overrides) -> tuple[str, ...]:
   """Returns overrides of a config as the words of a command line.
 
   Args:
-    overrides: words, one string of them, or a dict of dotted names such as
-      `{"model.encoder.cell": "gru", "train.metrics": ("bleu", "chrf")}`. Whether
-      a field exists and takes the value, the schema checks when the row is
-      planned.
+    overrides: words, one string of them, or a dict of dotted names:
+      `{"model.encoder.cell": "gru", "train.metrics": ("bleu", "chrf")}`.
+      Whether a field exists and takes the value, the schema checks when the row
+      is planned.
   """
   if isinstance(overrides, str):
     return tuple(overrides.split())
