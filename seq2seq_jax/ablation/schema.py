@@ -6,13 +6,11 @@ there. `from_json` checks every value against the annotations below.
 """
 
 import dataclasses
-import functools
 import json
-import types as builtin_types
-import typing
 from typing import Any, Literal
 
 from seq2seq_jax import types
+from seq2seq_jax.ablation import record_json
 
 Status = Literal["done", "failed", "diverged", "running", "stale", "waiting"]
 Significance = Literal["better", "worse", "same", "untested", "reference"]
@@ -282,95 +280,5 @@ def from_json(text: str, place: str = "table.json") -> Table:
     data = json.loads(text)
   except ValueError as e:
     raise types.UserError(f"{place} is not valid JSON: {e}") from e
-  return _decode(Table, data, place, "")
-
-
-def _decode(
-  kind: Any, value: Any, place: str, path: str, or_null: str = ""
-) -> Any:
-  """`value` as the annotation `kind`; `path` leads to it, as `rows[3].mean`."""
-  if kind is Any:
-    return value
-  if dataclasses.is_dataclass(kind):
-    return _record(kind, value, place, path)
-  origin, args = typing.get_origin(kind), typing.get_args(kind)
-  if origin is builtin_types.UnionType:
-    if value is None:
-      return None
-    return _decode(args[0], value, place, path, " or null")
-  if origin is tuple and isinstance(value, list):
-    each = [args[0]] * len(value) if args[-1] is ... else args
-    if len(each) == len(value):
-      items = enumerate(zip(each, value))
-      return tuple(_decode(k, v, place, f"{path}[{i}]") for i, (k, v) in items)
-  elif origin is dict and isinstance(value, dict):
-    return {
-      k: _decode(args[1], v, place, f"{path}[{k!r}]") for k, v in value.items()
-    }
-  elif origin is Literal:
-    if value in args:
-      return value
-  elif kind is float:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-      return value
-  elif isinstance(kind, type) and type(value) is kind:
-    return value
-  raise types.UserError(
-    f"{place}: {path or 'the file'} must be {_name_of(kind)}{or_null}, but "
-    f"is {_shortened(value)}"
-  )
-
-
-def _record(kind: Any, value: Any, place: str, path: str) -> Any:
-  """A dataclass from a JSON object with its fields as keys."""
-  where = f"{place}: {path or 'the file'}"
-  if not isinstance(value, dict):
-    raise types.UserError(
-      f"{where} must be an object, but is {_shortened(value)}"
-    )
-  hints = _hints(kind)
-  if unknown := [name for name in value if name not in hints]:
-    raise types.UserError(
-      f"{where} has the unknown field {', '.join(map(repr, unknown))}"
-    )
-  missing = [
-    field.name
-    for field in dataclasses.fields(kind)
-    if field.name not in value and field.default is dataclasses.MISSING
-  ]
-  if missing:
-    raise types.UserError(
-      f"{where} lacks the field {', '.join(map(repr, missing))}"
-    )
-  dot = f"{path}." if path else ""
-  return kind(
-    **{k: _decode(hints[k], v, place, f"{dot}{k}") for k, v in value.items()}
-  )
-
-
-@functools.cache
-def _hints(kind: Any) -> dict[str, Any]:
-  return typing.get_type_hints(kind)
-
-
-_NAMES = {
-  float: "a number",
-  int: "a whole number",
-  str: "a text",
-  bool: "true or false",
-}
-
-
-def _name_of(kind: Any) -> str:
-  """The annotation in a reader's words."""
-  origin, args = typing.get_origin(kind), typing.get_args(kind)
-  if origin is Literal:
-    return "one of " + ", ".join(map(repr, args))
-  if origin is tuple:
-    return "a list" if args[-1] is ... else f"a list of {len(args)}"
-  return _NAMES.get(kind, "an object")
-
-
-def _shortened(value: Any) -> str:
-  text = json.dumps(value)
-  return text if len(text) <= 40 else f"{text[:39]}…"
+  table: Table = record_json.decode(Table, data, place)
+  return table

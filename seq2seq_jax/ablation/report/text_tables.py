@@ -5,7 +5,12 @@ import io
 from collections.abc import Iterable, Sequence
 
 from seq2seq_jax.ablation import schema
-from seq2seq_jax.ablation.report import columns, explanations, formatting
+from seq2seq_jax.ablation.report import (
+  columns,
+  explanations,
+  formatting,
+  row_cells,
+)
 
 LATEX_SPECIALS = {
   "\\": "\\textbackslash{}",
@@ -68,7 +73,7 @@ def _markdown_line(cells: Sequence[str]) -> str:
   return "| " + " | ".join(escaped) + " |"
 
 
-def _markdown_text(spans: columns.Spans) -> str:
+def _markdown_text(spans: row_cells.Spans) -> str:
   return "".join(f"*{s.text}*" if s.italic else s.text for s in spans)
 
 
@@ -209,7 +214,7 @@ def _tabular(
   ]
 
 
-def _latex_cell(spans: columns.Spans) -> str:
+def _latex_cell(spans: row_cells.Spans) -> str:
   parts = []
   for span in spans:
     text = latex_text(span.text)

@@ -2,11 +2,12 @@
 
 import json
 import pathlib
+import re
 
 import pytest
 
 from seq2seq_jax.ablation import schema
-from seq2seq_jax.ablation.report import files
+from seq2seq_jax.ablation.report import files, html
 
 pytestmark = pytest.mark.quick
 
@@ -43,6 +44,15 @@ def _without_defaults(value):
 
 # Fields that the oldest stored tables lack.
 OPTIONAL = ("published_hedge", "published_parameters", "published", "base")
+
+
+def test_the_sample_page_is_up_to_date():
+  """Except for its figures, which depend on Matplotlib's version."""
+  folder = RESULTS / "scan"
+  table = schema.from_json((folder / "table.json").read_text(encoding="utf-8"))
+  stored = (folder / "report.html").read_text(encoding="utf-8")
+  figures = re.compile(r'<section id="figures">.*?</section>', re.S)
+  assert figures.sub("", stored) == figures.sub("", html.html(table))
 
 
 def test_there_are_stored_tables():

@@ -5,7 +5,13 @@ import csv
 import pytest
 
 from seq2seq_jax.ablation import schema
-from seq2seq_jax.ablation.report import columns, files, html, text_tables
+from seq2seq_jax.ablation.report import (
+  columns,
+  files,
+  html,
+  row_cells,
+  text_tables,
+)
 from tests.helpers import tables
 
 pytestmark = pytest.mark.quick
@@ -80,7 +86,7 @@ def test_a_column_is_one_record(table, monkeypatch):
 
   def range_of(table, row):
     known = [value for value in row.values if value is not None]
-    return columns.plain(f"{max(known) - min(known):g}" if known else "")
+    return row_cells.plain(f"{max(known) - min(known):g}" if known else "")
 
   column = columns.Column(
     name="range",
