@@ -20,18 +20,40 @@ class Side(Protocol):
   outside `data/` never asks which kind it is.
   """
 
-  present: bool
-  """False if examples have no such side: a language model has no source."""
-  vocab_size: int | None
-  """Ids that its values may have, 0 for frames, None if it is not present."""
-  features: int
-  """F of values [L, F]; 0 for ids and for no source."""
-  reverse: bool
-  """True if the encoder reads it from last to first."""
-  samples: bool
-  """True if `encode` depends on the generator that it is handed."""
-  segmentation: tuple[str, bool, float] | None
-  """Kind, lower-casing and sampling of its tokenizer; None if it has none."""
+  @property
+  def present(self) -> bool:
+    """False if examples have no such side: a language model has no source."""
+    ...
+
+  @property
+  def vocab_size(self) -> int | None:
+    """Number of ids of its values, 0 for frames, None if it is not present."""
+    ...
+
+  @property
+  def features(self) -> int:
+    """F of values [L, F]; 0 for ids and for no source."""
+    ...
+
+  @property
+  def reverse(self) -> bool:
+    """True if the encoder reads it from last to first."""
+    ...
+
+  @property
+  def samples(self) -> bool:
+    """True if `encode` depends on the generator that it is handed."""
+    ...
+
+  @property
+  def segmentation(self) -> tuple[str, bool, float] | None:
+    """Kind, lower-casing and sampling of its tokenizer; None if it has none."""
+    ...
+
+  @classmethod
+  def like(cls, value: Any, reverse: bool) -> "Side | None":
+    """The side of sources like `value`; None if it must learn a vocabulary."""
+    ...
 
   @staticmethod
   def is_blank(value: Any) -> bool:

@@ -37,9 +37,7 @@ class Batch(NamedTuple):
 class EncodedSide(NamedTuple):
   """One side of an example as arrays, without padding."""
 
-  values: (
-    Array | None
-  )  # [L] int32 ids or [L, F] float32 frames; None: no source
+  values: Array  # [L] int32 ids or [L, F] float32 frames; [0]: no source
   extended: Array | None = None  # [L] int32 ids in the extended vocabulary
 
 

@@ -152,7 +152,7 @@ class TrainData:
       pair = self.vocabularies.encode(self.source[place])
       if self._cache_room > 0:
         self._cache[i] = pair
-        arrays = (x for side in pair for x in side if x is not None)
+        arrays = [x for side in pair for x in side if x is not None]
         self._cache_room -= PAIR_BYTES + sum(x.nbytes for x in arrays)
     return pair
 

@@ -6,6 +6,7 @@ examples fill them from `train.seed` and the epoch.
 """
 
 import dataclasses
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -34,7 +35,7 @@ def choose(
   dynamic programming over the distinct lengths).
 
   Args:
-    lengths: [N, 2] source and target tokens with EOS; source 0: none.
+    lengths: [N, 2] source and target positions with EOS; source 0: none.
     count: most shapes.
     batch_size: rows, or tokens of the longer padded side.
     unit: `rows` or `tokens`.
@@ -45,13 +46,13 @@ def choose(
   """
   source, target = lengths[:, 0], lengths[:, 1]
   ratio = target.sum() / max(1, source.sum())
-  key = np.maximum(target, np.ceil(source * ratio).astype(np.int64))
-  keys, place = np.unique(key, return_inverse=True)
+  sort_key = np.maximum(target, np.ceil(source * ratio).astype(np.int64))
+  keys, key_index = np.unique(sort_key, return_inverse=True)
   longest = np.zeros((len(keys), 2), np.int64)
-  np.maximum.at(longest, place, lengths)
+  np.maximum.at(longest, key_index, lengths)
   # Every shape holds the shorter ones, so leftovers can move on to it.
   longest = np.maximum.accumulate(longest, axis=0)
-  cuts = _cut(np.bincount(place), longest, min(count, len(keys)))
+  cuts = _cut(np.bincount(key_index), longest, min(count, len(keys)))
   buckets = []
   for first, last in zip([0, *cuts], [*cuts, len(keys)]):
     s, t = longest[first:last].max(axis=0)
@@ -59,27 +60,41 @@ def choose(
     if unit == "tokens":
       rows = batch_size // max(s, t) // row_multiple * row_multiple
     buckets.append(Bucket(max(int(rows), row_multiple), int(s), int(t)))
-  return buckets, np.searchsorted(cuts, place, side="right")
+  return buckets, np.searchsorted(cuts, key_index, side="right")
 
 
-def _cut(counts, longest, parts: int) -> list[int]:
-  """Where to cut the ordered lengths into at most `parts` shapes."""
+def _cut(counts: np.ndarray, longest: np.ndarray, parts: int) -> list[int]:
+  """Where to cut the ordered lengths into at most `parts` shapes.
+
+  best[k][j], the fewest padded tokens of the first j lengths in k + 1 shapes,
+  is the minimum over i of best[k - 1][i] + cost[i, j].
+
+  Args:
+    counts: [L] examples of each distinct length.
+    longest: [L, 2] source and target length that holds all up to here.
+    parts: most shapes.
+
+  Returns:
+    Where shapes after the first begin, ascending.
+  """
   n = len(counts)
+  # cost[i, j]: padded tokens of lengths i to j - 1 in one shape.
   cost = np.full((n + 1, n + 1), np.inf)
   for i in range(n):
     widths = np.maximum.accumulate(longest[i:], axis=0).sum(axis=1)
     cost[i, i + 1 :] = widths * np.cumsum(counts[i:])
   best = cost[0]
-  back = []
+  last_cuts = []  # [parts - 1][j]: where the last shape begins
   for _ in range(parts - 1):
     through = best[:, None] + cost  # [cut, end]
-    back.append(through.argmin(axis=0))
+    last_cuts.append(through.argmin(axis=0))
     best = through.min(axis=0)
   end, cuts = n, []
-  for choice in reversed(back):
-    end = int(choice[end])
+  for last_cut in reversed(last_cuts):
+    end = int(last_cut[end])
     cuts.append(end)
-  return sorted({c for c in cuts if 0 < c < n})
+  # A cut at 0 or n makes an empty shape: fewer shapes are as good.
+  return sorted({cut for cut in cuts if 0 < cut < n})
 
 
 class Plan:
@@ -90,59 +105,82 @@ class Plan:
   missing rows are filler. The number of batches is the same in every epoch.
   With `replacement`, the examples of each batch are drawn with replacement, and
   a shape's share of the batches is rounded up.
+
+  Args:
+    buckets: the shapes, short ones first.
+    member: [N] index of each example's shape.
+    data_seed: decides the sequence of shapes.
+    seed: decides which examples fill them.
+    replacement: draw the examples with replacement.
+
+  Attributes:
+    batches: number of batches of each shape in an epoch.
+    members: examples of each shape.
   """
 
-  def __init__(self, buckets, member, *, data_seed, seed, replacement=False):
+  def __init__(
+    self,
+    buckets: Sequence[Bucket],
+    member: np.ndarray,
+    *,
+    data_seed: int,
+    seed: int,
+    replacement: bool = False,
+  ):
     self.buckets = buckets
     self.data_seed, self.seed = data_seed, seed
     self.replacement = replacement
     self.members = [np.flatnonzero(member == k) for k in range(len(buckets))]
-    self.batches, over = [], 0
+    self.batches: list[int] = []
+    left_over = 0
     for k, bucket in enumerate(buckets):
-      n = len(self.members[k]) + over
-      last = k == len(buckets) - 1 or replacement
-      whole = -(-n // bucket.rows) if last else n // bucket.rows
-      self.batches.append(whole)
-      over = max(0, n - whole * bucket.rows)
-    self._plans: dict[int, list] = {}
+      n = len(self.members[k]) + left_over
+      round_up = k == len(buckets) - 1 or replacement
+      count = -(-n // bucket.rows) if round_up else n // bucket.rows
+      self.batches.append(count)
+      left_over = max(0, n - count * bucket.rows)
+    self._epochs: dict[int, list[tuple[int, np.ndarray]]] = {}
 
-  def __len__(self):
+  def __len__(self) -> int:
     """Batches in an epoch."""
     return sum(self.batches)
 
   def batch(self, step: int) -> tuple[int, np.ndarray]:
     """Shape and examples of a step; fewer examples than rows: filler."""
     epoch, place = divmod(step, len(self))
-    plans = self._plans  # read once: loader threads share this object
-    if epoch not in plans:
+    epochs = self._epochs  # read once: loader threads share this object
+    if epoch not in epochs:
       # A loader is in the next epoch while the last steps are being made.
-      near = {e: plans[e] for e in (epoch - 1, epoch + 1) if e in plans}
-      plans = self._plans = near | {epoch: self.epoch(epoch)}
-    return plans[epoch][place]
+      near = {e: epochs[e] for e in (epoch - 1, epoch + 1) if e in epochs}
+      epochs = self._epochs = near | {epoch: self.epoch(epoch)}
+    return epochs[epoch][place]
 
   def epoch(self, epoch: int) -> list[tuple[int, np.ndarray]]:
     """The (shape, examples) of all batches of an epoch."""
-    order = np.random.default_rng((self.data_seed, 0, epoch))
+    shape_rng = np.random.default_rng((self.data_seed, 0, epoch))
     shapes = np.repeat(np.arange(len(self.buckets)), self.batches)
-    shapes = order.permutation(shapes)
+    shapes = shape_rng.permutation(shapes)
     rng = np.random.default_rng((self.seed, 1, epoch))
-    filled = self._drawn(rng) if self.replacement else self._once(rng)
+    filled = self._drawn(rng) if self.replacement else self._permuted(rng)
     return [(int(k), filled[k].pop()) for k in shapes]
 
-  def _once(self, rng):
-    filled, over = [], np.zeros(0, np.int64)
+  def _permuted(self, rng: np.random.Generator) -> list[list[np.ndarray]]:
+    """The batches of each shape, every example in one of them."""
+    filled = []
+    left_over = np.zeros(0, np.int64)
     for k, bucket in enumerate(self.buckets):
       pool = rng.permutation(self.members[k])
       # Leftovers go first, or the same ones would climb to the last batch.
-      pool = np.concatenate([over, pool])
+      pool = np.concatenate([left_over, pool])
       used = min(len(pool), self.batches[k] * bucket.rows)
-      parts = range(0, used, bucket.rows)
-      filled.append([pool[i : i + bucket.rows] for i in parts])
-      over = pool[used:]
+      starts = range(0, used, bucket.rows)
+      filled.append([pool[i : i + bucket.rows] for i in starts])
+      left_over = pool[used:]
       rng.shuffle(filled[-1])
     return filled
 
-  def _drawn(self, rng):
+  def _drawn(self, rng: np.random.Generator) -> list[list[np.ndarray]]:
+    """The batches of each shape, drawn with replacement."""
     return [
       [
         rng.choice(members, bucket.rows) if len(members) else members
@@ -152,8 +190,18 @@ class Plan:
     ]
 
 
-def efficiency(buckets, plan, lengths) -> float:
-  """Real tokens over padded tokens of an epoch, filler rows included."""
+def efficiency(
+  buckets: Sequence[Bucket],
+  plan: Iterable[tuple[int, np.ndarray]],
+  lengths: np.ndarray,
+) -> float:
+  """Real over padded tokens of an epoch, filler rows included.
+
+  Args:
+    buckets: the shapes.
+    plan: (shape, examples) of all batches.
+    lengths: [N, 2] source and target positions of the examples.
+  """
   real, padded = 0, 0
   for k, examples in plan:
     bucket = buckets[k]

@@ -9,12 +9,12 @@ named by what becomes of the variables:
 prints the instances of one kind, or of `all`, as TSV.
 """
 
-import os
 import sys
 
 import numpy as np
 
 from seq2seq_jax import types
+from seq2seq_jax.data import print_pairs
 
 # Variables on the left and on the right.
 KINDS = {
@@ -26,13 +26,15 @@ KINDS = {
 }
 SYMBOLS = 1000
 RULES = 200
-INSTANCES = {"train": 100, "valid": 5, "test": 100}  # a rule
+INSTANCES = {"train": 100, "valid": 5, "test": 100}  # of each rule
 LENGTH = (5, 20)  # symbols and variables of a rule's side
 VARIABLE = (1, 15)  # symbols that a variable stands for
 
+RuleSide = list[int | str]  # symbols as numbers, variables as letters
+
 
 def pairs(
-  kind: str, split: str, seed: int, rules: int
+  kind: str, split: str, seed: int = 0, rules: int = RULES
 ) -> list[tuple[str, str]]:
   """The (source, target) texts of a split, of one kind of rule or `all`.
 
@@ -41,6 +43,9 @@ def pairs(
     split: train, valid or test; the same rules with other instances.
     seed: of rules and instances.
     rules: rules of all kinds together, as many of each.
+
+  Raises:
+    types.UserError: there is no such kind or split.
   """
   if kind != "all" and kind not in KINDS:
     raise types.UserError(
@@ -52,63 +57,51 @@ def pairs(
   for n, name in enumerate(KINDS):
     if kind not in ("all", name):
       continue
+    # Rule i is of kind i modulo 5, so a kind's rules do not depend on which
+    # other kinds are asked for.
     for i in range(n, rules, len(KINDS)):
-      rng = np.random.default_rng((seed, 4, i))
-      rule = _rule(rng, *KINDS[name])
-      order = np.random.default_rng((seed, 5, i, list(INSTANCES).index(split)))
-      out += [_instance(order, *rule) for _ in range(INSTANCES[split])]
+      rule_rng = np.random.default_rng((seed, 4, i))
+      left, right = (_rule_side(rule_rng, names) for names in KINDS[name])
+      split_number = list(INSTANCES).index(split)
+      rng = np.random.default_rng((seed, 5, i, split_number))
+      out += [_instance(rng, left, right) for _ in range(INSTANCES[split])]
   return out
 
 
-def _rule(rng, left: str, right: str):
-  """Both sides, symbols as numbers and variables as letters."""
-
-  def side(variables: str):
-    length = int(rng.integers(LENGTH[0], LENGTH[1] + 1))
-    symbols = [int(s) for s in rng.integers(SYMBOLS, size=length)]
-    places = np.sort(
-      rng.choice(length, size=len(variables), replace=False)
-    ).tolist()
-    for place, variable in zip(places, variables):
-      symbols[place] = variable
-    return symbols
-
-  return side(left), side(right)
+def _rule_side(rng: np.random.Generator, variables: str) -> RuleSide:
+  """Random symbols with the variables at random places, in their order."""
+  length = int(rng.integers(LENGTH[0], LENGTH[1] + 1))
+  side: RuleSide = [int(s) for s in rng.integers(SYMBOLS, size=length)]
+  places = rng.choice(length, size=len(variables), replace=False)
+  for place, variable in zip(np.sort(places).tolist(), list(variables)):
+    side[place] = variable
+  return side
 
 
-def _instance(rng, left: list, right: list) -> tuple[str, str]:
+def _instance(
+  rng: np.random.Generator, left: RuleSide, right: RuleSide
+) -> tuple[str, str]:
+  """Both sides as text, with random symbols for the variables."""
   low, high = VARIABLE
-  words = {
-    v: rng.integers(SYMBOLS, size=int(rng.integers(low, high + 1))).tolist()
-    for v in "xy"
+  values = {
+    variable: rng.integers(
+      SYMBOLS, size=int(rng.integers(low, high + 1))
+    ).tolist()
+    for variable in ("x", "y")
   }
-  fill = lambda side: " ".join(
-    str(w) for s in side for w in (words[s] if isinstance(s, str) else [s])
-  )
-  return fill(left), fill(right)
 
+  def filled(side: RuleSide) -> str:
+    symbols: list[int] = []
+    for item in side:
+      symbols += values[item] if isinstance(item, str) else [item]
+    return " ".join(map(str, symbols))
 
-def main() -> int:
-  asked = bool({"-h", "--help"} & set(sys.argv[1:]))
-  if len(sys.argv) != 3 or asked:
-    print(
-      "usage: python -m "
-      "seq2seq_jax.data.copynet_rules KIND train|valid|test\nkinds: "
-      + ", ".join(["all", *KINDS]),
-      file=sys.stdout if asked else sys.stderr,
-    )
-    return 0 if asked else 2
-  try:
-    for source, target in pairs(*sys.argv[1:], seed=0, rules=RULES):
-      print(f"{source}\t{target}")
-    sys.stdout.flush()
-  except types.UserError as e:
-    print(f"error: {e}", file=sys.stderr)
-    return 2
-  except BrokenPipeError:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-  return 0
+  return filled(left), filled(right)
 
 
 if __name__ == "__main__":
-  sys.exit(main())
+  sys.exit(
+    print_pairs.main(
+      "copynet_rules", "KIND", ["all", *KINDS], tuple(INSTANCES), pairs
+    )
+  )

@@ -80,11 +80,12 @@ class Corpus:
         None if pairs is None else sources.as_source(pairs)
         for pairs in (train, valid, test)
       ]
-    if splits[0] is None:
+    training, self.valid, self.test = splits
+    if training is None:
       raise types.UserError(
         f"data.train: names no file or split of task {data.task}"
       )
-    self.train, self.valid, self.test = splits
+    self.train: sources.Source = training
     self.indices = sources.trainable(self.train)
     self.limited = data.limit > 0
     if data.holdout and self.valid is None:

@@ -10,6 +10,7 @@ import argparse
 import difflib
 import os
 import sys
+from typing import Any
 
 from seq2seq_jax import types
 
@@ -19,11 +20,15 @@ NETWORK = ("requests", "urllib3", "tensorflow_datasets.core.download")
 
 
 def prepare(name: str, data_dir: str | None = None) -> str:
-  """Downloads and writes a set; the folder that now holds it.
+  """Downloads and writes a set; returns the folder that holds it.
 
   Args:
     name: `SET` or `SET/CONFIG`.
-    data_dir: folder of the prepared sets; TFDS's own where it is empty.
+    data_dir: folder of the prepared sets; TFDS's own if it is empty.
+
+  Raises:
+    types.UserError: a module is missing, the name is unknown, or the download
+      or the disk failed.
   """
   try:
     import array_record  # noqa: F401 (TFDS names it only when it writes)
@@ -48,7 +53,8 @@ def prepare(name: str, data_dir: str | None = None) -> str:
   return str(builder.data_dir)
 
 
-def _builder(tfds, name: str, data_dir):
+def _builder(tfds: Any, name: str, data_dir: str | None) -> Any:
+  """The TFDS builder of a set; what TFDS refuses becomes a UserError."""
   try:
     return tfds.builder(
       name, data_dir=data_dir or None, file_format="array_record"
@@ -75,7 +81,7 @@ def _builder(tfds, name: str, data_dir):
     raise types.UserError(f"TFDS {name}: {_reason(tfds, name, e)}") from e
 
 
-def _reason(tfds, name: str, error: Exception) -> str:
+def _reason(tfds: Any, name: str, error: Exception) -> str:
   """Why TFDS refuses a configuration, a version or a folder."""
   reason = _line(error)
   if "File format is already set" in reason:
@@ -85,13 +91,14 @@ def _reason(tfds, name: str, error: Exception) -> str:
     )
   if "BuilderConfig" not in reason:
     return reason
-  stem, _, wanted = name.partition("/")
+  stem, _, config_name = name.partition("/")
   configs = list(tfds.builder_cls(stem).builder_configs)
-  near = difflib.get_close_matches(wanted, configs, 5, 0.3) or configs[:5]
-  return f"no configuration {wanted!r}; nearest: {', '.join(near)}"
+  near = difflib.get_close_matches(config_name, configs, 5, 0.3) or configs[:5]
+  return f"no configuration {config_name!r}; nearest: {', '.join(near)}"
 
 
 def _missing(name: str, error: ImportError) -> types.UserError:
+  """The error that names what to install for a builder."""
   # TFDS wraps the error to add words; only the first one names the module.
   while error.name is None and isinstance(error.__cause__, ImportError):
     error = error.__cause__
@@ -107,6 +114,7 @@ def _missing(name: str, error: ImportError) -> types.UserError:
 
 
 def _no_download(name: str, error: Exception) -> types.UserError:
+  """The error of a download that did not arrive whole."""
   return types.UserError(
     f"TFDS {name}: the download failed, so nothing was prepared; is there a "
     f"network? ({_line(error)})"
@@ -114,10 +122,12 @@ def _no_download(name: str, error: Exception) -> types.UserError:
 
 
 def _line(error: Exception) -> str:
+  """The first line of an exception's message, or its name."""
   return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def main(args: list[str] | None = None) -> int:
+  """Prepares the set that the command line names; returns the exit code."""
   p = argparse.ArgumentParser(
     prog="python -m seq2seq_jax.data.prepare",
     description="Prepares a TFDS catalogue set as array_record.",
@@ -130,9 +140,9 @@ def main(args: list[str] | None = None) -> int:
     help="where to write; training finds it by --data.root DIR "
     "(default: the environment's SEQ2SEQ_JAX_DATA, else TFDS's own folder)",
   )
-  given = p.parse_args(args)
+  options = p.parse_args(args)
   try:
-    print(prepare(given.name, given.data_dir))
+    print(prepare(options.name, options.data_dir))
   except types.UserError as e:
     print(f"error: {e}", file=sys.stderr)
     return FAILED

@@ -50,6 +50,10 @@ class _Text:
       filler, filler if output is not None else None
     )
 
+  @classmethod
+  def like(cls, value: str, reverse: bool) -> None:
+    return None
+
   @staticmethod
   def is_blank(value: str) -> bool:
     return not value.strip()
@@ -64,13 +68,13 @@ class _Text:
   def pad(
     self, rows: Sequence[types.EncodedSide | None], length: int
   ) -> types.PaddedSide:
-    rows = [self._filler if row is None else row for row in rows]
+    filled = [self._filler if row is None else row for row in rows]
     extended = None
     if self.output is not None:
-      extended = _pad_ids([row.extended for row in rows], length)
+      extended = _pad_ids([row.extended for row in filled], length)
     return types.PaddedSide(
-      _pad_ids([row.values for row in rows], length),
-      np.array([len(row.values) for row in rows], np.int32),
+      _pad_ids([row.values for row in filled], length),
+      np.array([len(row.values) for row in filled], np.int32),
       extended,
     )
 
@@ -209,7 +213,6 @@ class SourceFrames:
 
   @classmethod
   def like(cls, value: np.ndarray, reverse: bool) -> "SourceFrames":
-    """The side of frames of the shape of `value`, [L, F]."""
     if value.ndim != 2:
       raise types.UserError(
         f"a source has the shape {value.shape}; frames have two axes: time "
@@ -294,12 +297,11 @@ class NoSource:
 
   @classmethod
   def like(cls, value: None, reverse: bool) -> "NoSource":
-    """The side; there is but one."""
     return cls()
 
   @classmethod
   def restore(cls, settings: dict[str, Any], reverse: bool) -> "NoSource":
-    """The side; there is but one."""
+    """The side of stored settings."""
     return cls()
 
   @staticmethod
@@ -313,7 +315,7 @@ class NoSource:
   def encode(
     self, value: None, rng: np.random.Generator | None = None
   ) -> types.EncodedSide:
-    return types.EncodedSide(None)
+    return types.EncodedSide(_EMPTY)
 
   def length(self, encoded: types.EncodedSide) -> int:
     return 0
@@ -375,13 +377,7 @@ def kind_of(value: Any) -> type[contracts.Side]:
   )
 
 
-def without_vocabulary(value: Any, reverse: bool) -> contracts.Side | None:
-  """The side of sources like `value`; None if they are text to learn from."""
-  kind = kind_of(value)
-  return None if kind is SourceText else kind.like(value, reverse)
-
-
-def _pad_ids(rows: Sequence[np.ndarray], length: int) -> np.ndarray:
+def _pad_ids(rows: Sequence[Any], length: int) -> np.ndarray:
   """Stacks id sequences, pad after their end. [B, length] int32."""
   out = np.full((len(rows), length), types.PAD, np.int32)
   for i, row in enumerate(rows):

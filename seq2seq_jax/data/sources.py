@@ -12,13 +12,15 @@ import json
 import pathlib
 import zlib
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 
 from seq2seq_jax import types
 from seq2seq_jax.data import sides
 
+Path = str | pathlib.Path
+T = TypeVar("T")
 Pair = tuple[Any, str]  # source and target, as raw values
 
 
@@ -67,7 +69,7 @@ class Pairs:
 
 def as_source(pairs: Iterable[Pair] | Source) -> Source:
   """Pairs as a source of examples; what has a checksum is one already."""
-  return pairs if hasattr(pairs, "checksum") else Pairs(pairs)
+  return cast(Source, pairs) if hasattr(pairs, "checksum") else Pairs(pairs)
 
 
 def content(values: Sequence[Any]) -> tuple[bytes, ...]:
@@ -75,8 +77,12 @@ def content(values: Sequence[Any]) -> tuple[bytes, ...]:
   return tuple(sides.kind_of(value).content(value) for value in values)
 
 
-def text_lines(path) -> list[str]:
-  """The lines of a UTF-8 text file, which may be gzipped."""
+def text_lines(path: Path) -> list[str]:
+  """The lines of a UTF-8 text file, which may be gzipped.
+
+  Raises:
+    types.UserError: the file cannot be read, or a line is not UTF-8.
+  """
   path = pathlib.Path(path)
   try:
     data = path.read_bytes()
@@ -88,46 +94,53 @@ def text_lines(path) -> list[str]:
     raise types.UserError(f"{path}: not a whole gzip file: {e}") from e
   except OSError as e:
     raise types.UserError(f"{path}: cannot read: {e.strerror}") from e
-  lines = data.removeprefix(codecs.BOM_UTF8).split(b"\n")
-  if lines[-1] == b"":
-    lines.pop()
-  out = []
-  for n, line in enumerate(lines, 1):
+  encoded = data.removeprefix(codecs.BOM_UTF8).split(b"\n")
+  if encoded[-1] == b"":
+    encoded.pop()
+  texts = []
+  for n, line in enumerate(encoded, 1):
     try:
-      out.append(line.decode("utf-8").removesuffix("\r"))
+      texts.append(line.decode("utf-8").removesuffix("\r"))
     except UnicodeDecodeError as e:
       raise types.UserError(
         f"{path}, line {n}: not UTF-8 ({e.reason} at byte {e.start})"
       ) from e
-  return out
+  return texts
 
 
-def _full(path, lines):
+def _nonempty(path: Path, lines: list[T]) -> list[T]:
+  """The lines of a file; none at all is an error."""
   if not lines:
     raise types.UserError(f"{path}: holds no line")
   return lines
 
 
-def parallel(source_path, target_path) -> Pairs:
-  """Two text files, line by line."""
+def parallel(source_path: Path, target_path: Path) -> Pairs:
+  """Pairs from two text files, line by line."""
   source, target = text_lines(source_path), text_lines(target_path)
   if len(source) != len(target):
     raise types.UserError(
       f"{source_path} has {len(source)} lines and {target_path} "
       f"{len(target)}; they must match line by line"
     )
-  return Pairs(_full(source_path, list(zip(source, target))))
+  return Pairs(_nonempty(source_path, list(zip(source, target))))
 
 
-def lines(path) -> Pairs:
-  """One text file for a language model."""
-  return Pairs(_full(path, [(None, t) for t in text_lines(path)]))
+def lines(path: Path) -> Pairs:
+  """Examples of a language model from one text file, a line each."""
+  return Pairs(_nonempty(path, [(None, t) for t in text_lines(path)]))
 
 
-def tsv(path, source_column: str, target_column: str, only: str = "") -> Pairs:
-  """Columns separated by one TAB, without quoting; counted from 0.
+def tsv(
+  path: Path, source_column: str, target_column: str, only: str = ""
+) -> Pairs:
+  """Pairs from columns separated by one TAB, without quoting.
 
-  With `only`, as `0=fre`, rows of which that column is that text.
+  Args:
+    path: of the file.
+    source_column: counted from 0.
+    target_column: counted from 0.
+    only: `0=fre` takes only rows whose column 0 is `fre`; empty takes all.
   """
   for column in (source_column, target_column):
     if not (column.isascii() and column.isdigit()):
@@ -135,38 +148,38 @@ def tsv(path, source_column: str, target_column: str, only: str = "") -> Pairs:
         "data.source_field and data.target_field are columns, counted from 0, "
         f"for tsv; got {column!r}"
       )
-  wanted = int(source_column), int(target_column)
-  column, _, value = only.partition("=")
-  out = []
-  for n, line in enumerate(_full(path, text_lines(path)), 1):
+  columns = int(source_column), int(target_column)
+  only_column, _, only_value = only.partition("=")
+  pairs = []
+  for n, line in enumerate(_nonempty(path, text_lines(path)), 1):
     cells = line.split("\t")
-    if only and cells[int(column) :][:1] != [value]:
+    if only and cells[int(only_column) :][:1] != [only_value]:
       continue
     if not line.strip():
-      cells = [""] * (max(wanted) + 1)
-    if len(cells) <= max(wanted):
+      cells = [""] * (max(columns) + 1)
+    if len(cells) <= max(columns):
       raise types.UserError(
-        f"{path}, line {n}: has {len(cells)} column(s), column {max(wanted)} "
+        f"{path}, line {n}: has {len(cells)} column(s), column {max(columns)} "
         "is asked for (data.source_field, data.target_field; from 0)"
       )
-    out.append((cells[wanted[0]], cells[wanted[1]]))
-  if not out:
+    pairs.append((cells[columns[0]], cells[columns[1]]))
+  if not pairs:
     raise types.UserError(f"{path}: no row has data.only {only!r}")
-  return Pairs(out)
+  return Pairs(pairs)
 
 
-def jsonl(path, source_key: str, target_key: str) -> Pairs:
-  """One JSON object a line."""
-  out = []
-  for n, line in enumerate(_full(path, text_lines(path)), 1):
+def jsonl(path: Path, source_key: str, target_key: str) -> Pairs:
+  """Pairs from two keys of a JSON object a line."""
+  pairs = []
+  for n, line in enumerate(_nonempty(path, text_lines(path)), 1):
     if not line.strip():
-      out.append(("", ""))
+      pairs.append(("", ""))
       continue
     try:
       row = json.loads(line)
     except ValueError as e:
       raise types.UserError(f"{path}, line {n}: not JSON: {e}") from e
-    pair = []
+    texts = []
     for key in (source_key, target_key):
       if not isinstance(row, dict) or not isinstance(row.get(key), str):
         keys = ", ".join(row) if isinstance(row, dict) else "no keys"
@@ -175,9 +188,9 @@ def jsonl(path, source_key: str, target_key: str) -> Pairs:
           "data.source_field and data.target_field"
         )
       # A lone surrogate is no text that any file could hold.
-      pair.append(row[key].encode("utf-8", "replace").decode())
-    out.append(tuple(pair))
-  return Pairs(out)
+      texts.append(row[key].encode("utf-8", "replace").decode())
+    pairs.append((texts[0], texts[1]))
+  return Pairs(pairs)
 
 
 class Tfds:
@@ -188,10 +201,17 @@ class Tfds:
     split: a split expression, such as `train[:90%]`.
     source_key: feature of the source text.
     target_key: feature of the target text.
-    data_dir: folder of the prepared sets; TFDS's own where it is empty.
+    data_dir: folder of the prepared sets; TFDS's own if it is empty.
   """
 
-  def __init__(self, name, split, source_key, target_key, data_dir=None):
+  def __init__(
+    self,
+    name: str,
+    split: str,
+    source_key: str,
+    target_key: str,
+    data_dir: str | None = None,
+  ):
     self.name, self.split = name, split
     self.keys = (source_key, target_key)
     self.source = _data_source(name, split, data_dir)
@@ -203,14 +223,15 @@ class Tfds:
           "data.source_field and data.target_field"
         )
 
-  def __len__(self):
+  def __len__(self) -> int:
     return len(self.source)
 
-  def __getitem__(self, i: int):
+  def __getitem__(self, i: int, /) -> Pair:
     row = self.source[i]
     return self._text(i, row[self.keys[0]]), self._text(i, row[self.keys[1]])
 
-  def _text(self, i: int, value) -> str:
+  def _text(self, i: int, value: Any) -> str:
+    """A field of the i-th example as text."""
     # Prepared files yield bytes, the mocked ones of TFDS str.
     if isinstance(value, str):
       return value
@@ -226,13 +247,14 @@ class Tfds:
       raise types.UserError(f"{where}: not UTF-8 ({e.reason})") from e
 
   def checksum(self) -> str:
-    """Of set, version, split and size; TFDS checks the content itself."""
+    """SHA-256 of set, version, split and size; TFDS checks the content."""
     full_name = self.source.dataset_info.full_name
     text = f"{full_name} {self.split} {len(self)}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _data_source(name: str, split: str, data_dir):
+def _data_source(name: str, split: str, data_dir: str | None) -> Any:
+  """TFDS's random access to a prepared set, without TensorFlow."""
   try:
     import array_record  # noqa: F401 (TFDS names it only when it reads)
     import tensorflow_datasets as tfds

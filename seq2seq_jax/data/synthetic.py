@@ -19,41 +19,60 @@ def pairs(
   """`size` (source, target) texts, symbols separated by blanks.
 
   A source belongs to one split by a hash of its text, so the splits share
-  none; within a split sources may repeat. Where there are so few sources that
-  a split owns hardly any, it takes all of them and the splits do overlap.
-  Lengths are uniform. Of addition the source is two numbers of `min_length` to
-  `max_length` digits, written as separate characters.
+  none; within a split sources may repeat. If there are so few sources that a
+  split owns hardly any, it takes all of them and the splits do overlap. Lengths
+  are uniform.
+
+  Args:
+    task: one of `TASKS`. The source of addition is two numbers, written as
+      separate characters.
+    split: train, valid or test.
+    size: number of examples.
+    min_length: shortest source, in symbols; of addition digits of a number.
+    max_length: longest source.
+    symbols: number of different symbols; addition has ten digits.
+    seed: of the examples.
   """
   rng = np.random.default_rng((seed, zlib.crc32(f"{task} {split}".encode())))
-  out = []
+  examples: list[tuple[str, str]] = []
   misses = 0
-  while len(out) < size:
+  while len(examples) < size:
     source, target = _example(task, rng, min_length, max_length, symbols)
-    misses = 0 if _owner(source) == split else misses + 1
-    # By chance alone a tenth is missed so often once in 10^45 times.
+    misses = 0 if _split_of(source) == split else misses + 1
+    # A split with a tenth of the sources is missed so often by chance once in
+    # 10^45 times: it owns none.
     if misses == 0 or misses > 1000:
-      out.append((source, target))
-  return out
+      examples.append((source, target))
+  return examples
 
 
-def _owner(source: str) -> str:
-  place = zlib.crc32(source.encode()) % 10
-  return {0: "valid", 1: "test"}.get(place, "train")
+def _split_of(source: str) -> str:
+  """The split that owns a source: a tenth each for valid and test."""
+  tenth = zlib.crc32(source.encode()) % 10
+  return {0: "valid", 1: "test"}.get(tenth, "train")
 
 
-def _example(task, rng, min_length, max_length, symbols):
+def _example(
+  task: str,
+  rng: np.random.Generator,
+  min_length: int,
+  max_length: int,
+  symbols: int,
+) -> tuple[str, str]:
+  """A random source and its target."""
   if task == "addition":
     a, b = (_number(rng, min_length, max_length) for _ in range(2))
     return " ".join(f"{a}+{b}"), " ".join(str(a + b))
-  n = rng.integers(min_length, max_length + 1)
-  xs = rng.integers(symbols, size=n)
+  length = rng.integers(min_length, max_length + 1)
+  xs = rng.integers(symbols, size=length)
   ys = {"copy": xs, "reverse": xs[::-1], "sort": np.sort(xs)}[task]
   return " ".join(map(str, xs)), " ".join(map(str, ys))
 
 
-def _number(rng, min_length, max_length) -> int:
-  n = int(rng.integers(min_length, max_length + 1))
-  digits = rng.integers(10, size=n)
-  if n > 1:
+def _number(rng: np.random.Generator, min_length: int, max_length: int) -> int:
+  """A number whose count of digits is uniform."""
+  length = int(rng.integers(min_length, max_length + 1))
+  digits = rng.integers(10, size=length)
+  if length > 1:
     digits[0] = rng.integers(1, 10)  # no leading zero
   return int("".join(map(str, digits)))

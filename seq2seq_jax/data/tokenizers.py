@@ -11,7 +11,7 @@ import io
 import math
 import os
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,15 +22,25 @@ from seq2seq_jax.data import stored
 BLANK = "▁"  # shown for a blank, and SentencePiece's own mark of one
 _SILENT = (types.PAD, types.BOS, types.EOS)
 # SentencePiece holds its text in memory; more lines teach it nothing new.
-_MOST_LINES = 5_000_000
-_MOST_CACHED = 20_000  # words
+_MAX_LINES = 5_000_000
+_MAX_CACHED_WORDS = 20_000
 _UNK_PENALTY = 10.0  # SentencePiece's: below the worst score of its pieces
+# For each prefix of a word: possible starts of its last piece, and their
+# cumulative weights.
+Lattice = list[tuple[list[int], list[float]]]
 
 
 class Tokenizer:
-  """One side's vocabulary; made by `train` and `load`, and can be pickled.
+  """From text to ids and back; made by `train` and `load`.
 
-  `pieces[i]` is the text of id i. Nothing changes after it is made.
+  Nothing changes after it is made, and it can be pickled.
+
+  Attributes:
+    kind: word, char, bpe or unigram.
+    lowercase: text is lower-cased before it is split.
+    sampling: strength of subword regularisation; 0: `encode_sampled` is
+      `encode`.
+    pieces: text of each id.
   """
 
   def __init__(self, settings: dict, pieces: Sequence[str]):
@@ -46,13 +56,13 @@ class Tokenizer:
     return len(self.pieces)
 
   def encode(self, text: str) -> np.ndarray:
-    """The ids of a text, without BOS and EOS. [L] int32."""
+    """Ids of a text, without BOS and EOS. [L] int32."""
     if self.lowercase:
       text = text.lower()
     return np.array(self._encode(text), np.int32)
 
   def encode_sampled(self, text: str, rng: np.random.Generator) -> np.ndarray:
-    """Like `encode`, cut at random if `sampling` is not 0. [L] int32.
+    """Ids of a segmentation drawn at random if `sampling` is not 0. [L] int32.
 
     The result is a function of the text and of the state of `rng` alone.
     """
@@ -63,13 +73,17 @@ class Tokenizer:
     return np.array(self._sample(text, rng), np.int32)
 
   def words(self, text: str) -> list[str]:
-    """The words that `encode` gives one id each; word tokenizers alone."""
+    """The words that `encode` gives one id each.
+
+    Raises:
+      types.UserError: the tokenizer does not split into words.
+    """
     if self.kind != "word":
       raise types.UserError(f"tokenizer {self.kind}: has no whole words")
     return (text.lower() if self.lowercase else text).split()
 
   def decode(self, ids: Sequence[int] | np.ndarray) -> str:
-    """The text of ids; pad, BOS and EOS are left out, unk is `<unk>`."""
+    """Text of ids; pad, BOS and EOS are left out, unk is `<unk>`."""
     ids = np.asarray(ids).tolist()
     return self._join([self.pieces[i] for i in ids if i not in _SILENT])
 
@@ -85,36 +99,48 @@ class Tokenizer:
     """The content of a file that `load` reads."""
     return stored.dump(self._settings)
 
-  def __reduce__(self):
+  def _encode(self, text: str) -> Sequence[int]:
+    """Ids of a text in the right case."""
+    raise NotImplementedError
+
+  def _sample(self, text: str, rng: np.random.Generator) -> Sequence[int]:
+    """Ids of a text in the right case, segmented at random."""
+    raise NotImplementedError
+
+  def _join(self, pieces: Sequence[str]) -> str:
+    """Text of pieces."""
+    raise NotImplementedError
+
+  def __reduce__(self) -> tuple:
     return build, (self._settings,)
 
 
 class _Table(Tokenizer):
-  """Symbols in a list: words, or characters."""
+  """A list of symbols: words, or characters."""
 
   def __init__(self, settings: dict):
     super().__init__(settings, types.SPECIALS + tuple(settings["symbols"]))
     first = len(types.SPECIALS)
     self._ids = {p: i for i, p in enumerate(self.pieces) if i >= first}
 
-  def _encode(self, text):
+  def _encode(self, text: str) -> Sequence[int]:
     get = self._ids.get
     symbols = text.split() if self.kind == "word" else text
     return [get(symbol, types.UNK) for symbol in symbols]
 
-  def _sample(self, text, rng):
-    del rng  # there is one way to cut words and characters
+  def _sample(self, text: str, rng: np.random.Generator) -> Sequence[int]:
+    del rng  # there is one way to segment words and characters
     return self._encode(text)
 
-  def _join(self, pieces):
+  def _join(self, pieces: Sequence[str]) -> str:
     return (" " if self.kind == "word" else "").join(pieces)
 
 
 class _Subwords(Tokenizer):
   """A SentencePiece model.
 
-  Its own sampling draws from a generator of the thread; ours must depend on
-  the one handed in, and works on a word at a time: no piece spans a blank.
+  Its own sampling draws from a generator of the thread; ours depends on the one
+  that is handed in alone. It works on a word at a time: no piece spans a blank.
   """
 
   def __init__(self, settings: dict):
@@ -122,55 +148,56 @@ class _Subwords(Tokenizer):
 
     model = base64.b64decode(settings["model"], validate=True)
     self._model = sentencepiece.SentencePieceProcessor(model_proto=model)
-    every = range(len(self._model))
-    super().__init__(settings, [self._model.id_to_piece(i) for i in every])
-    normal = every[len(types.SPECIALS) :]
+    ids = range(len(self._model))
+    super().__init__(settings, [self._model.id_to_piece(i) for i in ids])
+    normal = ids[len(types.SPECIALS) :]
     self._ids = {self.pieces[i]: i for i in normal}
     self._scores = {self.pieces[i]: self._model.get_score(i) for i in normal}
-    self._longest = max(map(len, self._ids))
+    self._longest_piece = max(map(len, self._ids))
     self._unk_score = min(self._scores.values()) - _UNK_PENALTY
-    self._lattices = {}
+    self._lattices: dict[str, Lattice] = {}  # by word
 
-  def _encode(self, text):
+  def _encode(self, text: str) -> Sequence[int]:
     return self._model.encode(text)
 
-  def _join(self, pieces):
+  def _join(self, pieces: Sequence[str]) -> str:
     return "".join(pieces).replace(BLANK, " ").removeprefix(" ")
 
-  def _sample(self, text, rng):
-    pieces = []
+  def _sample(self, text: str, rng: np.random.Generator) -> Sequence[int]:
+    pieces: list[str] = []
     # Python's generator draws one number at a time much faster than NumPy's.
     draw = random.Random(int(rng.integers(2**63))).random
-    cut = self._drop_merges if self.kind == "bpe" else self._draw_path
+    segment = self._drop_merges if self.kind == "bpe" else self._draw_path
     for word in _words(self._model.normalize(text)):
-      pieces += cut(word, draw)
+      pieces += segment(word, draw)
     ids = [self._ids.get(piece, types.UNK) for piece in pieces]
-    # As in SentencePiece's encoding, a run of unknown characters is one id.
+    # As in SentencePiece's own encoding, a run of unknown characters is one id.
     return [
       token
       for i, token in enumerate(ids)
       if token != types.UNK or i == 0 or ids[i - 1] != types.UNK
     ]
 
-  def _drop_merges(self, word, draw):
-    """BPE-dropout (Provilkov et al. 2020, algorithm 1).
+  def _drop_merges(self, word: str, draw: Callable[[], float]) -> list[str]:
+    """Pieces of a word by BPE-dropout (Provilkov et al. 2020, algorithm 1).
 
-    At each step every possible merge is left out with probability
-    `sampling`; the best of the others is done, until there is none.
+    At each step every possible merge is left out with probability `sampling`;
+    the best of the others is done, until there is none. A piece's score is its
+    rank among the merges, negative: earlier ones are better.
     """
-    parts, score, drop = list(word), self._scores.get, self.sampling
+    pieces, score, drop = list(word), self._scores.get, self.sampling
     while True:
-      best, at = -math.inf, -1
-      for i in range(len(parts) - 1):
-        rank = score(parts[i] + parts[i + 1])
+      best, place = -math.inf, -1
+      for i in range(len(pieces) - 1):
+        rank = score(pieces[i] + pieces[i + 1])
         if rank is not None and draw() >= drop and rank > best:
-          best, at = rank, i
-      if at < 0:
-        return parts
-      parts[at : at + 2] = [parts[at] + parts[at + 1]]
+          best, place = rank, i
+      if place < 0:
+        return pieces
+      pieces[place : place + 2] = [pieces[place] + pieces[place + 1]]
 
-  def _draw_path(self, word, draw):
-    """A segmentation drawn from P(x) ∝ exp(α Σ score(x_i)).
+  def _draw_path(self, word: str, draw: Callable[[], float]) -> list[str]:
+    """Pieces of a word drawn from P(x) ∝ exp(α Σ score(x_i)).
 
     Kudo 2018, section 3.1, over all segmentations: forward filtering, then
     sampling from the end (α is `sampling`).
@@ -178,23 +205,31 @@ class _Subwords(Tokenizer):
     lattice = self._lattices.get(word)
     if lattice is None:
       lattice = self._lattice(word)
-      if len(self._lattices) < _MOST_CACHED:
+      if len(self._lattices) < _MAX_CACHED_WORDS:
         self._lattices[word] = lattice
     pieces, end = [], len(word)
     while end:
-      starts, cumulative = lattice[end]
+      # The last piece of a prefix, given its end: its start is drawn by the
+      # weight of all paths that reach it.
+      starts, cumulative = lattice[end - 1]
       i = bisect.bisect_right(cumulative, draw() * cumulative[-1])
       start = starts[min(i, len(starts) - 1)]
       pieces.append(word[start:end])
       end = start
     return pieces[::-1]
 
-  def _lattice(self, word):
-    """By end of piece: possible starts, their cumulative probabilities."""
-    total, out = [0.0], [None]  # total: log of the sum over paths to here
+  def _lattice(self, word: str) -> Lattice:
+    """For each prefix, where its last piece may start, and how likely.
+
+    The weight of a start is the sum over all paths to it, by forward filtering
+    in the log domain, times that of the piece.
+    """
+    total = [0.0]  # log of the sum over paths to each place
+    lattice: Lattice = []
     for end in range(1, len(word) + 1):
-      starts, logs = [], []
-      for start in range(max(0, end - self._longest), end):
+      starts: list[int] = []
+      logs: list[float] = []
+      for start in range(max(0, end - self._longest_piece), end):
         score = self._scores.get(word[start:end])
         if score is None and start == end - 1:
           score = self._unk_score
@@ -205,8 +240,8 @@ class _Subwords(Tokenizer):
       weights = [math.exp(x - top) for x in logs]
       cumulative = np.cumsum(weights).tolist()
       total.append(top + math.log(cumulative[-1]))
-      out.append((starts, cumulative))
-    return out
+      lattice.append((starts, cumulative))
+    return lattice
 
 
 def train(
@@ -220,12 +255,18 @@ def train(
 ) -> Tokenizer:
   """Makes a vocabulary; the same texts in the same order give the same one.
 
-  kind: word (split at blanks), char, bpe or unigram.
-  vocab_size: the largest vocabulary, the four special ids included; a small
-    corpus gives a smaller one.
-  min_count: rarer words and characters are left out (word and char).
-  Raises types.UserError for a corpus without text and where bpe or unigram
-  cannot hold every character.
+  Args:
+    texts: to learn from.
+    kind: word (split at blanks), char, bpe or unigram.
+    vocab_size: of the largest vocabulary, the four special ids included; a
+      small corpus gives a smaller one.
+    min_count: rarer words and characters are left out (word and char).
+    lowercase: lower-case all text, here and later.
+    sampling: strength of subword regularisation (bpe and unigram).
+
+  Raises:
+    types.UserError: the texts are empty, or bpe or unigram cannot hold every
+      character.
   """
   if kind not in ("word", "char", "bpe", "unigram"):
     raise types.UserError(
@@ -237,7 +278,7 @@ def train(
   if kind in ("bpe", "unigram"):
     model = _train_subwords(texts, kind, vocab_size)
     return build(settings | {"model": base64.b64encode(model).decode()})
-  counts = collections.Counter()
+  counts: collections.Counter[str] = collections.Counter()
   for text in texts:
     counts.update(text.split() if kind == "word" else text)
   if not counts:
@@ -248,8 +289,8 @@ def train(
     for special in types.SPECIALS:
       counts.pop(special, None)
   ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-  most = max(0, vocab_size - len(types.SPECIALS))
-  symbols = [s for s, n in ranked[:most] if n >= min_count]
+  limit = max(0, vocab_size - len(types.SPECIALS))
+  symbols = [s for s, n in ranked[:limit] if n >= min_count]
   if not symbols:
     raise types.UserError(
       f"tokenizer {kind}: none of {len(counts)} is left, and the most frequent "
@@ -279,23 +320,24 @@ def build(
 
 
 def _words(text: str) -> list[str]:
-  """Cuts before every blank."""
+  """Splits a normalised text before every blank, which stays."""
   first, *rest = text.split(BLANK)
   return ([first] if first else []) + [BLANK + part for part in rest]
 
 
 def _train_subwords(texts: Iterable[str], kind: str, vocab_size: int) -> bytes:
+  """A SentencePiece model of the texts, serialised."""
   import sentencepiece
 
-  texts = [text for text in texts if text.strip()]
-  if not texts:
+  lines = [text for text in texts if text.strip()]
+  if not lines:
     raise types.UserError(
       f"tokenizer {kind}: the training text is empty; name files with text"
     )
   out = io.BytesIO()
   try:
     sentencepiece.SentencePieceTrainer.train(
-      sentence_iterator=iter(texts[:: math.ceil(len(texts) / _MOST_LINES)]),
+      sentence_iterator=iter(lines[:: math.ceil(len(lines) / _MAX_LINES)]),
       model_writer=out,
       model_type=kind,
       vocab_size=vocab_size,
@@ -316,7 +358,8 @@ def _train_subwords(texts: Iterable[str], kind: str, vocab_size: int) -> bytes:
       minloglevel=3,
     )
   except RuntimeError as e:
-    need = len(set().union(*texts) - {" "} | {BLANK}) + len(types.SPECIALS)
+    characters = set().union(*lines) - {" "} | {BLANK}
+    need = len(characters) + len(types.SPECIALS)
     if need > vocab_size:
       raise types.UserError(
         f"vocab_size: {vocab_size} is too small for {kind}: the characters "

@@ -222,7 +222,7 @@ def load(
   if data.joint and not path.exists():
     return _of_texts(target, target, data.reverse_source, copies)
   settings = stored.load(path)
-  restore = sides.STORED.get(settings.get("kind"))
+  restore = sides.STORED.get(settings.get("kind", ""))
   if restore is not None:
     source = restore(settings, data.reverse_source)
     return Vocabularies(source, sides.TargetText(target))
@@ -262,4 +262,4 @@ def _without_vocabulary(
 ) -> contracts.Side | None:
   """The source side if it needs no vocabulary; None if it is text."""
   first = corpus.train[int(corpus.indices[0])][0]
-  return sides.without_vocabulary(first, data.reverse_source)
+  return sides.kind_of(first).like(first, data.reverse_source)

@@ -1,0 +1,48 @@
+"""The command line of a generated data set: prints one of its parts as TSV."""
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+
+from seq2seq_jax import types
+
+USAGE_ERROR = 2
+
+
+def main(
+  module: str,
+  name: str,
+  names: Iterable[str],
+  parts: Sequence[str],
+  make: Callable[[str, str], Iterable[tuple[str, str]]],
+) -> int:
+  """Prints the pairs that `sys.argv` asks for; returns the exit code.
+
+  Args:
+    module: of `seq2seq_jax.data` that is run.
+    name: what the first argument is, for the usage line.
+    names: its possible values.
+    parts: possible values of the second argument.
+    make: from the two arguments to (source, target) texts.
+  """
+  arguments = sys.argv[1:]
+  wants_help = bool({"-h", "--help"} & set(arguments))
+  if len(arguments) != 2 or wants_help:
+    print(
+      f"usage: python -m seq2seq_jax.data.{module} {name} {'|'.join(parts)}\n"
+      f"{name}: {', '.join(names)}",
+      file=sys.stdout if wants_help else sys.stderr,
+    )
+    return 0 if wants_help else USAGE_ERROR
+  try:
+    for source, target in make(*arguments):
+      print(f"{source}\t{target}")
+    sys.stdout.flush()
+  except types.UserError as e:
+    print(f"error: {e}", file=sys.stderr)
+    return USAGE_ERROR
+  except BrokenPipeError:
+    # The reader has had enough. What is left in the buffer goes nowhere, or the
+    # interpreter would complain about it at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+  return 0
