@@ -83,4 +83,7 @@ def test_what_is_cut_short_is_not_called_proven():
   first, few = run(limit=3)
   _, all_ = run(limit=100_000)
   assert not np.all(few.proven) and np.all(all_.proven)
-  assert np.all(few.score >= first.score) and np.all(few.score <= all_.score)
+  # Three programs, which may round differently.
+  slack = 1e-5 * np.abs(all_.score)
+  assert np.all(few.score >= first.score - slack)
+  assert np.all(few.score <= all_.score + slack)

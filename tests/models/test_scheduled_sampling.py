@@ -216,10 +216,10 @@ def test_losses_sample_by_the_course():
   losses, silent, plain = run(variables, np.int32(0))
   for loss in losses[1:]:
     close(loss, losses[0])
-  assert np.array_equal(silent, plain)
+  close(silent, plain)
   losses, silent, plain = run(variables, np.int32(10))
   close(losses[1], losses[0])
-  assert np.array_equal(silent, plain)
+  close(silent, plain)
   assert not np.allclose(losses[2], losses[0], atol=1e-4)
   assert not np.allclose(losses[3], losses[0], atol=1e-4)
 
