@@ -4,6 +4,13 @@
 #   launch/local.sh test [pytest's arguments]
 # SEQ2SEQ_JAX_EXTRAS adds extras (cuda, tpu, peers, plots, ...), PYTHON chooses
 # the interpreter (3.11 or newer).
+#
+# The programs ask glibc to keep freed memory and the system for huge pages
+# (runtime/glibc.py). SEQ2SEQ_JAX_TUNE_MALLOC=0 switches that off; a site that
+# prefers settings to calls exports the equivalent, from glibc 2.35 on:
+#   GLIBC_TUNABLES=glibc.malloc.mmap_max=0:glibc.malloc.arena_max=1
+#   GLIBC_TUNABLES+=:glibc.malloc.trim_threshold=18446744073709551615
+#   GLIBC_TUNABLES+=:glibc.malloc.hugetlb=1
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
