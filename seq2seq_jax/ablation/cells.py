@@ -1,9 +1,11 @@
-"""The cells of a table on disk: row by row, seed by seed, and how each stands.
+"""The cells of a table on disk: one row and one seed each, and their states.
 
-cells/ROW/seed_N/           a training, and what its evaluation left
-cells/ROW/seeds_0-2/        a training of several seeds in one program
+cells/ROW/seed_N/               a training, and what its evaluation wrote
+cells/ROW/seeds_0-2/            a training of several seeds in one program
 cells/ROW/seed_N/result.json    the cell's score, or why it has none
-locks/                      who is at work
+cells/ROW/seed_N.spec.json      the cell's job, as its process reads it
+cells/ROW/seed_N.log            what that process printed
+locks/                          which process works on what
 """
 
 import dataclasses
@@ -15,7 +17,9 @@ from typing import Any
 
 from seq2seq_jax.runtime import files, locks
 
-FINAL = ("done", "failed", "diverged")
+RESULT_VERSION = 2
+TERMINAL = ("done", "failed", "diverged")
+"""States of a cell that nothing more is done for."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,84 +29,113 @@ class Training:
   folder: pathlib.Path
   lock: pathlib.Path
   seeds: tuple[int, ...]
+  """More than one: replicas of one program."""
   config: Any
   steps: int
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Cell:
-  """One row and one seed."""
+  """One row and one seed of a table."""
 
   row: str
   seed: int
   folder: pathlib.Path
   lock: pathlib.Path
   key: str
-  """Names config, data and metrics: a result with another key is stale."""
-  identity: dict
-  """What `key` is made of, by name, to tell what has changed."""
+  """Hash of `identity`: a result with another key is stale."""
+  identity: dict[str, Any]
+  """All that decides the result, by name, to say what has changed."""
   members: tuple[Training, ...]
-  """One, or those of an ensemble."""
+  """One training, or those of an ensemble."""
+  config: Any = None
+  """The row's config, by which the cell is scored."""
 
   @property
   def name(self) -> str:
+    """Returns the row and seed, for messages."""
     return f"{self.row}, seed {self.seed}"
 
-  def result(self) -> dict | None:
-    """What its evaluation left, or None where there is no whole file."""
+  @property
+  def log(self) -> pathlib.Path:
+    """Returns the file with the output of the cell's process."""
+    return self.folder.with_name(f"{self.folder.name}.log")
+
+  @property
+  def spec(self) -> pathlib.Path:
+    """Returns the file with the cell's job."""
+    return self.folder.with_name(f"{self.folder.name}.spec.json")
+
+  def locks(self) -> list[pathlib.Path]:
+    """Returns the locks of everything that work on the cell writes to."""
+    return [self.lock, *(member.lock for member in self.members)]
+
+  def result(self) -> dict[str, Any] | None:
+    """Returns the content of result.json; None if there is no valid one."""
     try:
-      return json.loads((self.folder / "result.json").read_text())
+      result = json.loads((self.folder / "result.json").read_text())
     except (OSError, ValueError):
       return None
+    valid = isinstance(result, dict) and {"key", "status"} <= result.keys()
+    return result if valid else None
 
-  def status(self) -> dict:
-    """`status` and what belongs to it.
+  def status(self) -> dict[str, Any]:
+    """Returns the cell's state, under `status`, and what belongs to it.
 
-    done, failed, diverged: with the result; stale: with `changed`; running:
-    with `holder` and `progress` in [0, 1]; else waiting.
+    done, failed, diverged: the result; stale: with `changed`, the reasons;
+    running: with `holder` of the lock and `progress` in [0, 1]; waiting: with
+    `progress`.
     """
-    found = self.result()
-    if found and found["key"] == self.key:
-      return found
-    held = [self.lock, *(m.lock for m in self.members)]
-    for lock in held:
+    result = self.result()
+    if result and result["key"] == self.key:
+      return result
+    for lock in self.locks():
       if locks.is_live(lock):
-        holder = str(locks.holder(lock))
-        done = self.progress()
-        return {"status": "running", "holder": holder, "progress": done}
-    if found:
-      changed = differences(found.get("identity", {}), self.identity)
-      return {"status": "stale", "changed": changed or ["its format"]}
+        return {
+          "status": "running",
+          "holder": str(locks.holder(lock)),
+          "progress": self.progress(),
+        }
+    if result:
+      return {"status": "stale", "changed": self._changes(result)}
     return {"status": "waiting", "progress": self.progress()}
 
+  def _changes(self, result: dict[str, Any]) -> list[str]:
+    version = result.get("format_version")
+    if version != RESULT_VERSION:
+      return [f"format of results: {version} -> {RESULT_VERSION}"]
+    changes = differences(result.get("identity", {}), self.identity)
+    return changes or ["its key"]
+
   def progress(self) -> float:
-    """Share of its updates that are made, by the runs' metrics files."""
+    """Returns the share of updates made, by the runs' metrics files."""
     shares = [min(1.0, last_step(m.folder) / m.steps) for m in self.members]
     return sum(shares) / len(shares)
 
 
-def leave(cell: Cell, found: dict):
-  """Puts a result in place whole, and an old one aside."""
+def write_result(cell: Cell, result: dict[str, Any]) -> None:
+  """Writes a cell's result.json, whole; an older one is moved aside."""
   cell.folder.mkdir(parents=True, exist_ok=True)
   path = cell.folder / "result.json"
-  if path.exists():
-    retire(path)
-  found = {
-    "format_version": 1,
+  archive(path)
+  header = {
+    "format_version": RESULT_VERSION,
     "key": cell.key,
     "identity": cell.identity,
     "row": cell.row,
     "seed": cell.seed,
     "host": socket.gethostname(),
     "date": datetime.date.today().isoformat(),
-    **found,
   }
-  files.write_json(path, found)
+  files.write_json(path, header | result)
 
 
-def differences(old: dict, new: dict) -> list[str]:
-  """What has changed; what is not there has its default."""
-  shown = lambda d, name: repr(d[name]) if name in d else "the default"
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+  """Returns the entries in which two identities differ, with both values."""
+
+  def shown(identity: dict[str, Any], name: str) -> str:
+    return repr(identity[name]) if name in identity else "absent"
+
   return [
     f"{name}: {shown(old, name)} -> {shown(new, name)}"
     for name in dict.fromkeys([*new, *old])
@@ -111,11 +144,11 @@ def differences(old: dict, new: dict) -> list[str]:
 
 
 def last_step(folder: pathlib.Path) -> int:
-  """The last step that a run has written down."""
+  """Returns the step of the last whole line of a run's metrics.jsonl, or 0."""
   try:
     with (folder / "metrics.jsonl").open("rb") as f:
-      f.seek(0, 2)
-      f.seek(max(0, f.tell() - 4000))
+      size = f.seek(0, 2)
+      f.seek(max(0, size - 4000))  # a few lines are enough
       lines = f.read().splitlines()
   except OSError:
     return 0
@@ -127,13 +160,17 @@ def last_step(folder: pathlib.Path) -> int:
   return 0
 
 
-def retire(folder: pathlib.Path) -> pathlib.Path | None:
-  """Moves a folder aside, to `NAME.stale-1` or the next free number."""
-  if not folder.exists():
+def archive(path: pathlib.Path) -> pathlib.Path | None:
+  """Moves a file or folder aside, to `NAME.stale-1` or the next free number.
+
+  Returns:
+    Where it is now; None if there was nothing.
+  """
+  if not path.exists():
     return None
   for n in range(1, 10_000):
-    aside = folder.with_name(f"{folder.name}.stale-{n}")
+    aside = path.with_name(f"{path.name}.stale-{n}")
     if not aside.exists():
-      folder.rename(aside)
+      path.rename(aside)
       return aside
-  raise OSError(f"{folder}: too many stale copies")
+  raise OSError(f"{path}: too many stale copies; remove some")

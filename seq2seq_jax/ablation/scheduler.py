@@ -1,357 +1,254 @@
-"""Runs the cells of a table in processes of their own, and shows them.
+"""Runs the jobs of a table in processes of their own, a few at a time.
 
-Cells that are done are left alone. Several runners, on one host or many, may
-work on one workdir: a cell's lock decides who does it.
+Finished cells are left alone. Several schedulers, on one host or many, may work
+on one workdir: the lock of a cell decides which process does it.
 """
 
-import contextlib
 import logging
+import os
+import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any
 
-import rich.box
-import rich.console
-import rich.live
-import rich.table
-import rich.text
-
-from seq2seq_jax.ablation import cells as cells_
+import seq2seq_jax
+from seq2seq_jax.ablation import board as board_lib
+from seq2seq_jax.ablation import cells as cells_lib
+from seq2seq_jax.ablation import spec as spec_lib
 from seq2seq_jax.runtime import locks
-from seq2seq_jax.runtime import log as log_lib
 
 log = logging.getLogger(__name__)
 
-BUSY = 75  # exit code of a process that found its cell taken
+POLL_SECONDS = 2.0
+"""Time between two readings of the cells' states from the disk."""
+MAX_CRASHES = 2
+"""Number of crashes of a job's process after which its cells have failed."""
+# Exit codes of a process that was stopped or found its cell taken: no crash.
 STOPPED = (
-  BUSY,
+  spec_lib.BUSY,
   -signal.SIGTERM,
   128 + signal.SIGTERM,
   -signal.SIGINT,
   128 + signal.SIGINT,
 )
-STYLES = {"warning": "yellow", "error": "bold red"}
-LOOK = 2.0  # seconds between two looks at the disk
-LINE = 60.0  # seconds between two plain lines
-DEATHS = 2  # of a cell's process, after which it has failed
 
 
 class Job:
-  """Cells that one process does: one, or all seeds of a row."""
+  """Cells that one process does: a single one, or all seeds of a row."""
 
-  def __init__(self, cells: Sequence[cells_.Cell]):
+  def __init__(self, cells: Sequence[cells_lib.Cell]):
     self.cells = tuple(cells)
-    self.process: subprocess.Popen | None = None
+    self.process: subprocess.Popen[bytes] | None = None
     self.cores: tuple[int, ...] = ()
     self.tried = False
-    self.deaths = 0  # processes that ended without a word
+    self.crashes = 0
 
   @property
   def name(self) -> str:
-    seeds = ", ".join(str(c.seed) for c in self.cells)
+    """Returns the row and its seeds, for messages."""
+    seeds = ", ".join(str(cell.seed) for cell in self.cells)
     return f"{self.cells[0].row}, seed {seeds}"
 
+  def training_locks(self) -> set[pathlib.Path]:
+    """Returns the locks of the runs that the job needs."""
+    return {m.lock for cell in self.cells for m in cell.members}
+
   def taken(self) -> bool:
-    """Whether somebody is at work on what this job needs."""
-    wanted = {m.lock for c in self.cells for m in c.members}
-    wanted |= {c.lock for c in self.cells}
-    return any(locks.is_live(lock) for lock in wanted)
+    """Returns whether a process works on something that the job needs."""
+    paths = {lock for cell in self.cells for lock in cell.locks()}
+    return any(locks.is_live(lock) for lock in paths)
+
+  def unfinished(self) -> list[cells_lib.Cell]:
+    """Returns the cells without a result, as the disk has it now."""
+    return [
+      cell
+      for cell in self.cells
+      if cell.status()["status"] not in cells_lib.TERMINAL
+    ]
 
 
-class Runner:
-  """Starts jobs while there are free slots, until every cell is final."""
+class Scheduler:
+  """Starts jobs while slots are free, until every cell has a result."""
 
   def __init__(
     self,
     jobs: Sequence[Job],
-    launch: Callable[[Job], subprocess.Popen],
+    launch: Callable[[Job], "subprocess.Popen[bytes]"],
     cores: Sequence[int],
     slots: int,
-    board: "Board",
+    board: board_lib.ProgressBoard,
   ):
-    """Makes a runner.
+    """Makes a scheduler.
 
     Args:
-      jobs: in the order in which they are begun.
-      launch: starts a job's process on `job.cores`.
-      cores: of this process, shared out among the jobs.
-      slots: jobs at a time.
+      jobs: in the order of their start.
+      launch: starts the process of a job, on `job.cores`.
+      cores: CPU cores, shared out among the jobs; empty: jobs have no cores of
+        their own.
+      slots: number of jobs at a time.
       board: shows the cells.
     """
     self.jobs, self.launch, self.slots = list(jobs), launch, slots
     self.cores, self.board = list(cores), board
     self.stopped: int | None = None
+    """The signal that stopped it."""
+    self._statuses: dict[cells_lib.Cell, dict[str, Any]] = {}
+    self._last_poll = -POLL_SECONDS
 
   def run(self) -> int | None:
-    """Until all is final; the signal that stopped it, or None."""
-    old = {
-      number: signal.signal(number, self._stop)
-      for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    """Runs until every cell is done, failed or diverged.
+
+    The first SIGINT or SIGTERM lets the runs save and end; a second Ctrl-C ends
+    them at once. In another thread than the main one, signals are left alone.
+
+    Returns:
+      The signal that stopped it, or None.
+    """
+    handlers: dict[signal.Signals, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+      for number in (signal.SIGINT, signal.SIGTERM):
+        handlers[number] = signal.signal(number, self._stop)
     try:
       with self.board:
-        while not self._turn():
-          time.sleep(LOOK / 4)
+        while not self.turn():
+          time.sleep(POLL_SECONDS / 4)
+        self._poll(now=True)
+    except BaseException:
+      self._signal_jobs(signal.SIGTERM)  # leave no process without a parent
+      raise
     finally:
-      for number, handler in old.items():
+      for number, handler in handlers.items():
         signal.signal(number, handler)
     return self.stopped
 
-  def _turn(self) -> bool:
-    """Collects what has ended, starts what may start; True at the end."""
+  def turn(self) -> bool:
+    """Collects ended processes and starts new ones; True at the end."""
     for job in self.jobs:
       if job.process and job.process.poll() is not None:
-        code, job.process = job.process.returncode, None
-        # Whoever took the cell away is waited for; else it has been tried.
-        job.tried = code != BUSY and self.stopped is None
-        if self.board.ended(job, code) and self.stopped is None:
-          self._died(job, code)
-    statuses = self.board.look()
-    final = {c for c, s in statuses.items() if s["status"] in cells_.FINAL}
-    left = [j for j in self.jobs if not set(j.cells) <= final]
-    running = [j for j in self.jobs if j.process]
-    if self.stopped is not None:
+        self._ended(job, job.process.returncode)
+    statuses = self._poll()
+    final = {
+      cell
+      for cell, status in statuses.items()
+      if status["status"] in cells_lib.TERMINAL
+    }
+    waiting = [job for job in self.jobs if not set(job.cells) <= final]
+    if self.stopped is None:
+      self._start(waiting)
+    running = [job for job in self.jobs if job.process]
+    if running or self.stopped is not None:
       return not running
-    ready = [j for j in left if not j.process and not j.tried and not j.taken()]
-    taken: set = set()
-    for job in running:
-      taken |= {m.lock for c in job.cells for m in c.members}
+    # What another scheduler works on is waited for.
+    return not any(not job.tried or job.taken() for job in waiting)
+
+  def _poll(self, now: bool = False) -> dict[cells_lib.Cell, dict[str, Any]]:
+    """Returns the status of every cell, read again every `POLL_SECONDS`."""
+    moment = time.monotonic()
+    if now or moment - self._last_poll >= POLL_SECONDS:
+      self._last_poll = moment
+      for cell in (cell for job in self.jobs for cell in job.cells):
+        status = self._statuses.get(cell, {}).get("status")
+        if status not in cells_lib.TERMINAL:
+          self._statuses[cell] = cell.status()
+      self.board.update(self._statuses)
+    return self._statuses
+
+  def _start(self, waiting: Sequence[Job]) -> None:
+    """Starts jobs that need nothing that is being worked on."""
+    running = [job for job in self.jobs if job.process]
+    ready = [
+      job
+      for job in waiting
+      if not job.process and not job.tried and not job.taken()
+    ]
+    # A process takes a while until it holds its locks.
+    busy = {lock for job in running for lock in job.training_locks()}
     for job in ready:
       if len(running) >= self.slots or self.stopped is not None:
-        break
-      needs = {m.lock for c in job.cells for m in c.members}
-      if needs & taken:  # another row's cell is at its training
-        continue
-      taken |= needs
-      job.cores = self._share(running, len(ready))
+        return
+      if job.training_locks() & busy:
+        continue  # a cell of another row trains the same run
+      busy |= job.training_locks()
+      job.cores = self._free_cores(running, len(ready))
       job.process = self.launch(job)
-      if self.stopped is not None:  # while it was being started
+      if self.stopped is not None:  # the signal came during the launch
         job.process.send_signal(signal.SIGTERM)
       running.append(job)
-    waits = [j for j in left if not j.tried or j.taken()]
-    return not running and not waits
 
-  def _died(self, job: Job, code: int):
-    """Once more from its last checkpoint; then its cells have failed."""
-    job.deaths += 1
-    job.tried = job.deaths >= DEATHS
-    if not job.tried:
-      return
-    for cell in job.cells:
-      lock = locks.claim(cell.lock)
-      if lock is None:
-        continue  # another runner is at it
-      with lock:
-        if cell.status()["status"] not in cells_.FINAL:
-          message = f"its process ended {DEATHS} times, with {code}; see "
-          message += str(_log(cell))
-          cells_.leave(cell, {"status": "failed", "message": message})
-
-  def _share(self, running, ready: int) -> tuple[int, ...]:
-    """Cores for the next job: all that are free, where it is the last."""
-    used = {core for j in running for core in j.cores}
-    free = [c for c in self.cores if c not in used] or self.cores
+  def _free_cores(self, running: Sequence[Job], ready: int) -> tuple[int, ...]:
+    """Returns the cores of the next job: all that are free, for the last."""
+    used = {core for job in running for core in job.cores}
+    free = [core for core in self.cores if core not in used] or self.cores
     coming = min(self.slots - len(running), ready)
     return tuple(free[: max(1, len(free) // max(1, coming))])
 
-  def _stop(self, number, frame):
-    """The cells save and end; at a second Ctrl-C they end at once."""
+  def _ended(self, job: Job, code: int) -> None:
+    """Notes the end of a job's process; a crash is tried once more."""
+    job.process = None
+    self._last_poll = -POLL_SECONDS
+    # A cell that another process took is waited for, and tried again then.
+    job.tried = code != spec_lib.BUSY and self.stopped is None
+    unfinished = job.unfinished()
+    if not unfinished or code in STOPPED:
+      return
+    log.warning(
+      f"{job.name}: its process ended with {code}; see {unfinished[0].log}"
+    )
+    if self.stopped is None:
+      job.crashes += 1
+      job.tried = job.crashes >= MAX_CRASHES
+      if job.tried:
+        _fail(unfinished, code)
+
+  def _signal_jobs(self, number: int) -> None:
+    for job in self.jobs:
+      if job.process:
+        job.process.send_signal(number)
+
+  def _stop(self, number: int, frame: FrameType | None) -> None:
+    """Handles SIGINT and SIGTERM."""
     del frame
     again = self.stopped is not None and number == signal.SIGINT
     self.stopped = self.stopped or number
     self.board.note = "stopping as soon as the runs are saved; Ctrl-C: at once"
-    for job in self.jobs:
-      if job.process:
-        job.process.send_signal(signal.SIGINT if again else signal.SIGTERM)
+    self._signal_jobs(signal.SIGINT if again else signal.SIGTERM)
 
 
-class Board:
-  """A table of all cells that fills in, at a terminal; else plain lines."""
-
-  def __init__(
-    self,
-    cells: Sequence[cells_.Cell],
-    show: Callable[[dict], str],
-    published: dict[str, str],
-    live: bool | None = None,
-    stream=None,
-    clock=time.monotonic,
-  ):
-    """Makes a board.
-
-    Args:
-      cells: of the table, row by row.
-      show: a final cell's result as a few characters.
-      published: what the table prints beside a row.
-      live: draw (True), or lines (False), or by the stream (None).
-      stream: standard error.
-      clock: seconds.
-    """
-    self.cells, self.show = list(cells), show
-    self.published, self.clock = published, clock
-    stream = stream or sys.stderr
-    self._stream = stream
-    self._console = rich.console.Console(
-      file=stream, force_terminal=stream.isatty() or bool(live)
-    )
-    terminal = stream.isatty() and not self._console.is_dumb_terminal
-    self._live = None
-    if terminal if live is None else live:
-      self._live = rich.live.Live(
-        console=self._console, auto_refresh=False, vertical_overflow="visible"
-      )
-    self._statuses: dict = {}
-    self._messages = contextlib.ExitStack()
-    self._seen, self._line = 0.0, clock()
-    self._begun = {}  # share of a cell done when this process first saw it
-    self._start = clock()
-    self._told = self.note = ""  # what is going on beside the cells
-
-  def __enter__(self):
-    self.look()
-    if self._live:
-      self._live.start()
-    self._messages.enter_context(log_lib.above(self.write_line))
-    return self
-
-  def __exit__(self, *_):
-    self._seen = 0.0
-    self.look()
-    self._messages.close()
-    if self._live:
-      self._live.stop()
-
-  def look(self) -> dict:
-    """Status of every cell, from the disk."""
-    now = self.clock()
-    if now - self._seen < LOOK and self._statuses:
-      return self._statuses
-    self._seen = now
-    before, self._statuses = self._statuses, {}
-    for cell in self.cells:
-      old = before.get(cell, {})
-      final = old.get("status") in cells_.FINAL
-      self._statuses[cell] = old if final else cell.status()
-    for cell, status in self._statuses.items():
-      self._begun.setdefault(cell, _share_done(status))
-    if self._live:
-      self._live.update(self._draw(), refresh=True)
-    else:
-      self._lines(before)
-      if self.note != self._told:
-        self._told = self.note
-        self.write_line(self.note)
-    return self._statuses
-
-  def ended(self, job: Job, code: int) -> bool:
-    """Whether a process ended without a result or a reason; says so."""
-    self._seen = 0.0
-    without = [c for c in job.cells if c.status()["status"] not in cells_.FINAL]
-    if not without or code in STOPPED:
-      return False
-    log.warning(
-      f"{job.name}: its process ended with {code}; see {_log(without[0])}"
-    )
-    return True
-
-  def write_line(self, text: str, style: str | None = None) -> None:
-    """Writes a line above the table; style: `warning`, `error`."""
-    if self._live:
-      self._console.print(
-        rich.text.Text(text, style=STYLES.get(style or "", "")), soft_wrap=True
-      )
-    else:
-      print(text, file=self._stream, flush=True)
-
-  def left(self) -> float | None:
-    """Seconds to the end, from what this process has seen done."""
-    shares = {c: _share_done(s) for c, s in self._statuses.items()}
-    done = sum(max(0.0, v - self._begun[c]) for c, v in shares.items())
-    rest = sum(1.0 - v for v in shares.values())
-    if done < 0.02:
-      return None
-    return rest * (self.clock() - self._start) / done
-
-  def _lines(self, before):
-    for cell, status in self._statuses.items():
-      if (
-        status["status"] in cells_.FINAL
-        and before
-        and (before[cell]["status"] not in cells_.FINAL)
-      ):
-        self.write_line(
-          f"{cell.name}: {self.show(status)}  ({self._summary()})"
+def _fail(cells: Sequence[cells_lib.Cell], code: int) -> None:
+  """Writes that cells have failed, unless another scheduler is at them."""
+  for cell in cells:
+    lock = locks.claim(cell.lock)
+    if lock is None:
+      continue
+    with lock:
+      if cell.status()["status"] not in cells_lib.TERMINAL:
+        message = (
+          f"its process ended {MAX_CRASHES} times, with {code}; see {cell.log}"
         )
-        self._line = self.clock()
-    if self.clock() - self._line >= LINE:
-      self._line = self.clock()
-      self.write_line(self._summary())
+        cells_lib.write_result(cell, {"status": "failed", "message": message})
 
-  def _summary(self) -> str:
-    count = lambda *names: sum(
-      s["status"] in names for s in self._statuses.values()
+
+def start_worker(
+  spec: pathlib.Path, output: pathlib.Path
+) -> "subprocess.Popen[bytes]":
+  """Starts the process of a job's spec; its output is appended to a file."""
+  # The same package as this process has, wherever that was imported from.
+  package = str(pathlib.Path(seq2seq_jax.__file__).parents[1])
+  paths = [package, os.environ.get("PYTHONPATH", "")]
+  environment = os.environ | {
+    "PYTHONPATH": os.pathsep.join(filter(None, paths))
+  }
+  with output.open("ab") as stream:
+    return subprocess.Popen(
+      [sys.executable, "-m", "seq2seq_jax.ablation.worker", str(spec)],
+      stdin=subprocess.DEVNULL,
+      stdout=stream,
+      stderr=subprocess.STDOUT,
+      env=environment,
+      start_new_session=True,  # Ctrl-C goes to this process, which signals all
     )
-    text = f"{count('done')} of {len(self.cells)} cells done"
-    if bad := count("failed", "diverged"):
-      text += f", {bad} failed"
-    if running := count("running"):
-      text += f", {running} running"
-    if (left := self.left()) is not None and count(*cells_.FINAL) < len(
-      self.cells
-    ):
-      text += f", about {_duration(left)} left"
-    return text
-
-  def _draw(self):
-    caption = "\n".join(filter(None, [self._summary(), self.note]))
-    table = rich.table.Table(
-      box=rich.box.SIMPLE_HEAD, title=None, caption=caption
-    )
-    table.add_column("row", overflow="fold")
-    seeds = sorted({c.seed for c in self.cells})
-    for seed in seeds:
-      table.add_column(f"seed {seed}", justify="right", no_wrap=True)
-    table.add_column("mean", justify="right", no_wrap=True)
-    table.add_column("published", justify="right", no_wrap=True)
-    for row in dict.fromkeys(c.row for c in self.cells):
-      own = {c.seed: self._statuses[c] for c in self.cells if c.row == row}
-      shown = [self._cell(own[s]) if s in own else "" for s in seeds]
-      values = [s["value"] for s in own.values() if s["status"] == "done"]
-      mean = f"{sum(values) / len(values):.2f}" if values else ""
-      table.add_row(row, *shown, mean, self.published.get(row, ""))
-    return table
-
-  def _cell(self, status: dict):
-    kind = status["status"]
-    if kind == "done":
-      return rich.text.Text(self.show(status), style="bold green")
-    if kind in ("failed", "diverged"):
-      return rich.text.Text(kind, style="bold red")
-    if kind == "stale":
-      return rich.text.Text("stale", style="yellow")
-    if kind == "running":
-      return rich.text.Text(f"{100 * status['progress']:.0f} %", style="cyan")
-    done = status.get("progress", 0.0)
-    text = f"{100 * done:.0f} % kept" if done else "waiting"
-    return rich.text.Text(text, style="dim")
-
-
-def _log(cell: cells_.Cell):
-  return cell.folder.with_name(f"{cell.folder.name}.log")
-
-
-def _share_done(status: dict) -> float:
-  if status["status"] in cells_.FINAL:
-    return 1.0
-  # An evaluation is still to come.
-  return 0.97 * status.get("progress", 0.0)
-
-
-def _duration(seconds: float) -> str:
-  minutes = round(seconds / 60)
-  if minutes < 1:
-    return "a minute"
-  hours, minutes = divmod(minutes, 60)
-  return f"{hours} h {minutes} min" if hours else f"{minutes} min"

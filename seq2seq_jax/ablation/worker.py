@@ -1,6 +1,8 @@
-"""The work on the cells of an ablation table, in a process of its own.
+"""`python -m seq2seq_jax.ablation.worker SPEC`: trains and scores some cells.
 
-Trains what a cell needs, scores it, and leaves result.json in its folder.
+The process of one job of a table, started by `scheduler.py`. It reads the job's
+spec, trains what the cells need, scores them on their test set, and writes
+result.json into each cell's folder.
 """
 
 import dataclasses
@@ -8,157 +10,254 @@ import json
 import logging
 import os
 import pathlib
+import signal
+import sys
 import time
 import traceback
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from seq2seq_jax import config, train, types
-from seq2seq_jax.ablation import cells, learning_curve, scheduler
-from seq2seq_jax.ablation import plan as ablation_plan
+from seq2seq_jax.ablation import cells, learning_curve, plan, spec
 from seq2seq_jax.data import corpus as corpus_lib
 from seq2seq_jax.inference import evaluator, loading
-from seq2seq_jax.runtime import files, locks, parallel
+from seq2seq_jax.runtime import files, glibc, jax_setup, locks, parallel
+from seq2seq_jax.runtime import log as log_lib
 
 log = logging.getLogger(__name__)
 
 
-def work(job: scheduler.Job, plan: ablation_plan.Plan) -> int:
-  """Trains and scores a job's cells; an exit code."""
-  held = []
-  try:
-    wanted = [c.lock for c in job.cells]
-    wanted += sorted({m.lock for c in job.cells for m in c.members})
-    for path in wanted:
-      lock = locks.claim(path, on_lost=_lost)
-      if lock is None:
-        return scheduler.BUSY
-      held.append(lock)
-    for cell in job.cells:
-      if cell.status()["status"] in cells.FINAL:
-        continue
-      _leave(cell, _outcome(cell, plan))
-    return 0
-  finally:
-    for lock in held:
-      lock.release()
+class Worker:
+  """Does the cells of one job."""
 
+  def __init__(self, job: spec.Spec):
+    self.job = job
+    self._checksums: dict[config.Data, dict[str, str]] = {}
 
-def _lost(path: pathlib.Path):
-  log.error(f"{path}: another process has taken this lock; stopping")
-  os._exit(scheduler.BUSY)
+  def run(self) -> int:
+    """Trains and scores the job's cells; returns an exit code.
 
+    Whatever happens to a cell becomes its result: only a lock that another
+    process holds makes the code another than 0.
+    """
+    held: list[locks.Lock] = []
+    paths = [cell.lock for cell in self.job.cells]
+    paths += sorted({m.lock for cell in self.job.cells for m in cell.members})
+    try:
+      for path in paths:
+        lock = locks.claim(path, on_lost=_lost)
+        if lock is None:
+          return spec.BUSY
+        held.append(lock)
+      for cell in self.job.cells:
+        if cell.status()["status"] not in cells.TERMINAL:
+          self._finish(cell, self.outcome(cell))
+      return 0
+    finally:
+      for lock in held:
+        lock.release()
 
-def _outcome(cell: cells.Cell, plan: ablation_plan.Plan) -> dict:
-  """The cell's result, whatever happens."""
-  seconds = time.monotonic()
-  try:
-    epochs = [_train(training, cell.seed) for training in cell.members]
-    found = _score(cell, plan, epochs)
-  except types.Diverged as e:
-    found = {"status": "diverged", "message": str(e)}
-  except types.UserError as e:
-    found = {"status": "failed", "message": str(e)}
-  except Exception as e:
-    traceback.print_exc()
-    found = {"status": "failed", "message": f"{type(e).__name__}: {e}"}
-  return found | {"work_seconds": time.monotonic() - seconds}
+  def outcome(self, cell: cells.Cell) -> dict[str, Any]:
+    """Trains and scores a cell; returns its result, or why it has none."""
+    start = time.monotonic()
+    try:
+      self._check_data(cell)
+      epochs = [self.train(training, cell.seed) for training in cell.members]
+      result = self.score(cell, epochs)
+    except types.Diverged as e:
+      result = {"status": "diverged", "message": str(e)}
+    except types.UserError as e:
+      result = {"status": "failed", "message": str(e)}
+    except Exception as e:
+      traceback.print_exc()
+      result = {"status": "failed", "message": f"{type(e).__name__}: {e}"}
+    return result | {"work_seconds": time.monotonic() - start}
 
+  def _check_data(self, cell: cells.Cell) -> None:
+    """Refuses data that are not those of the plan: the key would be wrong."""
+    checksums = self._sums(cell.config.data)
+    planned = cell.identity["data checksums"]
+    if changed := cells.differences(planned, checksums):
+      raise types.UserError(
+        "the data are not those that the table was planned with ("
+        f"{'; '.join(changed)}); run the table again"
+      )
 
-def _train(training: cells.Training, seed: int) -> int:
-  """Trains or goes on; the number of batches in an epoch.
+  def _sums(self, data: config.Data) -> dict[str, str]:
+    """Returns data checksums; each data set is read once."""
+    if data not in self._checksums:
+      self._checksums[data] = plan.data_checksums(data)
+    return self._checksums[data]
 
-  Of several seeds in one program, `seed` is the one that is asked for.
-  A run of another config or data is moved aside. A finished one leaves a note,
-  so that rows which share it need not build its model again.
-  """
-  folder, steps = training.folder, training.config.train.steps
-  path = folder / "config.json"
-  if path.is_file():
-    old = config.from_json(path.read_text(), str(path))
-    # Also what `train` would go on with, such as another number of steps: the
-    # first ones would not be those of a whole run.
-    changed = config.differences(old, training.config) or (
-      ablation_plan.training(old) != ablation_plan.training(training.config)
+  def train(self, training: cells.Training, seed: int) -> int:
+    """Trains a run, resumes it, or finds it finished.
+
+    A run of another config or of other data is moved aside. A finished one has
+    a note, so that rows which share it need not build its model again.
+
+    Args:
+      training: the run.
+      seed: of several replicas, the one that is asked for.
+
+    Returns:
+      Number of batches in an epoch.
+
+    Raises:
+      types.Diverged: that replica's loss was not finite.
+    """
+    folder, steps = training.folder, training.config.train.steps
+    if reasons := self._foreign(training):
+      aside = cells.archive(folder)
+      log.warning(f"{folder} holds another run, moved to {aside}: {reasons[0]}")
+    path = folder / "finished.json"
+    note = _read_note(path)
+    if note.get("steps") != steps or "diverged" not in note:
+      run = train.train(training.config, folder, live=False)
+      note = {
+        "steps": steps,
+        "batches_per_epoch": len(run.train_data.plan),
+        "diverged": [h["diverged"] for h in run.histories],
+      }
+      files.write_json(path, note)
+    replica = training.seeds.index(seed) if len(training.seeds) > 1 else 0
+    if step := note["diverged"][replica]:
+      raise types.Diverged(f"diverged at step {step}")
+    return note["batches_per_epoch"]
+
+  def _foreign(self, training: cells.Training) -> list[str]:
+    """Returns why a folder's run is not the wanted one; empty if it is."""
+    path = training.folder / "config.json"
+    if not path.is_file():
+      return []
+    try:
+      old = config.from_json(path.read_text(), str(path))
+    except types.UserError as e:  # such as one of an older version
+      return [str(e)]
+    if reasons := config.differences(old, training.config):
+      return reasons
+    # Also what `train` itself would resume with, such as another number of
+    # steps: the first ones would not be those of a whole run.
+    reasons = cells.differences(
+      plan.training_identity(old, self._sums(training.config.data)),
+      plan.training_identity(training.config, self._sums(training.config.data)),
     )
-    record = folder / "run.json"
-    if not changed and record.is_file():
-      sums = json.loads(record.read_text()).get("data", {})
-      now = ablation_plan.checksums(training.config.data)
-      decide = [k for k in now if k != "test"]
-      changed = [k for k in decide if sums.get(k, now[k]) != now[k]]
-    if changed:
-      aside = cells.retire(folder)
-      log.warning(f"{folder} was another run's; it is {aside} now")
-  note = folder / "finished.json"
-  told = json.loads(note.read_text()) if note.is_file() else {}
-  if told.get("steps") != steps or "diverged" not in told:
-    run = train.train(training.config, folder, live=False)
-    told = {
-      "steps": steps,
-      "batches_per_epoch": len(run.train_data.plan),
-      "diverged": [h["diverged"] for h in run.histories],
+    record = training.folder / "run.json"
+    if not reasons and record.is_file():
+      trained = json.loads(record.read_text()).get("data", {})
+      reasons = [
+        f"data: another {part} set"
+        for part, value in self._sums(training.config.data).items()
+        if part != "test" and trained.get(part, value) != value
+      ]
+    return reasons
+
+  def score(self, cell: cells.Cell, epochs: Sequence[int]) -> dict[str, Any]:
+    """Scores a trained cell on its test set; returns its result.
+
+    Sentences' statistics, outputs and attention go to files of their own, for
+    the significance tests and the report.
+
+    Args:
+      cell: whose members are trained.
+      epochs: batches in an epoch, one for each member.
+    """
+    mapper = parallel.Mapper("pmap", local=True)
+    replica = None
+    if len(cell.members[0].seeds) > 1:
+      replica = cell.members[0].seeds.index(cell.seed)
+    folders = [member.folder for member in cell.members]
+    members = loading.load_all(folders, self.job.checkpoint, mapper, replica)
+    conf = dataclasses.replace(members[0].config, decode=cell.config.decode)
+    corpus = corpus_lib.Corpus(cell.config.data)
+    split = corpus.test if corpus.test is not None else corpus.valid
+    if split is None:
+      raise types.UserError(
+        "the config names neither a test nor a validation set to score on"
+      )
+    metric = self.job.metric
+    details = evaluator.detail(
+      members, conf, split, cell.identity["metrics"], metric, mapper
+    )
+    cell.folder.mkdir(parents=True, exist_ok=True)
+    with files.replacing(cell.folder / "sentences.npz") as path:
+      np.savez_compressed(path, rows=details.sentences.rows)
+    files.write_json(cell.folder / "outputs.json", details.outputs)
+    files.write_json(cell.folder / "attention.json", details.attention)
+    scores = {k: v for k, v in details.scores.items() if isinstance(v, float)}
+    return {
+      "status": "done",
+      "value": scores[metric],
+      "metrics": scores,
+      "signature": details.scores.get("signature", {}).get(metric),
+      "sentences": len(details.sentences.rows),
+      "test": split.checksum(),
+      "parameters": details.parameters,
+      "best_step": members[0].step,
+      "learning_curves": [
+        dataclasses.asdict(learning_curve.read(member.folder, epoch, replica))
+        for member, epoch in zip(cell.members, epochs, strict=True)
+      ],
     }
-    files.write_json(note, told)
-  replica = training.seeds.index(seed) if len(training.seeds) > 1 else 0
-  if at := told["diverged"][replica]:
-    raise types.Diverged(f"diverged at step {at}")
-  return told["batches_per_epoch"]
+
+  def _finish(self, cell: cells.Cell, result: dict[str, Any]) -> None:
+    """Writes a result, with the machine and versions of the first member."""
+    record = cell.members[0].folder / "run.json"
+    run_info = json.loads(record.read_text()) if record.is_file() else {}
+    names = ("machine", "versions", "git_commit")
+    made = {name: run_info.get(name) for name in names}
+    cells.write_result(cell, {"made": made, **result})
+    if result["status"] != "done":
+      log.warning(f"{cell.name} {result['status']}: {result['message']}")
 
 
-def _score(
-  cell: cells.Cell, plan: ablation_plan.Plan, epochs: list[int]
-) -> dict:
-  """Scores a cell on the test part, and keeps what tests and pages need.
-
-  Args:
-    cell: whose members are trained.
-    plan: the table's.
-    epochs: batches in an epoch of each member.
-  """
-  mapper = parallel.Mapper("pmap", local=True)
-  replica = None
-  first = cell.members[0]
-  if len(first.seeds) > 1:
-    replica = first.seeds.index(cell.seed)
-  folders = [m.folder for m in cell.members]
-  members = loading.load_all(folders, plan.ablation.checkpoint, mapper, replica)
-  wanted = plan.configs[cell.row]
-  conf = dataclasses.replace(members[0].config, decode=wanted.decode)
-  corpus = corpus_lib.Corpus(wanted.data)
-  split = corpus.test if corpus.test is not None else corpus.valid
-  if split is None:
-    raise types.UserError("the config names neither a test nor a valid split")
-  names = cell.identity["metrics"]
-  metric = plan.ablation.metric
-  found = evaluator.detail(members, conf, split, names, metric, mapper)
-  cell.folder.mkdir(parents=True, exist_ok=True)
-  with (cell.folder / "sentences.npz").open("wb") as f:
-    np.savez_compressed(f, rows=found.sentences.rows)
-  files.replace(cell.folder / "outputs.json", json.dumps(found.outputs))
-  files.replace(cell.folder / "attention.json", json.dumps(found.attention))
-  scores = {k: v for k, v in found.scores.items() if isinstance(v, float)}
-  return {
-    "status": "done",
-    "value": scores[metric],
-    "metrics": scores,
-    "signature": found.scores.get("signature", {}).get(metric),
-    "sentences": len(found.sentences.rows),
-    "test": split.checksum(),
-    "parameters": found.parameters,
-    "best_step": members[0].step,
-    "learning_curves": [
-      dataclasses.asdict(learning_curve.read(m.folder, epoch, replica))
-      for m, epoch in zip(cell.members, epochs)
-    ],
-  }
+def _read_note(path: pathlib.Path) -> dict[str, Any]:
+  try:
+    note = json.loads(path.read_text())
+  except (OSError, ValueError):
+    return {}
+  return note if isinstance(note, dict) else {}
 
 
-def _leave(cell: cells.Cell, found: dict):
-  """Puts a result in place, with what its first member was made by."""
-  record = pathlib.Path(cell.members[0].folder) / "run.json"
-  made = json.loads(record.read_text()) if record.is_file() else {}
-  made = {k: made.get(k) for k in ("machine", "versions", "git_commit")}
-  cells.leave(cell, {"made": made, **found})
-  if found["status"] != "done":
-    log.warning(f"{cell.name} {found['status']}: {found['message']}")
+def _lost(path: pathlib.Path) -> None:
+  """Ends this process at once, since another one does the cell now."""
+  log.error(f"{path}: another process has taken this lock; stopping")
+  os._exit(spec.BUSY)
+
+
+def _keep_to(cores: Sequence[int]) -> None:
+  """Runs on some CPU cores alone, if the system can and has them."""
+  if cores and hasattr(os, "sched_setaffinity"):
+    # A spec may have been written on another host.
+    os.sched_setaffinity(0, set(cores) & os.sched_getaffinity(0) or cores)
+
+
+def main(argv: Sequence[str]) -> int:
+  """Does the job of a spec's file; returns an exit code."""
+  if len(argv) != 1:
+    raise types.UserError("give one argument, the file of a job's spec")
+  job = spec.read(pathlib.Path(argv[0]))
+  _keep_to(job.cores)
+  os.chdir(job.directory)
+  if job.cpu_devices:
+    jax_setup.simulate_cpu_devices(job.cpu_devices)
+  # Ctrl-C goes to the parent, which lets this process save first.
+  signal.signal(signal.SIGINT, signal.SIG_IGN)
+  return Worker(job).run()
+
+
+def console() -> int:
+  """Does the job that the command line names; errors are one line."""
+  log_lib.show()
+  glibc.tune_malloc()
+  jax_setup.cache_programs()
+  try:
+    return main(sys.argv[1:])
+  except types.UserError as e:
+    log.error(f"error: {e}")
+    return spec.BAD_SPEC
+
+
+if __name__ == "__main__":
+  sys.exit(console())

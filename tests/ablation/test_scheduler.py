@@ -1,24 +1,26 @@
-"""Cells shared out among processes; the work itself is pretended."""
+"""Jobs shared out among processes; the work itself is pretended."""
 
 import collections
-import io
+import json
+import logging
 import os
 import pathlib
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 
 import pytest
 
-from seq2seq_jax.ablation import cells, scheduler
+from seq2seq_jax.ablation import board, cells, scheduler
 from seq2seq_jax.runtime import locks
 
 # A cell's process: takes its locks, notes that it works, leaves a result.
 WORK = """
   import json, pathlib, sys, time
-  from seq2seq_jax.ablation import scheduler
+  from seq2seq_jax.ablation import cells, spec
   from seq2seq_jax.runtime import locks
   folder, lock, shared, key, seconds, fate = sys.argv[1:]
   folder, held = pathlib.Path(folder), []
@@ -27,7 +29,7 @@ WORK = """
     if held[-1] is None:
       for one in held[:-1]:
         one.release()
-      sys.exit(scheduler.BUSY)
+      sys.exit(spec.BUSY)
   folder.mkdir(parents=True, exist_ok=True)
   result = folder / "result.json"
   if not result.exists():
@@ -36,9 +38,10 @@ WORK = """
     time.sleep(float(seconds))
     if fate == "crash":
       sys.exit(3)
-    found = {"key": key, "status": fate, "value": 1.0, "message": "why"}
+    content = {"key": key, "status": fate, "value": 1.0, "message": "why"}
+    content["format_version"] = cells.RESULT_VERSION
     part = folder / "part"
-    part.write_text(json.dumps(found))
+    part.write_text(json.dumps(content))
     part.rename(result)
   for one in held:
     one.release()
@@ -64,14 +67,10 @@ def _cells(folder: pathlib.Path, count: int, shared=False):
   return out
 
 
-def _runner(table, slots=2, fates=None, seconds=0.2, stream=None):
+def _scheduler(table, slots=2, fates=None, seconds=0.2):
   fates = fates or {}
-  board = scheduler.Board(
-    table,
-    lambda found: str(found.get("value")),
-    {},
-    live=False,
-    stream=stream or io.StringIO(),
+  lines = board.ProgressBoard(
+    table, lambda status: str(status.get("value")), {}, live=False
   )
 
   def launch(job):
@@ -93,12 +92,12 @@ def _runner(table, slots=2, fates=None, seconds=0.2, stream=None):
     )
 
   jobs = [scheduler.Job([c]) for c in table]
-  return scheduler.Runner(jobs, launch, [0, 1], slots, board)
+  return scheduler.Scheduler(jobs, launch, [0, 1], slots, lines)
 
 
 @pytest.fixture(autouse=True)
 def quick_looks(monkeypatch):
-  monkeypatch.setattr(scheduler, "LOOK", 0.1)
+  monkeypatch.setattr(scheduler, "POLL_SECONDS", 0.1)
 
 
 def _worked(folder):
@@ -107,40 +106,39 @@ def _worked(folder):
 
 
 def test_a_failed_cell_stops_no_other(tmp_path, caplog):
-  table, out = _cells(tmp_path, 4), io.StringIO()
+  caplog.set_level(logging.INFO, "seq2seq_jax")
+  table = _cells(tmp_path, 4)
   fates = {"row 0": "diverged", "row 1": "crash", "row 2": "failed"}
-  assert _runner(table, fates=fates, stream=out).run() is None
+  assert _scheduler(table, fates=fates).run() is None
   statuses = [c.status()["status"] for c in table]
   assert statuses == ["diverged", "failed", "failed", "done"]
   # Whose process dies is tried a second time.
   assert _worked(tmp_path) == {f"c{i}": 1 + (i == 1) for i in range(4)}
   assert "row 1, seed 0: its process ended with 3; see" in caplog.text
   assert "ended 2 times, with 3; see" in table[1].status()["message"]
-  assert "3 failed" in out.getvalue()
+  assert "3 failed" in caplog.text
 
 
 def test_what_is_done_is_left_alone_and_what_changed_is_stale(tmp_path):
   table = _cells(tmp_path, 2)
-  _runner(table).run()
-  _runner(table).run()
+  _scheduler(table).run()
+  _scheduler(table).run()
   assert _worked(tmp_path) == {"c0": 1, "c1": 1}
-  found = table[0].result()
-  (table[0].folder / "result.json").write_text(
-    str(found | {"key": "other", "identity": {"a": 0}}).replace("'", '"')
-  )
+  changed = table[0].result() | {"key": "other", "identity": {"a": 0}}
+  (table[0].folder / "result.json").write_text(json.dumps(changed))
   status = table[0].status()
   assert status == {"status": "stale", "changed": ["a: 0 -> 1"]}
 
 
-def test_two_runners_share_a_table(tmp_path):
+def test_two_schedulers_share_a_table(tmp_path):
   code = f"""
     import pathlib, sys
     sys.path.insert(0, {str(pathlib.Path(__file__).parents[2])!r})
     from seq2seq_jax.ablation import scheduler
     from tests.ablation import test_scheduler
-    scheduler.LOOK = 0.1
+    scheduler.POLL_SECONDS = 0.1
     table = test_scheduler._cells(pathlib.Path({str(tmp_path)!r}), 6)
-    test_scheduler._runner(table, stream=sys.stderr).run()
+    test_scheduler._scheduler(table).run()
   """
   both = [
     subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)])
@@ -153,15 +151,14 @@ def test_two_runners_share_a_table(tmp_path):
 
 def test_cells_of_one_training_wait_for_each_other(tmp_path):
   table = _cells(tmp_path, 3, shared=True)
-  _runner(table, slots=3).run()
+  _scheduler(table, slots=3).run()
   assert _worked(tmp_path) == {f"c{i}": 1 for i in range(3)}
 
 
-def test_a_killed_worker_is_replaced_by_the_next_runner(tmp_path):
+def test_a_killed_worker_is_replaced_by_the_next_scheduler(tmp_path):
   table = _cells(tmp_path, 1)
-  first = _runner(table, seconds=60)
-  first.board.look()
-  first._turn()
+  first = _scheduler(table, seconds=60)
+  first.turn()
   job = first.jobs[0]
   for _ in range(1000):
     if _worked(tmp_path):
@@ -171,18 +168,47 @@ def test_a_killed_worker_is_replaced_by_the_next_runner(tmp_path):
   os.kill(job.process.pid, signal.SIGKILL)
   job.process.wait()
   assert table[0].lock.exists() and not locks.is_live(table[0].lock)
-  _runner(table, seconds=0).run()
+  _scheduler(table, seconds=0).run()
   assert table[0].status()["status"] == "done"
   assert _worked(tmp_path) == {"c0": 2}
 
 
 def test_the_last_cells_get_the_free_cores(tmp_path):
-  one = _runner(_cells(tmp_path, 1))
-  one._turn()
+  one = _scheduler(_cells(tmp_path, 1))
+  one.turn()
   assert one.jobs[0].cores == (0, 1)
   one.jobs[0].process.wait()
-  two = _runner(_cells(tmp_path / "b", 2))
-  two._turn()
+  two = _scheduler(_cells(tmp_path / "b", 2))
+  two.turn()
   assert [j.cores for j in two.jobs] == [(0,), (1,)]
   for job in two.jobs:
     job.process.wait()
+
+
+def test_an_error_in_the_parent_stops_the_processes(tmp_path, monkeypatch):
+  table = _cells(tmp_path, 1)
+  parent = _scheduler(table, seconds=60)
+  monkeypatch.setattr(
+    parent.board, "update", lambda _: 1 / bool(_worked(tmp_path) == {})
+  )
+  with pytest.raises(ZeroDivisionError):
+    parent.run()
+  assert parent.jobs[0].process.wait(30) == -signal.SIGTERM
+
+
+def test_another_thread_may_run_it(tmp_path):
+  table = _cells(tmp_path, 1)
+  thread = threading.Thread(target=_scheduler(table).run)
+  thread.start()
+  thread.join()
+  assert table[0].status()["status"] == "done"
+
+
+def test_the_process_has_this_package(tmp_path, monkeypatch):
+  """Also where the parent's own path is not that of new processes."""
+  monkeypatch.setenv("PYTHONPATH", "/nonesuch")
+  monkeypatch.chdir(tmp_path)
+  output = tmp_path / "log"
+  process = scheduler.start_worker(tmp_path / "spec.json", output)
+  assert process.wait(60) == 2
+  assert "spec.json: cannot read: No such file" in output.read_text()
