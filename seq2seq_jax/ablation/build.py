@@ -27,7 +27,7 @@ from seq2seq_jax.ablation import (
 # Names of further metrics in published tables; `wer` is then of phones.
 PUBLISHED_NAMES = {"perplexity": "ppl", "wer": "per"}
 
-Published = Mapping[str, dict[str, Any] | None]
+Published = Mapping[str, published.Number | None]
 
 
 def build(
@@ -36,7 +36,7 @@ def build(
   *,
   score: Callable[[np.ndarray], np.ndarray],
   published_numbers: Published,
-  published_curves: Sequence[Mapping[str, Any]],
+  published_curves: Sequence[published.Curve],
   lower_is_better: bool,
   configs: Mapping[str, dict[str, Any]],
   command: str,
@@ -48,9 +48,8 @@ def build(
     ablation: rows, metrics and claims.
     table_cells: of all rows and seeds.
     score: sums of sentence statistics [..., F] -> score [...].
-    published_numbers: entries of `published.load` by row; None or missing for
-      rows without one.
-    published_curves: entries of `published.curve`.
+    published_numbers: by row; None or missing for rows without one.
+    published_curves: published scores by source length.
     lower_is_better: direction of the metric.
     configs: resolved config of each row, as nested dicts.
     command: that makes the table.
@@ -121,9 +120,18 @@ def _length_unit(configs: Mapping[str, dict[str, Any]]) -> str:
   return "letters" if tokenizers == {"char"} else "words"
 
 
-def _published_curve(entry: Mapping[str, Any]) -> schema.PublishedCurve:
+def _published_curve(curve: published.Curve) -> schema.PublishedCurve:
   return schema.PublishedCurve(
-    **{**entry, "x": tuple(entry["x"]), "y": tuple(entry["y"])}
+    paper=curve.paper,
+    metric=curve.metric,
+    data=curve.data,
+    source=curve.source,
+    x=curve.x,
+    y=curve.y,
+    tag=curve.tag,
+    whole=curve.whole,
+    unconfirmed=curve.unconfirmed,
+    name=curve.name,
   )
 
 
@@ -145,7 +153,7 @@ def _seed_share(results: collect.Results) -> float | None:
 def _row(
   results: collect.Results,
   row: suite.Row,
-  number: dict[str, Any] | None,
+  number: published.Number | None,
   compared: Mapping[str, comparisons.Comparison],
   bins: tuple[schema.LengthBin, ...],
 ) -> schema.Row:
@@ -165,7 +173,6 @@ def _row(
   seconds = sum(curve["seconds"] for curve in runs)
   tokens = sum(curve["tokens"] for curve in runs)
   epochs = [n for s in done if (n := _epochs_to_best(results, s)) is not None]
-  number = number or {}
   comparison = compared[row.name]
   return schema.Row(
     name=row.name,
@@ -179,13 +186,13 @@ def _row(
     cells=tuple(
       _cell(results, cell, status) for cell, status in results.cells[row.name]
     ),
-    published=number.get("value"),
-    published_sd=number.get("sd"),
-    published_hedge=published.hedge(number),
-    tag=number.get("tag"),
-    published_note=_source_of(number),
-    published_parameters=number.get("parameters"),
-    unconfirmed=number.get("tag") == published.UNCONFIRMED,
+    published=number.value if number else None,
+    published_sd=number.sd if number else None,
+    published_hedge=number.hedge if number else "",
+    tag=number.tag if number else None,
+    published_note=number.origin or None if number else None,
+    published_parameters=number.more.get("parameters") if number else None,
+    unconfirmed=number.unconfirmed if number else False,
     reference=comparison.reference,
     delta=comparison.delta,
     p=comparison.p,
@@ -208,7 +215,7 @@ def _row(
 def _other_metrics(
   results: collect.Results,
   done: Sequence[collect.Status],
-  number: Mapping[str, Any],
+  number: published.Number | None,
 ) -> dict[str, schema.OtherMetric]:
   """Means over seeds of the further metrics that were computed."""
   others = {}
@@ -217,15 +224,11 @@ def _other_metrics(
     if not values:
       continue
     mean, sd = statistics.mean_sd(values)
-    paper = number.get(PUBLISHED_NAMES.get(name, name))
+    paper = None
+    if number:
+      paper = number.more.get(PUBLISHED_NAMES.get(name, name))
     others[name] = schema.OtherMetric(mean=mean, sd=sd, published=paper)
   return others
-
-
-def _source_of(number: Mapping[str, Any]) -> str | None:
-  """Where a published number is from, and on which data; None if unknown."""
-  parts = [str(number[k]) for k in ("source", "data") if number.get(k)]
-  return ", ".join(parts) or None
 
 
 def _cell(
@@ -285,7 +288,7 @@ def _run_record(
     configs=dict(configs),
     base=results.ablation.base,
     published_sources={
-      name: _source_of(number) for name, number in numbers.items() if number
+      name: number.origin for name, number in numbers.items() if number
     },
   )
 

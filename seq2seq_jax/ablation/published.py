@@ -1,14 +1,16 @@
 """Published results, kept as data with their sources.
 
-`published/FILE.yaml` holds the tables of one paper. Every entry has a value, a
-tag and a source. The tags: P was read in the primary source, S in a
-transcription of it, D digitised from the authors' vector figure, M recalled and
-unconfirmed: such a number is printed, and judges nothing.
+`published/FILE.yaml` holds the tables of one paper. Each entry has a value, a
+tag and a source; the tag says how the number is known (`TAGS`). Recalled
+numbers are printed in italics, and no claim is judged by them.
 """
 
+import dataclasses
 import difflib
 import functools
 import importlib.resources
+from collections.abc import Iterable
+from importlib.resources.abc import Traversable
 from typing import Any
 
 import yaml
@@ -20,29 +22,88 @@ TAGS = {
   "M": "recalled, unconfirmed: in italics, bounds nothing",
 }
 UNCONFIRMED = "M"
-INHERITED = ("paper", "metric", "data", "source")
+INHERITED = ("paper", "metric", "data", "source")  # from the file, if missing
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Number:
+  """A published number, and where it is from."""
+
+  value: float
+  tag: str
+  """How it is known: a key of `TAGS`."""
+  source: str
+  paper: str = ""
+  metric: str = ""
+  data: str = ""
+  sd: float | None = None
+  approximate: bool = False
+  bound: str = ""
+  """`upper` or `lower` if only a bound was published."""
+  more: dict[str, Any] = dataclasses.field(default_factory=dict)
+  """What else the entry says, such as parameters and other metrics."""
+
+  @property
+  def unconfirmed(self) -> bool:
+    """True if the number is recalled only."""
+    return self.tag == UNCONFIRMED
+
+  @property
+  def hedge(self) -> str:
+    """What stands before a value that is not exact: about, below, above."""
+    if self.bound:
+      return {"upper": "below ", "lower": "above "}[self.bound]
+    return "about " if self.approximate else ""
+
+  @property
+  def origin(self) -> str:
+    """Source and data, as a reader of the table sees them."""
+    return ", ".join(filter(None, (self.source, self.data)))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Curve:
+  """Published scores `y` by source length `x`."""
+
+  name: str
+  x: tuple[float, ...]
+  y: tuple[float, ...]
+  tag: str
+  source: str
+  paper: str = ""
+  metric: str = ""
+  data: str = ""
+  whole: float | None = None
+  """Score of the whole test set."""
+
+  @property
+  def unconfirmed(self) -> bool:
+    """True if the curve is recalled only."""
+    return self.tag == UNCONFIRMED
 
 
 def files() -> list[str]:
-  """Names of the files, without their ending."""
-  names = (p.name for p in _folder().iterdir())
+  """Names of the files, without `.yaml`."""
+  names = (path.name for path in _folder().iterdir())
   return sorted(n.removesuffix(".yaml") for n in names if n.endswith(".yaml"))
 
 
 def read(file: str) -> dict[str, Any]:
-  """A whole file: `paper`, `metric`, `data`, `tables`, `curves`, `note`."""
+  """A whole file: `paper`, `metric`, `data`, `tables`, `curves`, `note`.
+
+  Raises:
+    ValueError: there is no such file; the message names the nearest ones.
+  """
   if file not in files():
     raise ValueError(_unknown("file", file, files(), "published"))
   return _parsed(file)
 
 
-def load(reference: str) -> dict[str, Any]:
-  """The entry of `FILE/TABLE/ROW`.
+def load(reference: str) -> Number:
+  """The number called `FILE/TABLE/ROW`.
 
-  Returns:
-    Its `value`, `sd` (None where unknown), `tag`, `source`, `unconfirmed`,
-    `paper`, `metric` and `data`, and what else the entry says: `approximate`,
-    or of which side it is a `bound` (upper, lower).
+  Raises:
+    ValueError: there is none; the message names the nearest ones.
   """
   file, table, row = _parts(reference, "FILE/TABLE/ROW")
   tables = read(file)["tables"]
@@ -52,29 +113,31 @@ def load(reference: str) -> dict[str, Any]:
   if row not in rows:
     where = f"{file}.yaml, table {table!r}"
     raise ValueError(_unknown("row", row, rows, where))
-  return _entry(file, {"sd": None} | rows[row])
+  entry = _with_inherited(file, rows[row])
+  known = {field.name for field in dataclasses.fields(Number)} - {"more"}
+  more = {name: value for name, value in entry.items() if name not in known}
+  return Number(**{k: v for k, v in entry.items() if k in known}, more=more)
 
 
-def hedge(entry: dict[str, Any]) -> str:
-  """What stands before a value that is not exact: about, below, above."""
-  if "bound" in entry:
-    return {"upper": "below ", "lower": "above "}[entry["bound"]]
-  return "about " if entry.get("approximate") else ""
+def curve(reference: str) -> Curve:
+  """The curve called `FILE/curves/NAME`.
 
-
-def curve(reference: str) -> dict[str, Any]:
-  """The curve of `FILE/curves/NAME`: `x`, `y`, and what `load` says."""
+  Raises:
+    ValueError: there is none; the message names the nearest ones.
+  """
   file, table, name = _parts(reference, "FILE/curves/NAME")
   if table != "curves":
     raise ValueError(f"{reference}: a curve is FILE/curves/NAME")
   curves = read(file).get("curves", {})
   if name not in curves:
     raise ValueError(_unknown("curve", name, curves, f"{file}.yaml"))
-  return _entry(file, curves[name]) | {"name": f"{name} ({file})"}
+  entry = _with_inherited(file, curves[name])
+  x, y = tuple(entry.pop("x")), tuple(entry.pop("y"))
+  return Curve(name=f"{name} ({file})", x=x, y=y, **entry)
 
 
 def references() -> list[str]:
-  """Every `FILE/TABLE/ROW` there is."""
+  """Names of all numbers, as `FILE/TABLE/ROW`."""
   return [
     f"{file}/{table}/{row}"
     for file in files()
@@ -83,7 +146,7 @@ def references() -> list[str]:
   ]
 
 
-def _folder():
+def _folder() -> Traversable:
   return importlib.resources.files(__package__).joinpath("published")
 
 
@@ -100,17 +163,16 @@ def _parts(reference: str, form: str) -> list[str]:
   return parts
 
 
-def _entry(file: str, entry: dict[str, Any]) -> dict[str, Any]:
+def _with_inherited(file: str, entry: dict[str, Any]) -> dict[str, Any]:
+  """The entry, with what it lacks from the file's head."""
   whole = read(file)
-  above = {k: whole[k] for k in INHERITED if k in whole}
-  out = above | entry
-  return out | {"unconfirmed": out["tag"] == UNCONFIRMED}
+  return {name: whole[name] for name in INHERITED if name in whole} | entry
 
 
-def _unknown(what: str, name: str, there, where: str) -> str:
-  there = list(there)
-  near = difflib.get_close_matches(name, there, 3, 0.3) or there[:5]
+def _unknown(kind: str, name: str, known: Iterable[str], where: str) -> str:
+  names = list(known)
+  near = difflib.get_close_matches(name, names, 3, 0.3) or names[:5]
   return (
-    f"{where}: no {what} is called {name!r}; nearest: "
+    f"{where}: no {kind} is called {name!r}; nearest: "
     f"{', '.join(near) or 'none'}"
   )

@@ -10,10 +10,7 @@ from seq2seq_jax.ablation import published
 
 pytestmark = [pytest.mark.quick, pytest.mark.usefixtures("strict")]
 
-TEXTS = {
-  *("paper", "metric", "data", "source", "tag", "model", "gpu"),
-  *("bound", "approximate", "doubtful", "unconfirmed"),
-}
+NOT_NUMBERS = {"model", "gpu", "doubtful"}  # of what else an entry may say
 
 
 @pytest.mark.parametrize(
@@ -25,7 +22,7 @@ TEXTS = {
   ],
 )
 def test_what_is_no_exact_value_says_so(reference, hedge):
-  assert published.hedge(published.load(reference)) == hedge
+  assert published.load(reference).hedge == hedge
 
 
 @pytest.mark.parametrize(
@@ -58,18 +55,18 @@ def test_what_is_no_exact_value_says_so(reference, hedge):
 )
 def test_numbers(reference, value, tag):
   entry = published.load(reference)
-  assert (entry["value"], entry["tag"]) == (value, tag)
-  assert entry["unconfirmed"] == (tag == "M")
+  assert (entry.value, entry.tag) == (value, tag)
+  assert entry.unconfirmed == (tag == "M")
 
 
 def test_an_entry_says_what_it_is_about():
   entry = published.load("britz2017/cells/GRU")
-  assert "Massive Exploration" in entry["paper"]
-  assert "newstest2013" in entry["data"]
-  assert entry["source"] == "transcription of all six tables"
-  assert (entry["sd"], entry["max"]) == (0.05, 21.83)
-  assert entry["parameters"] == pytest.approx(66.32e6)
-  assert published.load("bahdanau2015/bleu/Moses")["sd"] is None
+  assert "Massive Exploration" in entry.paper
+  assert "newstest2013" in entry.data
+  assert entry.source == "transcription of all six tables"
+  assert (entry.sd, entry.more["max"]) == (0.05, 21.83)
+  assert entry.more["parameters"] == pytest.approx(66.32e6)
+  assert published.load("bahdanau2015/bleu/Moses").sd is None
 
 
 def test_every_entry_is_whole():
@@ -77,20 +74,21 @@ def test_every_entry_is_whole():
   assert len(references) == len(set(references)) > 600
   for reference in references:
     entry = published.load(reference)
-    assert entry["tag"] in published.TAGS, reference
-    for name in ("paper", "metric", "data", "source"):
-      assert entry[name] and isinstance(entry[name], str), reference
-    for name, value in entry.items():
-      if name in TEXTS or (name == "sd" and value is None):
-        continue
-      assert isinstance(value, numbers.Real), (reference, name)
+    assert entry.tag in published.TAGS, reference
+    for text in (entry.paper, entry.metric, entry.data, entry.source):
+      assert text and isinstance(text, str), reference
+    assert isinstance(entry.value, numbers.Real), reference
+    assert entry.bound in ("", "upper", "lower"), reference
+    for name, value in entry.more.items():
+      if name not in NOT_NUMBERS:
+        assert isinstance(value, numbers.Real), (reference, name)
 
 
 def test_recalled_numbers_say_so():
   for reference in published.references():
     entry = published.load(reference)
-    recalled = "recalled" in entry["source"]
-    assert recalled == entry["unconfirmed"], reference
+    recalled = "recalled" in entry.source
+    assert recalled == entry.unconfirmed, reference
 
 
 def test_every_curve_is_whole():
@@ -102,13 +100,13 @@ def test_every_curve_is_whole():
   assert "luong2015/curves/local-p" in curves
   for reference in curves:
     curve = published.curve(reference)
-    assert len(curve["x"]) == len(curve["y"]) > 1
-    assert curve["x"] == sorted(curve["x"])
-    assert curve["tag"] in published.TAGS and curve["source"]
+    assert len(curve.x) == len(curve.y) > 1
+    assert list(curve.x) == sorted(curve.x)
+    assert curve.tag in published.TAGS and curve.source
   none, local = (
     published.curve(f"luong2015/curves/{name}") for name in ("none", "local-p")
   )
-  gap = [b - a for a, b in zip(none["y"], local["y"])]
+  gap = [b - a for a, b in zip(none.y, local.y)]
   assert round(gap[-1], 1) == 11.3  # at 75 words
 
 

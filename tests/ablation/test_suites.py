@@ -88,7 +88,7 @@ def test_published_numbers_exist(path):
   for row in suite.rows:
     if row.published:
       entry = published.load(row.published)
-      assert entry["metric"] == suite.metric, row.name
+      assert entry.metric == suite.metric, row.name
   for name in suite.curves:
     published.curve(name)
 
@@ -110,9 +110,7 @@ def test_unconfirmed_numbers_judge_nothing(path):
   """A claim between rows whose numbers are all recalled is not judged."""
   suite = load(path)
   rows = {row.name: row.published for row in suite.rows}
-  recalled = lambda name: (
-    rows[name] and published.load(rows[name])["unconfirmed"]
-  )
+  recalled = lambda name: rows[name] and published.load(rows[name]).unconfirmed
   for ordering in suite.orderings:
     if any(recalled(term.row) for term in ordering.terms):
       assert not ordering.judged, ordering.claim
@@ -167,7 +165,7 @@ def test_britz_counts_their_parameters():
     params, _, _ = test_configs.shapes(conf)
     count = sum(p.size for p in test_configs.jax.tree.leaves(params))
     entry = published.load(f"britz2017/cells/{name}")
-    assert count == pytest.approx(entry["parameters"], rel=1e-3), name
+    assert count == pytest.approx(entry.more["parameters"], rel=1e-3), name
 
 
 @pytest.mark.parametrize(

@@ -41,3 +41,36 @@ def test_file_of_decode_against_known_order(tmp_path, capsys):
   file.write_text('{"hypotheses": [{}]}\n')
   assert alignment.main([str(file), "--order", "copy"]) == 2
   assert "line 1: no hypothesis with attention" in capsys.readouterr().err
+
+
+def _decoded(folder, *matrices):
+  """A JSONL file with the attention of these sentences."""
+  path = folder / "decoded.jsonl"
+  lines = [{"hypotheses": [{"attention": m.tolist()}]} for m in matrices]
+  path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+  return path
+
+
+def test_wrong_files_of_links_are_named(tmp_path, capsys):
+  file, links = _decoded(tmp_path, np.eye(2), np.eye(2)), tmp_path / "links"
+  for text, message in (
+    ("0-0 1-1\n", "has 2 lines, but"),
+    ("0-0 1-1\n0-0 1\n", "links, line 2: links must be pairs such as 0-0"),
+    ("0-0\n0-x\n", "links, line 2"),
+  ):
+    links.write_text(text)
+    assert alignment.main([str(file), "--links", str(links)]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_blank_lines_are_left_out(tmp_path, capsys):
+  file = _decoded(tmp_path, np.eye(2))
+  blank = json.dumps({"source": " ", "hypotheses": []}) + "\n"
+  file.write_text(blank + file.read_text())
+  (tmp_path / "links").write_text("\n0-0 1-1\n")
+  for known in (["--order", "copy"], ["--links", str(tmp_path / "links")]):
+    assert alignment.main([str(file), *known]) == 0
+    assert "sentences: 1\n" in capsys.readouterr().out
+  file.write_text(blank)
+  assert alignment.main([str(file), "--order", "copy"]) == 2
+  assert "there is no sentence in it" in capsys.readouterr().err

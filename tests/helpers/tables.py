@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 
 from seq2seq_jax import metrics
-from seq2seq_jax.ablation import build, cells, orderings, schema, suite
+from seq2seq_jax.ablation import (
+  build,
+  cells,
+  orderings,
+  published,
+  schema,
+  suite,
+)
 
 BASE, BETTER = "base & co_1", "better | best"
 ROWS = (
@@ -134,13 +141,13 @@ def table(folder: pathlib.Path, **changes: Any) -> schema.Table:
     ablation(**changes),
     table_cells,
     published_numbers={
-      BASE: {"value": 61.5, "sd": 0.5, "tag": "P", "source": "paper"},
-      BETTER: {
-        "value": 88.0,
-        "tag": "M",
-        "loss": 1.25,
-        "parameters": 2_000_000,
-      },
+      BASE: published.Number(value=61.5, sd=0.5, tag="P", source="paper"),
+      BETTER: published.Number(
+        value=88.0,
+        tag="M",
+        source="",
+        more={"loss": 1.25, "parameters": 2_000_000},
+      ),
     },
     command="python -m x",
   )

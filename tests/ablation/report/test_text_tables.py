@@ -4,7 +4,7 @@ import csv
 
 import pytest
 
-from seq2seq_jax.ablation import schema
+from seq2seq_jax.ablation import published, schema
 from seq2seq_jax.ablation.report import (
   columns,
   files,
@@ -29,7 +29,7 @@ def test_published_values_that_are_not_exact_are_shown_so(tmp_path):
     ({"bound": "upper"}, "below 54"),
     ({"bound": "lower"}, "above 54"),
   ):
-    number = {"value": 54.0, "tag": "P", "source": "a figure"} | entry
+    number = published.Number(value=54.0, tag="P", source="x", **entry)
     data = tables.built(
       tables.ablation(), cells, published_numbers={tables.BASE: number}
     )
