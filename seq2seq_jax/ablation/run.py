@@ -275,7 +275,7 @@ def _log_plan(table_plan: plan.Plan) -> None:
     )
 
 
-def _published(row: suite_lib.Row) -> dict[str, Any] | None:
+def _published(row: suite_lib.Row) -> published.Number | None:
   if not row.published:
     return None
   try:
@@ -288,7 +288,7 @@ def _run_cells(
   table_plan: plan.Plan,
   request: Request,
   device: str,
-  numbers: dict[str, dict[str, Any] | None],
+  numbers: dict[str, published.Number | None],
 ) -> int | None:
   """Runs the cells until all have a result; returns a signal that came."""
   cores = cores_lib.available() if device == "cpu" else []
@@ -328,16 +328,16 @@ def _result_text(status: dict[str, Any]) -> str:
   return f"{status['value']:.2f}"
 
 
-def _number_text(number: dict[str, Any]) -> str:
+def _number_text(number: published.Number) -> str:
   """Returns a published number, as the board shows it; (?) if recalled."""
-  recalled = " (?)" if number.get("tag") == "M" else ""
-  return f"{published.hedge(number)}{number['value']:g}{recalled}"
+  recalled = " (?)" if number.unconfirmed else ""
+  return f"{number.hedge}{number.value:g}{recalled}"
 
 
 def _build(
   table_plan: plan.Plan,
   request: Request,
-  numbers: dict[str, dict[str, Any] | None],
+  numbers: dict[str, published.Number | None],
 ) -> schema.Table:
   ablation = table_plan.ablation
   metric = metrics.METRICS[ablation.metric]
