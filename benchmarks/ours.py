@@ -7,7 +7,7 @@ from seq2seq_jax import config, types
 from seq2seq_jax.data import batches
 from seq2seq_jax.models import build
 from seq2seq_jax.runtime import parallel
-from seq2seq_jax.training import optim, run, step
+from seq2seq_jax.training import objectives, optim, run, step
 
 
 def medium(**changes) -> config.Config:
@@ -63,7 +63,7 @@ class Trainer:
     self.mapper = parallel.Mapper(conf.train.mapper)
     optimizer = optim.optimizer(conf.optim)
     one = step.make_train_step(
-      run.losses_of(self.model, conf.optim),
+      objectives.make_loss(self.model, conf.optim),
       optimizer,
       optim.schedule(conf.optim, 1000),
     )
@@ -92,8 +92,10 @@ class Trainer:
 
   def loss(self) -> float:
     """Mean smoothed loss without dropout at the first parameters."""
-    what = build.losses(self.conf.optim)
+    options = objectives.train_options(self.conf.optim)
     terms = jax.jit(
-      lambda p: self.model.apply(p, self.batch, what=what, method="losses")
+      lambda p: self.model.apply(
+        p, self.batch, options=options, method="losses"
+      )
     )(self.params)
     return float(terms["loss"]) / float(self.batch.tgt_len.sum())

@@ -153,4 +153,15 @@ class StepFn(Protocol):
     ...
 
 
-# Objective: a term of the loss (training).
+class Objective(Protocol):
+  """A term of the training loss; `training/objectives.py` lists them."""
+
+  def __call__(
+    self, outputs: types.Outputs, memory: types.Memory, batch: types.Batch
+  ) -> dict[str, tuple[types.Array, types.Array]]:
+    """Sums that enter the loss, by name, each with the weight that divides it.
+
+    Both are scalars over the rows given: they are added up over devices and
+    parts of a batch. The loss is a weighted sum of the sums; the mean, sum over
+    weight, is only shown. Filler rows (`tgt_len` 0) and padding must add 0.
+    """

@@ -152,7 +152,7 @@ def _names(args, conf, source_side) -> list[str]:
 
 def _compare(workdir, split: str, data) -> None:
   """Tells where a split is not what it was when the run was last trained."""
-  place, _ = select.place_of(workdir)
+  place, _ = select.split_replica(workdir)
   then = run_info.read(place).get("data", {}).get(split)
   if then and then != data.checksum():
     log.warning(

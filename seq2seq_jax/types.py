@@ -74,6 +74,17 @@ class StepOutput(NamedTuple):
   extra: dict[str, Array]  # [B, K, ...]
 
 
+class Outputs(NamedTuple):
+  """What a model makes of a batch's targets: the input of objectives."""
+
+  steps: StepOutput  # all T steps
+  loss: Array  # [] negative log-likelihood with label smoothing, summed
+  nll: Array  # [B, T] -log P of each reference token, 0 over padding
+  correct: Array  # [B, T] 1 where the reference ranks first, 0 over padding
+  model: Any  # the bound module, for objectives that need its parameters
+  keys: Array | None  # [B] the rows' random keys; None without dropout
+
+
 class Hypotheses(NamedTuple):
   """The N best outputs of each source, best first."""
 

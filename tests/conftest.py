@@ -91,11 +91,11 @@ def shared_data():
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory):
   """A finished run on eight devices."""
-  from seq2seq_jax import train
+  from seq2seq_jax.training import loop
   from tests.helpers import tiny_runs
 
   workdir = tmp_path_factory.mktemp("whole")
-  train.train(tiny_runs.tiny(), workdir, live=False)
+  loop.fit(tiny_runs.tiny(), workdir)
   return workdir
 
 

@@ -12,8 +12,7 @@ import pytest
 
 from seq2seq_jax import cli, config, types
 from seq2seq_jax.models import build
-from seq2seq_jax.training import optim, step
-from seq2seq_jax.training import run as training_run
+from seq2seq_jax.training import objectives, optim, step
 
 FILES = sorted((pathlib.Path(__file__).parent.parent / "configs").glob("*.py"))
 TRAIN = ["python", "-m", "seq2seq_jax.train"]
@@ -66,7 +65,7 @@ def shapes(conf: config.Config):
   )
   optimizer = optim.optimizer(conf.optim)
   update = step.make_train_step(
-    training_run.losses_of(module, conf.optim),
+    objectives.make_loss(module, conf.optim),
     optimizer,
     optim.schedule(conf.optim, conf.train.steps),
     normalize=conf.optim.normalize,

@@ -5,9 +5,10 @@ import pathlib
 
 import pytest
 
-from seq2seq_jax import config, train
+from seq2seq_jax import config
 from seq2seq_jax.inference import evaluator, translator
 from seq2seq_jax.inference import text as inference_text
+from seq2seq_jax.training import loop
 
 TINY = pathlib.Path(__file__).parent / "configs" / "tiny.py"
 
@@ -35,7 +36,7 @@ def test_model_that_copies_learns_words_it_does_not_know(head, tmp_path):
     optim=change(base.optim, schedule="constant", ema_decay=0.0),
     train=change(base.train, steps=300, validate_every=150, average=0),
   )
-  run = train.train(conf, tmp_path, live=False)
+  run = loop.fit(conf, tmp_path)
   options = translator.Options(2, 1, "none", 0.0, False)
   found, texts = run.evaluator.translate((run.params(),), options)
   known = set(run.vocabularies.target.tokenizer.pieces)

@@ -6,11 +6,17 @@ import jax
 import numpy as np
 import pytest
 
-from seq2seq_jax import config, train, types
+from seq2seq_jax import config, types
 from seq2seq_jax.checkpoints import select
 from seq2seq_jax.data import batches, sides, tokenizers, vocabulary
+from seq2seq_jax.training import (
+  loop,
+  model_selection,
+  step,
+  throughput,
+  transitions,
+)
 from seq2seq_jax.training import run as training_run
-from seq2seq_jax.training import step, throughput
 from tests.helpers.tiny_runs import small, state_of, tiny
 
 REPLICAS = 3
@@ -35,7 +41,7 @@ def quick(**changes):
 def replicas(tmp_path_factory):
   """A finished run of three replicas."""
   workdir = tmp_path_factory.mktemp("replicas")
-  train.train(quick(seeds=REPLICAS), workdir, live=False)
+  loop.fit(quick(seeds=REPLICAS), workdir)
   return workdir
 
 
@@ -44,7 +50,7 @@ def test_each_replica_equals_a_run_of_its_seed(replicas, tmp_path):
   assert together.shape == (40, REPLICAS)
   for replica in range(REPLICAS):
     alone = tmp_path / str(replica)
-    train.train(quick(seed=replica), alone, live=False)
+    loop.fit(quick(seed=replica), alone)
     np.testing.assert_allclose(
       together[:, replica], curves(alone)[:, 0], rtol=2e-4
     )
@@ -58,8 +64,8 @@ def test_each_replica_equals_a_run_of_its_seed(replicas, tmp_path):
 
 
 def test_replicas_go_on_bit_for_bit(replicas, tmp_path):
-  train.train(quick(seeds=REPLICAS, steps=20), tmp_path, live=False)
-  train.train(quick(seeds=REPLICAS), tmp_path, live=False)
+  loop.fit(quick(seeds=REPLICAS, steps=20), tmp_path)
+  loop.fit(quick(seeds=REPLICAS), tmp_path)
   for a, b in zip(state_of(tmp_path), state_of(replicas), strict=True):
     assert np.array_equal(a, b)
 
@@ -67,22 +73,22 @@ def test_replicas_go_on_bit_for_bit(replicas, tmp_path):
 def test_a_replica_that_stopped_or_diverged_stays_as_it_is(
   tmp_path, monkeypatch
 ):
-  fold, kept = training_run.Run.fold, {}
+  apply_score, before = transitions.apply_score, {}
 
-  def stopping(self, replica, at, score):
+  def stopping(run, replica, at, score):
     if replica == 1 and at == 20:
-      self.histories[replica]["stopped"] = True
-    fold(self, replica, at, score)
+      run.selection[replica].stopped = True
+    apply_score(run, replica, at, score)
     if replica == 1 and at == 20:
-      kept["params"] = jax.tree.leaves(self.params(1))
-      self.diverge(2, at)
+      before["params"] = jax.tree.leaves(run.params(1))
+      transitions.diverge(run, 2, at)
 
-  monkeypatch.setattr(training_run.Run, "fold", stopping)
-  run = train.train(quick(seeds=REPLICAS), tmp_path, live=False)
+  monkeypatch.setattr(transitions, "apply_score", stopping)
+  run = loop.fit(quick(seeds=REPLICAS), tmp_path)
   after = jax.tree.leaves(run.params(1))
-  for a, b in zip(kept["params"], after, strict=True):
+  for a, b in zip(before["params"], after, strict=True):
     assert np.array_equal(a, b)
-  assert [h["diverged"] for h in run.histories] == [None, None, 20]
+  assert [s.diverged for s in run.selection] == [None, None, 20]
   assert run.running() == [0]
   losses = curves(tmp_path)
   assert np.isfinite(losses[:, 0]).all()
@@ -113,7 +119,7 @@ def test_several_updates_a_call_equal_one_by_one(seeds, tmp_path):
         "steps_per_call": calls,
       },
     )
-    train.train(conf, tmp_path / str(calls), live=False)
+    loop.fit(conf, tmp_path / str(calls))
     found[calls] = curves(tmp_path / str(calls))
   np.testing.assert_allclose(found[4], found[1], rtol=2e-4)
 
@@ -141,7 +147,7 @@ def test_a_step_takes_the_smallest_shape_that_holds_it():
   ]:
     batch = batches.collate(vocabularies, rows, np.arange(2), 9, 9)
     shape = step.shape_of(batch, sizes)
-    assert int(shape.place) == place
+    assert int(shape.index) == place
     part = step.cut(batch, sizes[place])
     assert part.src.shape == (2, sizes[place][0])
     assert part.tgt.shape == (2, sizes[place][1])
@@ -159,27 +165,31 @@ def test_steps_per_call_is_refused_where_shapes_change():
 
 
 @pytest.mark.quick
-def test_the_last_replica_to_diverge_leaves_what_others_have_reached():
+def test_the_last_replica_to_diverge_leaves_what_others_have_reached(
+  monkeypatch,
+):
   """Where no replica has come to an end of its own, that is an error."""
 
   class Replicas:
     replicas = 2
+    running = training_run.Run.running
 
     def __init__(self, **first):
-      fresh = {"stopped": False, "diverged": None}
-      self.histories = [fresh | first, dict(fresh)]
+      rules = training_run.selection_rules(tiny())
+      self.selection = [
+        model_selection.ModelSelection(rules, **first),
+        model_selection.ModelSelection(rules),
+      ]
 
-    def running(self):
-      return [i for i, h in enumerate(self.histories) if not h["stopped"]]
+  def freeze(run, replica, factor):
+    run.frozen = (replica, factor)
 
-    def diverge(self, replica, at):
-      self.histories[replica] |= {"stopped": True, "diverged": at}
-
+  monkeypatch.setattr(transitions, "_scale_learning_rate", freeze)
   loss = np.array([[1.0, np.nan]])
-  meter = object.__new__(throughput.Meter)
-  meter.run = Replicas(stopped=True)
-  meter._check(4, {"loss": loss, "grad_norm": np.ones((1, 2))})
-  assert meter.run.histories[1] == {"stopped": True, "diverged": 5}
-  meter.run = Replicas(stopped=True, diverged=3)
+  window = throughput.Window(4, 5, {"loss": loss, "grad_norm": np.ones((1, 2))})
+  run = Replicas(stopped=True)
+  transitions.stop_diverged(run, window)
+  assert (run.selection[1].stopped, run.selection[1].diverged) == (True, 5)
+  assert run.frozen == (1, 0.0)
   with pytest.raises(types.Diverged, match="step 5"):
-    meter._check(4, {"loss": loss, "grad_norm": np.ones((1, 2))})
+    transitions.stop_diverged(Replicas(stopped=True, diverged=3), window)

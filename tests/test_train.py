@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import shutil
+import threading
 import time
 import types as types_
 
@@ -17,8 +18,9 @@ from seq2seq_jax.checkpoints import store as checkpoint_store
 from seq2seq_jax.data import tokenizers
 from seq2seq_jax.models import build
 from seq2seq_jax.runtime import locks, parallel
+from seq2seq_jax.training import loop, summary, throughput, warm_start
 from seq2seq_jax.training import run as training_run
-from seq2seq_jax.training import throughput
+from tests.helpers import tiny_runs
 from tests.helpers.tiny_runs import curve, same, small, state_of, tiny
 
 
@@ -29,38 +31,87 @@ def test_three_mappers_give_the_same_curve(tmp_path):
       train={"steps": 10, "mapper": kind, "log_every": 1},
       optim={"optimizer": "sgd"},
     )
-    train.train(conf, tmp_path / kind, live=False)
+    loop.fit(conf, tmp_path / kind)
     curves[kind] = np.array(list(curve(tmp_path / kind).values()))
   np.testing.assert_allclose(curves["shard_map"], curves["pmap"], rtol=1e-5)
   np.testing.assert_allclose(curves["vmap"], curves["pmap"], rtol=1e-5)
 
 
 def test_interrupted_run_ends_like_the_whole_one(whole, tmp_path, monkeypatch):
-  """Stopped behind steps 20 and 45, with plateau, EMA and early stopping."""
+  """Stopped after steps 20 and 45, with plateau, EMA and early stopping."""
+  train_steps = loop.train_steps
   for last in (20, 45):
-    loop = train.loop
 
-    def stopping(run, out, stop, last=last, loop=loop):
+    def stopping(run, writer, stop, lost, last=last):
       dispatched = throughput.Meter.dispatched
 
-      def counting(self, at, outputs):
-        dispatched(self, at, outputs)
-        if at == last:
+      def counting(self, step, metrics):
+        if step == last:
           stop.signal = 15
+        return dispatched(self, step, metrics)
 
-      monkeypatch.setattr(throughput.Meter, "dispatched", counting)
-      try:
-        return loop(run, out, stop)
-      finally:
-        monkeypatch.setattr(throughput.Meter, "dispatched", dispatched)
+      with monkeypatch.context() as patch:
+        patch.setattr(throughput.Meter, "dispatched", counting)
+        return train_steps(run, writer, stop, lost)
 
-    monkeypatch.setattr(train, "loop", stopping)
-    with pytest.raises(SystemExit):
-      train.train(tiny(), tmp_path, live=False)
-    monkeypatch.setattr(train, "loop", loop)
-  train.train(tiny(), tmp_path, live=False)
+    with monkeypatch.context() as patch:
+      patch.setattr(loop, "train_steps", stopping)
+      run = loop.fit(tiny(), tmp_path)
+    assert (run.interrupted, run.step, run.complete) == (15, last, False)
+  run = loop.fit(tiny(), tmp_path)
+  assert run.interrupted is None and run.complete
   assert same(state_of(tmp_path), state_of(whole))
   assert curve(tmp_path, "valid") == curve(whole, "valid")
+
+
+def test_fit_in_a_thread_gives_the_commands_bits(tmp_path, capfd):
+  """Two at once, paths as text; they print nothing."""
+  conf = small(train={"steps": 12, "validate_every": 6, "log_every": 3})
+  runs = {}
+
+  def fit(name):
+    runs[name] = loop.fit(conf, str(tmp_path / name))
+
+  threads = [threading.Thread(target=fit, args=(n,)) for n in "ab"]
+  for thread in threads:
+    thread.start()
+  for thread in threads:
+    thread.join()
+  assert capfd.readouterr() == ("", "")
+  assert [runs[n].step for n in "ab"] == [12, 12]
+  text = repr(runs["a"])
+  assert text.startswith(f"Run({str(tmp_path / 'a')!r}, step 12 of 12, best")
+  command = tmp_path / "command"
+  flags = ["--data.buckets", "1", "--train.metric", "loss", "--train.steps"]
+  flags += ["12", "--train.validate_every", "6", "--train.log_every", "3"]
+  assert (
+    train.main([str(tiny_runs.TINY), "--workdir", str(command), *flags]) == 0
+  )
+  out, err = capfd.readouterr()
+  assert "next: python -m seq2seq_jax.evaluate" in out and "step 12/12" in err
+  for name in "ab":
+    assert same(state_of(tmp_path / name), state_of(command))
+    assert curve(tmp_path / name) == curve(command)
+
+
+def test_a_run_whose_lock_was_taken_stops_without_saving(tmp_path, monkeypatch):
+  dispatched = throughput.Meter.dispatched
+  claim_or_wait = locks.claim_or_wait
+  handlers = []
+
+  def claiming(path, on_lost, on_wait):
+    handlers.append(on_lost)
+    return claim_or_wait(path, on_lost, on_wait)
+
+  def losing(self, step, metrics):
+    handlers[0](tmp_path / "lock")
+    return dispatched(self, step, metrics)
+
+  monkeypatch.setattr(locks, "claim_or_wait", claiming)
+  monkeypatch.setattr(throughput.Meter, "dispatched", losing)
+  with pytest.raises(types.UserError, match="has taken this run; stopped at"):
+    loop.fit(small(train={"steps": 4, "validate_every": 2}), tmp_path)
+  assert not list((tmp_path / "checkpoints").iterdir())
 
 
 def test_damaged_checkpoint_falls_back_to_the_one_before(
@@ -79,7 +130,7 @@ def test_damaged_checkpoint_falls_back_to_the_one_before(
   with pytest.raises(types.UserError, match=f"{steps[-1]} is damaged"):
     select.load(workdir, "last")
   run = training_run.Run(tiny(), workdir)
-  assert run.first == steps[-2]
+  assert run.first_step == steps[-2]
   assert "is damaged" in caplog.text
   assert (workdir / "checkpoints-damaged" / str(steps[-1])).is_dir()
   run.checkpoints.close()
@@ -88,9 +139,9 @@ def test_damaged_checkpoint_falls_back_to_the_one_before(
 def test_other_config_is_refused_and_nothing_touched(whole):
   before = {p: p.stat().st_mtime_ns for p in whole.rglob("*") if p.is_file()}
   with pytest.raises(types.UserError, match=r"model\.embed_dim: 16 .* 32 now"):
-    train.train(tiny(model={"embed_dim": 32}), whole, live=False)
+    loop.fit(tiny(model={"embed_dim": 32}), whole)
   with pytest.raises(types.UserError, match=r"at step \d+, beyond train\.st"):
-    train.train(tiny(train={"steps": 2}), whole, live=False)
+    loop.fit(tiny(train={"steps": 2}), whole)
   after = {p: p.stat().st_mtime_ns for p in whole.rglob("*") if p.is_file()}
   assert before == after
 
@@ -123,7 +174,7 @@ def test_decisions_by_scores_need_a_validation_set(section, tmp_path):
 def test_frames_are_refused_before_anything_is_written(tmp_path):
   conf = tiny(model={"encoder.features": 8})
   with pytest.raises(
-    types.UserError, match=r"model\.input_features is 8.*hold no frames"
+    types.UserError, match=r"model\.encoder\.features is 8.*hold no frames"
   ):
     training_run.Run(conf, tmp_path)
   assert not list(tmp_path.iterdir())
@@ -135,7 +186,7 @@ def test_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tmp_path):
     optim={"optimizer": "sgd", "learning_rate": 3e38, "clip_norm": 0.0},
   )
   with pytest.raises(types.UserError, match=r"step \d+: the loss is"):
-    train.train(conf, tmp_path, live=False)
+    loop.fit(conf, tmp_path)
 
 
 def test_nothing_compiles_from_the_second_epoch_on(tmp_path, monkeypatch):
@@ -149,13 +200,13 @@ def test_nothing_compiles_from_the_second_epoch_on(tmp_path, monkeypatch):
     )
   )
   marks = {}
-  read = throughput.Meter._read
+  windows = throughput.Meter._windows
 
-  def counting(self, at, outputs):
+  def counting(self, at, metrics):
     marks[at] = len(compiled)
-    read(self, at, outputs)
+    return windows(self, at, metrics)
 
-  monkeypatch.setattr(throughput.Meter, "_read", counting)
+  monkeypatch.setattr(throughput.Meter, "_windows", counting)
   save = checkpoint_store.Checkpoints.save
 
   def saving(self, *args):
@@ -165,11 +216,11 @@ def test_nothing_compiles_from_the_second_epoch_on(tmp_path, monkeypatch):
 
   monkeypatch.setattr(checkpoint_store.Checkpoints, "save", saving)
   conf = tiny(train={"steps": 80, "validate_every": 10, "patience": 0})
-  run = train.train(conf, tmp_path, live=False)
-  epoch = len(run.train_data.plan)
+  run = loop.fit(conf, tmp_path)
+  epoch = len(run.data.plan)
   assert 10 < epoch < 30
   # Steps 2 to 9 meet every shape, and compile nothing.
-  assert {run.train_data.bucket(s) for s in range(9)} == {0, 1}
+  assert {run.data.bucket(s) for s in range(9)} == {0, 1}
   assert marks[9] == marks[2]
   assert marks[80] == marks[epoch + 10]
   assert saves and not any(saves)
@@ -223,12 +274,12 @@ def test_init_from_a_file(whole, tmp_path):
   best = select.load(whole, "best")[0]
   flat = flax.traverse_util.flatten_dict(best, sep="/")
   np.savez(tmp_path / "some.npz", **flat)
-  other = select.load_any(str(tmp_path / "some.npz"))
+  other = warm_start.load_params(str(tmp_path / "some.npz"))
   assert same(jax.tree.leaves(other), jax.tree.leaves(best))
   (tmp_path / "no.npz").write_bytes(b"PK and then nothing")
   for name, why in (("no.npz", "neither a workdir"), ("x.npz", "no such")):
     with pytest.raises(types.UserError, match=why):
-      select.load_any(str(tmp_path / name))
+      warm_start.load_params(str(tmp_path / name))
 
 
 def test_accumulation_equals_the_whole_batch(tmp_path):
@@ -238,7 +289,7 @@ def test_accumulation_equals_the_whole_batch(tmp_path):
       train={"steps": 8, "log_every": 1, "mapper": "vmap"},
       optim={"accumulate": parts, "optimizer": "sgd"},
     )
-    train.train(conf, tmp_path / str(parts), live=False)
+    loop.fit(conf, tmp_path / str(parts))
     curves.append(list(curve(tmp_path / str(parts)).values()))
   np.testing.assert_allclose(curves[0], curves[1], rtol=1e-5)
 
@@ -247,7 +298,7 @@ def test_frozen_parameters_stay(tmp_path):
   conf = small(
     train={"steps": 5}, optim={"freeze": ("encoder/",), "ema_decay": 0.0}
   )
-  run = train.train(conf, tmp_path, live=False)
+  run = loop.fit(conf, tmp_path)
   first = training_run.initial_params(run.model, 0, build.example(False))[
     "params"
   ]
@@ -277,8 +328,8 @@ def test_language_model_trains_the_decoder_alone(tmp_path):
     ),
     optim=dataclasses.replace(base.optim, schedule="constant"),
   )
-  run = train.train(conf, tmp_path / "run", live=False)
-  assert run.histories[0]["best_score"] < 3.0
+  run = loop.fit(conf, tmp_path / "run")
+  assert run.selection[0].best_score < 3.0
 
 
 @pytest.mark.quick
@@ -288,10 +339,10 @@ def test_a_workdir_is_trained_by_one_process(tmp_path, monkeypatch, caplog):
   with (
     locks.claim(path),
     pytest.raises(types.UserError, match="being trained by process"),
-    train._alone(tmp_path),
+    loop._exclusive(tmp_path),
   ):
     pass
-  with train._alone(tmp_path):
+  with loop._exclusive(tmp_path):
     assert locks.is_live(path)
   assert not path.exists()
 
@@ -319,11 +370,11 @@ def test_a_workdir_locked_by_another_host_is_waited_for(
     refreshed.setattr(time, "sleep", refresh)
     with (
       pytest.raises(types.UserError, match="by process 7 on elsewhere"),
-      train._alone(tmp_path),
+      loop._exclusive(tmp_path),
     ):
       pass
   assert "waiting for a sign of life" in caplog.text
-  with train._alone(tmp_path):
+  with loop._exclusive(tmp_path):
     assert locks.holder(path).process == os.getpid()
 
 
@@ -331,7 +382,7 @@ def test_a_workdir_locked_by_another_host_is_waited_for(
 def test_targets_that_search_cannot_write_are_counted():
   lengths = np.array([[3, 16], [3, 17], [10, 30], [10, 31]])
   run = types_.SimpleNamespace(
-    conf=config.Config(decode=config.Decode(max_ratio=2.0, max_extra=10)),
-    train_data=types_.SimpleNamespace(lengths=lengths),
+    config=config.Config(decode=config.Decode(max_ratio=2.0, max_extra=10)),
+    data=types_.SimpleNamespace(lengths=lengths),
   )
-  assert train._unreachable(run) == 2
+  assert summary.unreachable_targets(run) == 2

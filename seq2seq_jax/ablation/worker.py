@@ -19,12 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from seq2seq_jax import config, train, types
+from seq2seq_jax import config, types
 from seq2seq_jax.ablation import cells, learning_curve, plan, spec
 from seq2seq_jax.data import corpus as corpus_lib
 from seq2seq_jax.inference import evaluator, loading
 from seq2seq_jax.runtime import files, glibc, jax_setup, locks, parallel
 from seq2seq_jax.runtime import log as log_lib
+from seq2seq_jax.training import loop
 
 log = logging.getLogger(__name__)
 
@@ -114,11 +115,13 @@ class Worker:
     path = folder / "finished.json"
     note = _read_note(path)
     if note.get("steps") != steps or "diverged" not in note:
-      run = train.train(training.config, folder, live=False)
+      run = loop.fit(training.config, folder, show_progress=True)
+      if run.interrupted:
+        raise SystemExit(128 + run.interrupted)
       note = {
         "steps": steps,
-        "batches_per_epoch": len(run.train_data.plan),
-        "diverged": [h["diverged"] for h in run.histories],
+        "batches_per_epoch": len(run.data.plan),
+        "diverged": [s.diverged for s in run.selection],
       }
       files.write_json(path, note)
     replica = training.seeds.index(seed) if len(training.seeds) > 1 else 0

@@ -48,7 +48,7 @@ def load_all(workdirs, which: str, mapper, replica=None) -> list[Loaded]:
   """
   members = []
   for w in workdirs:
-    place, own = select.place_of(str(w))
+    place, own = select.split_replica(str(w))
     own = replica if own is None else own
     members.append(load(place, which, mapper, own))
   for w, m in zip(workdirs, members):

@@ -190,22 +190,6 @@ def _decoder(
   )
 
 
-def losses(optim: config.Optim) -> seq2seq.Losses:
-  """What a config's optim section trains for."""
-  return seq2seq.Losses(
-    smoothing=optim.label_smoothing,
-    form=optim.smoothing,
-    coverage=optim.coverage_weight,
-    ctc=optim.ctc_weight,
-    course=optim.sampling,
-    unit=optim.sampling_granularity,
-    choice=optim.sampling_pick,
-    rate=optim.sampling_rate,
-    low=optim.sampling_low,
-    k=optim.sampling_k,
-  )
-
-
 def example(
   language_model: bool, rows: int = 2, frames: int = 0, copies: bool = False
 ) -> types.Batch:

@@ -1,29 +1,41 @@
-"""Encoder and decoder together: losses of a batch, and steps for search."""
+"""Encoder and decoder together: outputs of a batch, and steps for search."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import optax
 
 from seq2seq_jax import types
 from seq2seq_jax.models import dropout_masks, layers, scheduled_sampling
 
+Array = Any
 
-class Losses(NamedTuple):
-  """What is trained for, and with which inputs."""
 
-  smoothing: float = 0.0
-  form: str = "uniform"
-  coverage: float = 0.0  # weight of See et al.'s coverage loss
-  ctc: float = 0.0  # weight of CTC on the encoder; 1 - ctc of the decoder's
-  course: str = "none"  # of scheduled sampling, see `sampling`
-  unit: str = "token"  # of its coins
-  choice: str = "argmax"  # or sample
+class TrainOptions(NamedTuple):
+  """How targets are smoothed, and which tokens are fed in training."""
+
+  smoothing: float = 0.0  # probability moved away from the reference
+  smoothing_kind: str = "uniform"  # over all tokens, or over the `others`
+  # Scheduled sampling; see `scheduled_sampling.gold_probability`.
+  schedule: str = "none"  # of the probability that the reference is fed
+  granularity: str = "token"  # one draw a token, sequence or step
+  pick: str = "argmax"  # the model's token: the most probable, or a `sample`
   rate: float = 1.0
   low: float = 0.0
   k: float = 0.0
+
+
+# Parameters with one row or column a word, and whose words: they mean nothing
+# under another vocabulary. A test compares the list with all models.
+VOCABULARY_PARAMS = {
+  "params/encoder/embed/table/table": "source",
+  "params/decoder/embed_table/table": "target",
+  "params/decoder/head/kernel": "target",
+  "params/decoder/head/bias": "target",
+  "params/ctc_head/kernel": "target",
+  "params/ctc_head/bias": "target",
+}
 
 
 class Seq2Seq(nn.Module):
@@ -101,63 +113,77 @@ class Seq2Seq(nn.Module):
     tokens = shifted(references(batch))
     return memory, self.unroll(memory, tokens, dec_noise, sampled)
 
-  def losses(
-    self, batch: types.Batch, keys=None, what=None, batch_key=None, step=0
-  ):
-    """The sum that is trained for, and terms of tokens, 0 over padding.
-
-    `loss` [] over all real tokens; `nll` [B, T] and `correct` [B, T] (the
-    reference is the most probable); `ctc` [B] where it is trained for.
+  def forward(
+    self,
+    batch: types.Batch,
+    keys: Array | None = None,
+    options: TrainOptions | None = None,
+    batch_key: Array | None = None,
+    step: Array | int = 0,
+  ) -> tuple[types.Memory, types.Outputs]:
+    """Memory and outputs of a batch's targets, for objectives.
 
     Args:
       batch: B rows.
       keys: the rows' keys [B]; None: no dropout, and the reference is fed.
-      what: `Losses`, by default the plain likelihood.
+      options: by default neither smoothing nor sampling.
       batch_key: key of the update.
-      step: the update, for scheduled sampling's course.
+      step: number of the update, for scheduled sampling.
     """
-    what = what or Losses()
+    options = options or TrainOptions()
     sampled = None
-    if keys is not None and what.course != "none":
-      gold = scheduled_sampling.gold_probability(
-        what.course, step, what.rate, what.low, what.k
-      )
-      coins = scheduled_sampling.coins(
-        what.unit, batch_key, fold(keys, 2), batch.tgt.shape[1]
-      )
-      # Gold behind the end: no step is made for it.
-      coins = jnp.where(target_mask(batch).T, coins, -1.0)
-      own = fold(keys, 3) if what.choice == "sample" else None
-      sampled = scheduled_sampling.Sampled(gold, coins, own)
-    memory, output = self(batch, keys, sampled)
+    if keys is not None and options.schedule != "none":
+      sampled = self._sampled(batch, keys, options, batch_key, step)
+    memory, steps = self(batch, keys, sampled)
     real = target_mask(batch).astype(jnp.float32)
     loss, nll, correct = self.decoder.losses(
-      memory, output, references(batch), real, what.smoothing, what.form
+      memory,
+      steps,
+      references(batch),
+      real,
+      options.smoothing,
+      options.smoothing_kind,
     )
-    if what.coverage:
-      missed = coverage_losses(output.attention)
-      loss = loss + what.coverage * jnp.sum(missed * real)
-    terms = {"loss": loss, "nll": nll * real, "correct": correct * real}
-    if what.ctc:
-      terms["loss"] = (1.0 - what.ctc) * terms["loss"]
-      terms["ctc"] = what.ctc * self.ctc_losses(memory, batch)
-    return terms
+    return memory, types.Outputs(
+      steps, loss, nll * real, correct * real, self, keys
+    )
 
-  def ctc_losses(self, memory, batch: types.Batch):
-    """-log P of the targets under CTC on the memory (Graves 2006). [B].
+  def losses(
+    self,
+    batch: types.Batch,
+    keys: Array | None = None,
+    options: TrainOptions | None = None,
+    batch_key: Array | None = None,
+    step: Array | int = 0,
+  ) -> dict[str, Array]:
+    """`loss` [], `nll` [B, T] and `correct` [B, T] of `forward`."""
+    _, outputs = self.forward(batch, keys, options, batch_key, step)
+    return {
+      "loss": outputs.loss,
+      "nll": outputs.nll,
+      "correct": outputs.correct,
+    }
 
-    The blank is pad's id; EOS is left out. Where a target is longer than the
-    memory no alignment exists: such rows are left out.
-    """
-    logits = self.ctc_head(memory.values)
-    steps = jnp.arange(batch.tgt.shape[1], dtype=jnp.int32)
-    silent = (steps[None] >= batch.tgt_len[:, None] - 1).astype(jnp.float32)
-    padded = 1.0 - memory.mask.astype(jnp.float32)
-    loss = optax.ctc_loss(logits, padded, batch.tgt, silent, blank_id=types.PAD)
-    room = jnp.sum(memory.mask, axis=1, dtype=jnp.int32)
-    repeated = (batch.tgt[:, 1:] == batch.tgt[:, :-1]) & (silent[:, 1:] == 0)
-    need = batch.tgt_len - 1 + jnp.sum(repeated, axis=1, dtype=jnp.int32)
-    return jnp.where((need <= room) & (batch.tgt_len > 0), loss, 0.0)
+  def _sampled(
+    self,
+    batch: types.Batch,
+    keys: Array,
+    options: TrainOptions,
+    batch_key: Array | None,
+    step: Array | int,
+  ) -> scheduled_sampling.Sampled:
+    """Draws where the reference is fed, and where the model's own token."""
+    gold = scheduled_sampling.gold_probability(
+      options.schedule, step, options.rate, options.low, options.k
+    )
+    uniform = scheduled_sampling.coins(
+      options.granularity, batch_key, fold(keys, 2), batch.tgt.shape[1]
+    )
+    # Beyond the target's end feed the reference, so that padding never
+    # triggers a sampling step.
+    uniform = jnp.where(target_mask(batch).T, uniform, -1.0)
+    pick_keys = fold(keys, 3) if options.pick == "sample" else None
+    return scheduled_sampling.Sampled(gold, uniform, pick_keys)
 
   def initialize(self, batch: types.Batch):
     """Touches every parameter, outside of any loop; for `init` alone."""
@@ -187,9 +213,3 @@ def shifted(tgt):
 def target_mask(batch: types.Batch):
   """[B, T] True over real target tokens."""
   return layers.length_mask(batch.tgt_len, batch.tgt.shape[1])
-
-
-def coverage_losses(weights):
-  """sum_i min(α_ti, sum of α_i before t) (See et al. 2017). [B, T]."""
-  before = jnp.cumsum(weights, axis=1) - weights
-  return jnp.sum(jnp.minimum(weights, before), axis=-1)

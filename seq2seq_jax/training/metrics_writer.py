@@ -1,224 +1,194 @@
-"""What a run leaves of its course: metrics.jsonl, TensorBoard, the display.
+"""metrics.jsonl and TensorBoard of a run, and its progress display.
 
-Both files are appended to without a buffer, so that a killed process loses
-nothing it has written, and are cut behind the step at which a run resumes.
+On resume at step n both continue after n: later lines are cut from
+metrics.jsonl, and TensorBoard is told to forget later points.
 """
 
 import contextlib
 import json
 import math
-import os
 import pathlib
-import socket
-import struct
 import sys
 import time
+from typing import IO, Any
 
 from seq2seq_jax import types
 from seq2seq_jax.runtime import files, log
 from seq2seq_jax.training import progress
 
 
-def _messages():
-  """TensorBoard's messages and checksum.
+def _import_tensorboardx() -> tuple[Any, Any, Any]:
+  """tensorboardX's writer of event files and its messages.
 
-  tensorboardX imports torch where it finds it, which takes seconds at every
-  start, and uses it for nothing of ours.
+  tensorboardX would import torch if it is installed. That takes seconds at
+  every start, and scalars need nothing of it.
   """
   hidden = "torch" not in sys.modules
   if hidden:
-    sys.modules["torch"] = None  # so that its import fails
+    sys.modules["torch"] = None  # type: ignore[assignment]  # import fails
   try:
-    from tensorboardX import record_writer
+    from tensorboardX import event_file_writer
     from tensorboardX.proto import event_pb2, summary_pb2
   finally:
     if hidden:
       del sys.modules["torch"]
-  return event_pb2, summary_pb2, record_writer.masked_crc32c
+  return event_file_writer, event_pb2, summary_pb2
 
 
-event_pb2, summary_pb2, masked_crc32c = _messages()
+event_file_writer, event_pb2, summary_pb2 = _import_tensorboardx()
+
+
+class _Events:
+  """A TensorBoard event file, written at once and by the calling thread.
+
+  tensorboardX's `SummaryWriter` hands points to a queue and a thread. Its
+  `flush` does not wait for them, and a full disk would end the thread alone.
+  """
+
+  def __init__(self, folder: pathlib.Path, resume_step: int):
+    self._writer = event_file_writer.EventsWriter(
+      str(folder / "events"),
+      # Two writers of one second must not open the same file.
+      filename_suffix=f".{time.time_ns()}",
+    )
+    # As `purge_step` of `SummaryWriter`: hides later points of older files.
+    start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+    self._write(step=resume_step + 1, session_log=start)
+
+  def write(self, step: int, values: dict[str, float]) -> None:
+    """Appends a point to the curve of each value."""
+    points = [
+      summary_pb2.Summary.Value(tag=name, simple_value=float(value))
+      for name, value in values.items()
+    ]
+    self._write(step=step, summary=summary_pb2.Summary(value=points))
+
+  def close(self) -> None:
+    """Closes the file."""
+    self._writer.close()
+
+  def _write(self, **fields: Any) -> None:
+    event = event_pb2.Event(wall_time=time.time(), **fields)
+    self._writer.write_event(event)
+    self._writer.flush()  # a killed process loses nothing it has written
 
 
 class Writer:
-  """Metrics in files and on the screen; a context manager.
+  """Appends metrics to both files and owns the display; a context manager.
 
-  resume_step: what the files hold behind this step is removed; at 0 all of it.
-  primary: False on all processes but one: nothing is written or shown.
-  live, interval: see `progress.Display`.
-  Raises types.UserError where a file cannot be written (a full disk).
+  Attributes:
+    display: of the run's progress; shows nothing unless `primary`.
   """
 
   def __init__(
     self,
     workdir: pathlib.Path,
     *,
-    total_steps: int,
     resume_step: int = 0,
     primary: bool = True,
-    live: bool | None = None,
-    interval: float = 10.0,
+    display: progress.Display | progress.Hidden | None = None,
   ):
-    self._display = self._lines = self._events = None
-    self._messages = contextlib.ExitStack()  # sent to the display until closed
+    """Opens the files.
+
+    Args:
+      workdir: folder of the run.
+      resume_step: what the files hold after this step is removed.
+      primary: False on all processes but one: nothing is written or shown.
+      display: None shows nothing.
+
+    Raises:
+      types.UserError: a file cannot be written (a full disk).
+    """
+    self.display = progress.Hidden()
+    self._lines: IO[bytes] | None = None
+    self._events: _Events | None = None
+    self._messages = contextlib.ExitStack()  # redirected until closed
     if not primary:
       return
     workdir = pathlib.Path(workdir)
-    lines, events = workdir / "metrics.jsonl", workdir / "tensorboard"
+    path, events = workdir / "metrics.jsonl", workdir / "tensorboard"
     try:
       events.mkdir(parents=True, exist_ok=True)
-      _cut_lines(lines, resume_step)
-      _cut_events(events, resume_step)
-      self._lines = open(lines, "ab", buffering=0)  # noqa: SIM115
-      name = f"{int(time.time())}.{socket.gethostname()}.{os.getpid()}"
-      events = events / f"events.out.tfevents.{name}"
-      self._events = open(events, "ab", buffering=0)  # noqa: SIM115
+      _cut_lines(path, resume_step)
+      # Unbuffered: a killed process loses nothing that it has written.
+      self._lines = open(path, "ab", buffering=0)  # noqa: SIM115
+      self._events = _Events(events, resume_step)
     except OSError as e:
       self.close()
       raise _failure(e, workdir) from e
-    self._event(file_version="brain.Event:2")
-    # A TensorBoard that runs on forgets what it has read behind this step.
-    self._event(
-      step=resume_step + 1 if resume_step else 0,
-      session_log=event_pb2.SessionLog(status=event_pb2.SessionLog.START),
-    )
-    self._display = progress.Display(
-      total_steps, step=resume_step, live=live, interval=interval
-    )
+    self.display = display or self.display
 
-  def __enter__(self):
-    if self._display:
-      self._display.start()
-      self._messages.enter_context(log.above(self._display.write_line))
+  def __enter__(self) -> "Writer":
+    self.display.start()
+    if isinstance(self.display, progress.Display):
+      self._messages.enter_context(log.above(self.display.write_line))
     return self
 
-  def __exit__(self, *_):
+  def __exit__(self, *_: object) -> None:
     self.close()
 
-  def close(self):
+  def close(self) -> None:
     """Ends the display and closes the files; a second call does nothing."""
-    display, self._display = self._display, None
+    events, self._events = self._events, None
     self._messages.close()
     try:
-      if display:
-        display.close()
+      self.display.close()
     finally:
-      for file in (self._lines, self._events):
-        if file:
-          file.close()
+      if self._lines:
+        self._lines.close()
+      if events:
+        try:
+          events.close()
+        except OSError as e:
+          raise _failure(e, "tensorboard") from e
 
-  def write(self, step: int, split: str, values: dict[str, float]):
+  def write(self, step: int, split: str, values: dict[str, float]) -> None:
     """Appends values to both files; NaN and infinity are null in JSON."""
-    if not self._display:
+    if not self._lines or not self._events:
       return
-    line = {"step": int(step), "split": split}
-    line |= {name: _number(value) for name, value in values.items()}
+    line: dict[str, Any] = {"step": int(step), "split": split}
+    line |= {name: _json_number(value) for name, value in values.items()}
     _append(self._lines, json.dumps(line, allow_nan=False).encode() + b"\n")
-    scalars = [
-      summary_pb2.Summary.Value(tag=f"{split}/{k}", simple_value=float(v))
-      for k, v in values.items()
-    ]
-    self._event(step=int(step), summary=summary_pb2.Summary(value=scalars))
-
-  def phase(self, name: str, done: int | None = None, total: int | None = None):
-    """Shows what is going on; see `progress.Display.phase`."""
-    if self._display:
-      self._display.phase(name, done, total)
-
-  def progress(self, step: int, epoch: int, values: dict[str, float]):
-    """Shows a step done; see `progress.Display.progress`."""
-    if self._display:
-      self._display.progress(step, epoch, values)
-
-  def validation(
-    self,
-    step: int,
-    metric: str,
-    score: float,
-    best_step: int | None,
-    best_score: float | None,
-  ):
-    """Shows a validation's score and the best so far."""
-    if self._display:
-      self._display.validation(step, metric, score, best_step, best_score)
-
-  def _event(self, **fields):
-    event = event_pb2.Event(wall_time=time.time(), **fields)
-    _append(self._events, _pack(event.SerializeToString()))
+    tagged = {f"{split}/{name}": value for name, value in values.items()}
+    try:
+      self._events.write(int(step), tagged)
+    except OSError as e:
+      raise _failure(e, "tensorboard") from e
 
 
-def _number(value) -> float | int | None:
+def _json_number(value: float) -> float | int | None:
   if isinstance(value, int):
     return value
   value = float(value)
   return value if math.isfinite(value) else None
 
 
-def _append(file, data: bytes):
+def _append(file: IO[bytes], data: bytes) -> None:
   try:
-    while data:  # an unbuffered file may take a part
+    while data:  # an unbuffered file may take only a part
       data = data[file.write(data) :]
   except OSError as e:
     raise _failure(e, file.name) from e
 
 
-def _failure(error: OSError, where) -> types.UserError:
+def _failure(error: OSError, path: object) -> types.UserError:
   return types.UserError(
-    f"{error.filename or where}: cannot be written: {error.strerror}; "
-    "mend that, then the same command goes on from the last checkpoint"
+    f"{error.filename or path}: cannot be written: {error.strerror}; "
+    "fix this and run the same command again; it resumes from the last "
+    "checkpoint"
   )
 
 
-def _cut_lines(path: pathlib.Path, step: int):
+def _cut_lines(path: pathlib.Path, step: int) -> None:
   """Keeps whole lines up to `step`, or none for step 0."""
   if not path.exists():
     return
-  kept = []
+  lines = []
   for line in path.read_bytes().splitlines():
     try:
-      keep = step > 0 and json.loads(line)["step"] <= step
+      earlier = step > 0 and json.loads(line)["step"] <= step
     except (ValueError, TypeError, KeyError):
-      continue  # half a line, of a process that was killed
-    if keep:
-      kept.append(line + b"\n")
-  files.replace(path, b"".join(kept), durable=True)
-
-
-def _cut_events(folder: pathlib.Path, step: int):
-  """Keeps whole events up to `step`; files without any are removed."""
-  for path in sorted(folder.glob("events.out.tfevents.*")):
-    old = path.read_bytes()
-    events = [event_pb2.Event.FromString(data) for data in _unpack(old)]
-    kept = [event for event in events if step and event.step <= step]
-    if not any(event.HasField("summary") for event in kept):
-      path.unlink()
-      continue
-    new = b"".join(_pack(event.SerializeToString()) for event in kept)
-    if new != old:
-      files.replace(path, new, durable=True)
-
-
-# TensorBoard's record: length uint64, its checksum, the data, its checksum.
-
-
-def _pack(data: bytes) -> bytes:
-  length = struct.pack("<Q", len(data))
-  return b"".join([length, _checksum(length), data, _checksum(data)])
-
-
-def _unpack(records: bytes):
-  """Yields the data of whole records, up to the first that is not."""
-  at = 0
-  while at + 12 <= len(records):
-    length = records[at : at + 8]
-    end = at + 12 + struct.unpack("<Q", length)[0]
-    data = records[at + 12 : end]
-    good = _checksum(length) == records[at + 8 : at + 12]
-    if not good or _checksum(data) != records[end : end + 4]:
-      return
-    yield data
-    at = end + 4
-
-
-def _checksum(data: bytes) -> bytes:
-  return struct.pack("<I", masked_crc32c(data))
+      continue  # half a line, of a process that was killed while writing
+    if earlier:
+      lines.append(line + b"\n")
+  files.replace(path, b"".join(lines), durable=True)

@@ -1,111 +1,121 @@
-"""What a run has decided so far: a small JSON in each of its checkpoints."""
+"""Early-stopping and model-selection state; JSON in every checkpoint."""
 
+import dataclasses
 import math
-from typing import NamedTuple
-
-NEW = {
-  "best_step": None,
-  "best_score": None,
-  "last_score": None,
-  "bad": 0,  # validations since the best
-  "plateau": 0,  # validations since the best or the last decay
-  "validated": [],  # [step, score], or None for the score
-  "averaged": [],
-  "tokens": 0,
-  "stopped": False,
-  "diverged": None,  # the step at which the loss was not finite
-}
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 
 class Rules(NamedTuple):
-  """What decisions follow from scores."""
+  """Early-stopping, plateau and checkpoint-retention rules of a config."""
 
-  falling: bool  # the metric is better when lower
+  lower_is_better: bool  # the metric that decides
   patience: int  # validations without improvement before stopping; 0: never
-  plateau: int  # and before the learning rate falls; 0: never
-  decay: float  # factor of a fall
-  lowest: float  # of the learning rate's factor
-  average: int  # checkpoints averaged
-  average_best: bool  # the best ones, else the last
+  plateau_patience: int  # and before the learning rate decays; 0: never
+  decay_factor: float  # of the learning rate at a plateau
+  min_scale: float  # lowest product of these factors
+  average: int  # number of checkpoints to average; 0: none
+  average_best: bool  # average the best ones, else the last
   keep_last: int
   keep_best: int
 
 
-class History:
+@dataclasses.dataclass
+class ModelSelection:
   """The decisions of one run, or of one replica of several in one program."""
 
-  def __init__(self, rules: Rules, host: dict | None = None):
-    self.rules = rules
-    self.host = dict(NEW) | {k: v for k, v in (host or {}).items() if k in NEW}
+  rules: Rules
+  best_step: int | None = None
+  best_score: float | None = None
+  last_score: float | None = None
+  stale_count: int = 0  # validations since the best one
+  since_decay: int = 0  # validations since the best one or the last decay
+  validated: list[list[Any]] = dataclasses.field(default_factory=list)
+  """[step, score] of each validation, or [step, None] without one."""
+  averaged: list[int] = dataclasses.field(default_factory=list)
+  """Steps of the checkpoints that `--checkpoint average` averages."""
+  tokens: int = 0  # target tokens trained on
+  stopped: bool = False
+  diverged: int | None = None  # the step at which the loss was not finite
 
-  def __getitem__(self, name: str):
-    return self.host[name]
+  @classmethod
+  def from_json(cls, rules: Rules, values: dict[str, Any]) -> "ModelSelection":
+    """The state that `to_json` gave; other entries are not read."""
+    names = {f.name for f in dataclasses.fields(cls)} - {"rules"}
+    return cls(rules, **{k: v for k, v in values.items() if k in names})
 
-  def __setitem__(self, name: str, value):
-    self.host[name] = value
+  def to_json(self) -> dict[str, Any]:
+    """The state without the rules, which the config holds."""
+    values = dataclasses.asdict(self)
+    del values["rules"]
+    return values
 
-  def fold(self, at: int, score: float) -> bool:
-    """Makes what decisions follow from a validation.
+  def update(self, step: int, score: float) -> bool:
+    """Makes the decisions that follow from a validation.
 
-    Returns whether the learning rate falls now (schedule `plateau`).
+    Returns:
+      True if the learning rate decays now (schedule `plateau`).
     """
-    rules, host = self.rules, self.host
-    host["last_score"] = score
-    host["validated"] = [*host["validated"], [at, score]]
-    if host["best_score"] is None or self.better(score, host["best_score"]):
-      host |= {"best_step": at, "best_score": score, "bad": 0, "plateau": 0}
+    rules = self.rules
+    self.last_score = score
+    self.validated.append([step, score])
+    if self.best_score is None or self.is_better(score, self.best_score):
+      self.best_step, self.best_score = step, score
+      self.stale_count = self.since_decay = 0
     else:
-      host |= {"bad": host["bad"] + 1, "plateau": host["plateau"] + 1}
-    falls = bool(rules.plateau) and host["plateau"] >= rules.plateau
-    if falls:
-      host["plateau"] = 0
-    if rules.patience and host["bad"] >= rules.patience:
-      host["stopped"] = True
+      self.stale_count += 1
+      self.since_decay += 1
+    decays = 0 < rules.plateau_patience <= self.since_decay
+    if decays:
+      self.since_decay = 0
+    if 0 < rules.patience <= self.stale_count:
+      self.stopped = True
     if rules.average:
-      last = host["validated"][-rules.average :]
+      last = self.validated[-rules.average :]
       best = self.ranked()[: rules.average]
-      chosen = best if rules.average_best else last
-      host["averaged"] = sorted(s for s, _ in chosen)
-    return falls
+      self.averaged = sorted(
+        s for s, _ in (best if rules.average_best else last)
+      )
+    return decays
 
-  def passed(self, at: int) -> None:
-    """A checkpoint where there is nothing to validate on."""
-    host = self.host
-    host["validated"] = [*host["validated"], [at, None]]
-    last = host["validated"][-self.rules.average :]
-    host["averaged"] = [s for s, _ in last] if self.rules.average else []
+  def record_unscored(self, step: int) -> None:
+    """Notes a checkpoint of a run that has no validation set."""
+    self.validated.append([step, None])
+    if self.rules.average:
+      self.averaged = [s for s, _ in self.validated[-self.rules.average :]]
 
-  def better(self, score: float, than: float) -> bool:
-    """Whether a score is better; NaN never is, and anything is than NaN."""
-    if math.isnan(score) or math.isnan(than):
-      return math.isnan(than) and not math.isnan(score)
-    return score < than if self.rules.falling else score > than
+  def is_better(self, score: float, other: float) -> bool:
+    """True if `score` is better; NaN is worse than anything else."""
+    if math.isnan(score) or math.isnan(other):
+      return math.isnan(other) and not math.isnan(score)
+    return score < other if self.rules.lower_is_better else score > other
 
-  def lowered(self, scale: float) -> float:
-    """The learning rate's factor after a fall."""
-    return max(scale * self.rules.decay, self.rules.lowest)
+  def decayed(self, scale: float) -> float:
+    """The learning rate's factor after a decay."""
+    return max(scale * self.rules.decay_factor, self.rules.min_scale)
 
-  def ranked(self) -> list:
+  def ranked(self) -> list[list[Any]]:
     """Validated [step, score], best first; the earlier one wins a tie."""
-    sign = 1 if self.rules.falling else -1
-    key = lambda v: (math.isnan(v[1]), sign * v[1])
-    scored = [v for v in self.host["validated"] if v[1] is not None]
-    return sorted(scored, key=key)
+    sign = 1 if self.rules.lower_is_better else -1
+    scored = [v for v in self.validated if v[1] is not None]
+    return sorted(scored, key=lambda v: (math.isnan(v[1]), sign * v[1]))
 
-  def needed(self) -> set[int]:
+  def kept_steps(self) -> set[int]:
     """Steps whose checkpoints are kept."""
     rules = self.rules
-    last = [s for s, _ in self.host["validated"][-rules.keep_last :]]
+    last = [s for s, _ in self.validated[-rules.keep_last :]]
     best = [s for s, _ in self.ranked()[: rules.keep_best]]
-    return {*last, *best, *self.host["averaged"]}
+    return {*last, *best, *self.averaged}
 
 
-def pack(histories: list[History]) -> dict:
-  """What a checkpoint holds of one run or of its replicas."""
-  if len(histories) == 1:
-    return histories[0].host
-  return {"replicas": [h.host for h in histories]}
+def to_json(replicas: Sequence[ModelSelection]) -> dict[str, Any]:
+  """The JSON in a checkpoint: of a single run, or of all replicas."""
+  if len(replicas) == 1:
+    return replicas[0].to_json()
+  return {"replicas": [r.to_json() for r in replicas]}
 
 
-def unpack(rules: Rules, host: dict) -> list[History]:
-  return [History(rules, h) for h in host.get("replicas", [host])]
+def from_json(rules: Rules, values: dict[str, Any]) -> list[ModelSelection]:
+  """One state a replica, from a checkpoint's JSON."""
+  stored = values.get("replicas", [values])
+  return [ModelSelection.from_json(rules, v) for v in stored]

@@ -1,8 +1,10 @@
-"""What a person sees of a running training: a live block, or plain lines."""
+"""Progress display of a training run: a live block, or plain lines."""
 
 import math
 import sys
 import time
+from collections.abc import Callable
+from typing import TextIO
 
 import rich.console
 import rich.live
@@ -11,17 +13,40 @@ import rich.theme
 
 Text = rich.text.Text
 THEME = rich.theme.Theme({"warning": "yellow", "error": "bold red"})
-REDRAWS = 4  # a second, on a thread of their own
-MEMORY = 30.0  # seconds over which the rate of steps is smoothed
+REDRAWS_PER_SECOND = 4  # on a thread of their own
+SMOOTHING_SECONDS = 30.0  # time constant of the rate of steps
 
 
-class Display:
-  """The state of a run on `stream` (standard error).
+class Hidden:
+  """A display that shows nothing: of a quiet run, or of a secondary process."""
 
-  live: redraw one block (True), write plain lines without control characters
-    (False), or the block where the stream is a terminal (None).
-  interval: seconds between two plain lines, phases and scores aside.
-  """
+  def start(self) -> None:
+    """Does nothing."""
+
+  def close(self) -> None:
+    """Does nothing."""
+
+  def phase(
+    self, name: str, done: int | None = None, total: int | None = None
+  ) -> None:
+    """Does nothing."""
+
+  def progress(self, step: int, epoch: int, values: dict[str, float]) -> None:
+    """Does nothing."""
+
+  def validation(
+    self,
+    step: int,
+    metric: str,
+    score: float | None,
+    best_step: int | None,
+    best_score: float | None,
+  ) -> None:
+    """Does nothing."""
+
+
+class Display(Hidden):
+  """The state of a run, on standard error unless another stream is given."""
 
   def __init__(
     self,
@@ -30,10 +55,22 @@ class Display:
     step: int = 0,
     live: bool | None = None,
     interval: float = 10.0,
-    stream=None,
-    clock=time.monotonic,
+    stream: TextIO | None = None,
+    clock: Callable[[], float] = time.monotonic,
   ):
-    stream = stream or sys.stderr
+    """Prepares the display; `start` shows it.
+
+    Args:
+      total_steps: of the whole run.
+      step: the run is resumed after this one.
+      live: redraw one block (True), write plain lines without control
+        characters (False), or choose the block if the stream is a terminal
+        (None). A notebook gets plain lines.
+      interval: seconds between two plain lines, phases and scores excepted.
+      stream: to write to.
+      clock: seconds.
+    """
+    stream = stream or _default_stream()
     # FORCE_COLOR makes rich take a pipe for a terminal, so rich is not asked.
     terminal = stream.isatty()
     self._console = rich.console.Console(
@@ -45,39 +82,45 @@ class Display:
     if live is None:
       live = terminal and not self._console.is_dumb_terminal
     self._stream, self._clock, self._interval = stream, clock, interval
-    self._total, self._step, self._values = total_steps, step, {}
-    self._phase, self._kind, self._scores = "starting", "starting", None
-    self._born = self._phase_start = clock()
-    self._end = None
-    self._mark = None  # (time, step) of the last step of this phase
+    self._total, self._step = total_steps, step
+    self._values: dict[str, float] = {}
+    self._phase = self._kind = "starting"
+    self._scores: list[Text] = []
+    self._start_time = self._phase_start = clock()
+    self._end: float | None = None
+    # (time, step) of the last step of this phase
+    self._mark: tuple[float, int] | None = None
     self._seconds = self._steps = 0.0  # decaying sums: the rate of steps
-    self._last_line, self._news = -math.inf, False
-    self._live = None
+    self._last_line, self._unshown = -math.inf, False
+    self._live: rich.live.Live | None = None
     if live:
       self._live = rich.live.Live(
         get_renderable=self._block,
         console=self._console,
-        refresh_per_second=REDRAWS,
-        # What goes to a file or pipe must not be turned to the terminal.
+        refresh_per_second=REDRAWS_PER_SECOND,
+        # Output to a file or a pipe must not be redirected to the terminal.
         redirect_stdout=sys.stdout.isatty(),
         redirect_stderr=terminal,
       )
 
-  def start(self):
+  def start(self) -> None:
+    """Begins to draw the live block."""
     if self._live:
       self._live.start()
 
-  def close(self):
+  def close(self) -> None:
     """Leaves the last state on screen and the cursor visible."""
     self._end = self._end or self._clock()
     if self._live:
       self._live.stop()
-    elif self._news:
+    elif self._unshown:
       self.write_line(self._status())
-      self._news = False
+      self._unshown = False
 
-  def phase(self, name: str, done: int | None = None, total: int | None = None):
-    """What is going on; `done/total` goes in front of a colon in `name`."""
+  def phase(
+    self, name: str, done: int | None = None, total: int | None = None
+  ) -> None:
+    """Shows the activity; `done/total` is put before a colon in `name`."""
     kind, colon, detail = name.partition(":")
     count = "" if done is None else f" {done}"
     count += "" if total is None else f"/{total}"
@@ -96,49 +139,54 @@ class Display:
     elif kind != "training" and self._due(now):
       self.write_line(self._phase)
 
-  def progress(self, step: int, epoch: int, values: dict[str, float]):
-    """A step done. Called at every step: it stores and draws nothing.
+  def progress(self, step: int, epoch: int, values: dict[str, float]) -> None:
+    """Stores a finished step. Called at every step, so it draws nothing itself.
 
-    values: any of loss, learning_rate, tokens_per_second,
-      padded_tokens_per_second, and stall, the share of time (0 to 1) spent
-      waiting for data. What is left out keeps its last value.
+    Args:
+      step: number of updates made.
+      epoch: of this step, from 1.
+      values: any of loss, learning_rate, tokens_per_second,
+        padded_tokens_per_second, and stall, the share of time (0 to 1) spent
+        waiting for data. What is left out keeps its last value.
     """
     now = self._clock()
     if self._mark is not None:
       # Only time between two steps of one phase counts: compilation and
       # validation would make the rate of steps look slower than it is.
       seconds, steps = now - self._mark[0], step - self._mark[1]
-      decay = math.exp(-seconds / MEMORY)
+      decay = math.exp(-seconds / SMOOTHING_SECONDS)
       self._seconds = self._seconds * decay + seconds
       self._steps = self._steps * decay + steps
     self._mark = now, step
-    self._step, self._news = step, True
+    self._step, self._unshown = step, True
     self._values |= values | {"epoch": epoch}
     if not self._live and self._due(now):
       self.write_line(self._status())
-      self._news = False
+      self._unshown = False
 
   def validation(
     self,
     step: int,
     metric: str,
-    score: float,
+    score: float | None,
     best_step: int | None,
     best_score: float | None,
-  ):
-    """A validation's score and the best so far, None where there is none."""
+  ) -> None:
+    """Shows a validation's score and the best so far, if there is one."""
+    if score is None:
+      return
     self._scores = [
       _item(f"valid {metric}", f"{_score(score)} at step {step:,}")
     ]
-    if best_step is not None:
+    if best_step is not None and best_score is not None:
       self._scores.append(
         _item("best", f"{_score(best_score)} at step {best_step:,}")
       )
     if not self._live:
       self.write_line(_join(self._scores))
 
-  def write_line(self, text: str, style: str | None = None):
-    """A message above the block; style `warning`, `error`, or any of rich."""
+  def write_line(self, text: str, style: str | None = None) -> None:
+    """Writes a message above the block; style `warning`, `error`, or rich's."""
     lines = text.expandtabs().splitlines() or [""]
     # A stray escape sequence would move the cursor out of the block.
     text = "\n".join("".join(filter(str.isprintable, x)) for x in lines)
@@ -156,13 +204,13 @@ class Display:
 
   def _status(self) -> str:
     steps = f"step {self._step:,}/{self._total:,}"
-    return "  ".join([steps, _join(self._items()), f"{self._left()} left"])
+    return "  ".join([steps, _join(self._items()), f"{self._time_left()} left"])
 
-  def _left(self) -> str:
+  def _time_left(self) -> str:
     if not self._steps:
       return "-:--"
     steps = max(self._total - self._step, 0)
-    return _duration(steps * self._seconds / self._steps)
+    return duration(steps * self._seconds / self._steps)
 
   def _items(self) -> list[Text]:
     get = self._values.get
@@ -186,16 +234,16 @@ class Display:
   def _block(self) -> Text:
     # The last column stays free: some terminals wrap as soon as it is filled.
     width = max(self._console.width - 1, 1)
-    seconds = (self._end or self._clock()) - self._born
-    elapsed = _item("elapsed", _duration(seconds))
+    seconds = (self._end or self._clock()) - self._start_time
+    elapsed = _item("elapsed", duration(seconds))
     head = Text(self._phase, style="bold cyan")
     head.truncate(max(width - elapsed.cell_len - 2, 1))
     head.append(" " * max(width - head.cell_len - elapsed.cell_len, 1))
     lines = [
       Text.assemble(head, elapsed),
       self._bar(width),
-      *_flow(self._items(), width),
-      *_flow(self._scores or [], width),
+      *_wrap(self._items(), width),
+      *_wrap(self._scores, width),
     ]
     for line in lines:
       line.truncate(width)
@@ -203,14 +251,21 @@ class Display:
 
   def _bar(self, width: int) -> Text:
     share = min(self._step / max(self._total, 1), 1.0)
-    tail = f" {self._step:,}/{self._total:,} {share:4.0%}  {self._left()} left"
-    plain = not self._console.encoding.startswith("utf")
-    done, rest = "#-" if plain else "━─"
+    tail = (
+      f" {self._step:,}/{self._total:,} {share:4.0%}  {self._time_left()} left"
+    )
+    ascii_only = not self._console.encoding.startswith("utf")
+    done, rest = "#-" if ascii_only else "━─"
     length = max(width - len(tail) - 1, 0)
     filled = int(share * length)
     return Text.assemble(
       (done * filled, "green"), (rest * (length - filled), "dim"), " ", tail
     )
+
+
+def _default_stream() -> TextIO:
+  """Standard error; in a notebook, which paints that red, standard output."""
+  return sys.stdout if "ipykernel" in sys.modules else sys.stderr
 
 
 def _item(label: str, value: str) -> Text:
@@ -221,9 +276,9 @@ def _join(items: list[Text]) -> str:
   return "  ".join(item.plain for item in items)
 
 
-def _flow(items: list[Text], width: int) -> list[Text]:
-  """Fills lines with items, none of which is divided."""
-  lines = []
+def _wrap(items: list[Text], width: int) -> list[Text]:
+  """Fills lines with items without breaking any of them."""
+  lines: list[Text] = []
   for item in items:
     if lines and lines[-1].cell_len + 2 + item.cell_len <= width:
       lines[-1] = Text.assemble(lines[-1], "  ", item)
@@ -236,7 +291,8 @@ def _score(score: float) -> str:
   return f"{score:.2f}" if abs(score) >= 10 else f"{score:.4f}"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+  """Time as M:SS or H:MM:SS."""
   minutes, second = divmod(round(seconds), 60)
   hours, minute = divmod(minutes, 60)
   if hours:

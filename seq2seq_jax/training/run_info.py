@@ -1,4 +1,4 @@
-"""What a workdir says of its run: which one it is, and on what it was made."""
+"""config.json and run.json: which run a workdir holds, and how it was made."""
 
 import json
 import logging
@@ -6,10 +6,11 @@ import pathlib
 import platform
 import subprocess
 import sys
+from typing import Any
 
 import flax
 import jax
-import jaxlib
+import jaxlib.version
 import numpy as np
 import optax
 
@@ -20,13 +21,18 @@ from seq2seq_jax.runtime import cores, files
 log = logging.getLogger(__name__)
 
 
-def accept(workdir: pathlib.Path, conf: config.Config, checksums: dict) -> bool:
-  """Whether the workdir holds this run; another one is refused.
+def check_workdir(
+  workdir: pathlib.Path, conf: config.Config, checksums: dict[str, str]
+) -> bool:
+  """True if the workdir holds this run, False if it holds none.
 
   Args:
     workdir: of the run.
     conf: the run's.
     checksums: of the data, by split.
+
+  Raises:
+    types.UserError: it holds another run, or the data have changed.
   """
   path = workdir / "config.json"
   if not path.is_file():
@@ -43,27 +49,41 @@ def accept(workdir: pathlib.Path, conf: config.Config, checksums: dict) -> bool:
       f"{workdir} holds a run of another config; choose another "
       "workdir, or the same values:\n  " + "\n  ".join(fields)
     )
-  at = store.last_step(workdir)
-  if at > conf.train.steps:
+  step = store.last_step(workdir)
+  if step > conf.train.steps:
     raise types.UserError(
-      f"{workdir} is at step {at}, beyond train.steps {conf.train.steps}; "
+      f"{workdir} is at step {step}, beyond train.steps {conf.train.steps}; "
       "choose another workdir"
     )
-  sums = read(workdir).get("data", {})
+  old_checksums = read(workdir).get("data", {})
   for split, value in checksums.items():
-    if split != "test" and sums.get(split, value) != value:
+    if split != "test" and old_checksums.get(split, value) != value:
       raise types.UserError(
-        f"{workdir}: the {split} data is not what this run began "
-        "with; restore it or choose another workdir"
+        f"{workdir}: the {split} data differ from those that this run began "
+        "with; restore them or choose another workdir"
       )
   return True
 
 
-def machine() -> dict:
+def record(
+  workdir: pathlib.Path,
+  conf: config.Config,
+  checksums: dict[str, str],
+  resumed: bool,
+) -> None:
+  """Writes config.json and run.json; of a resumed run logs what has changed."""
+  current = machine()
+  if resumed:
+    log_changes(workdir, current)
+  if jax.process_index() == 0:
+    write(workdir, conf, current, checksums)
+
+
+def machine() -> dict[str, Any]:
   """What the bits of a result depend on, beside config and data."""
   return {
     "jax": jax.__version__,
-    "jaxlib": jaxlib.__version__,
+    "jaxlib": jaxlib.version.__version__,
     "device": jax.devices()[0].device_kind,
     "devices": jax.device_count(),
     "processes": jax.process_count(),
@@ -71,29 +91,41 @@ def machine() -> dict:
   }
 
 
-def compare(workdir: pathlib.Path, now: dict) -> None:
-  """Tells what of the machine differs from when the run was last begun."""
-  record = read(workdir)
-  old = record.get("machine", {})
-  numpy = record.get("versions", {}).get("numpy", np.__version__)
+def log_changes(workdir: pathlib.Path, current: dict[str, Any]) -> None:
+  """Warns of what differs between the last start of a run and this one.
+
+  Args:
+    workdir: of the run.
+    current: see `machine`.
+  """
+  old = read(workdir)
+  numpy = old.get("versions", {}).get("numpy", np.__version__)
   if numpy != np.__version__:
     log.warning(
       f"numpy was {numpy}, is {np.__version__}: it draws the order of the "
       "examples, which may differ"
     )
-  for k in now:
-    if old.get(k, now[k]) != now[k]:
+  old_machine = old.get("machine", {})
+  for name, value in current.items():
+    if old_machine.get(name, value) != value:
       log.warning(
-        f"{k} was {old[k]}, is {now[k]}: the same examples follow, but "
-        "bits may differ"
+        f"{name} was {old_machine[name]}, is {value}: the examples are the "
+        "same, but bits may differ"
       )
 
 
 def write(
-  workdir: pathlib.Path, conf: config.Config, machine: dict, checksums: dict
+  workdir: pathlib.Path,
+  conf: config.Config,
+  machine: dict[str, Any],
+  checksums: dict[str, str],
 ) -> None:
-  """Writes config.json and run.json."""
-  record = {
+  """Writes config.json and run.json.
+
+  Raises:
+    types.UserError: they cannot be written.
+  """
+  info = {
     "machine": machine,
     "versions": {
       "python": platform.python_version(),
@@ -106,14 +138,14 @@ def write(
     "data": checksums,
   }
   try:
-    files.write_json(workdir / "run.json", record)
+    files.write_json(workdir / "run.json", info)
     files.replace(workdir / "config.json", config.to_json(conf))
   except OSError as e:
     raise types.UserError(f"{workdir}: cannot write: {e.strerror}") from e
 
 
-def read(workdir: pathlib.Path) -> dict:
-  """A run's record, or nothing where it was only half written."""
+def read(workdir: pathlib.Path) -> dict[str, Any]:
+  """The content of run.json; empty if there is none, or only half of one."""
   path = workdir / "run.json"
   try:
     return json.loads(path.read_text()) if path.is_file() else {}
@@ -122,8 +154,9 @@ def read(workdir: pathlib.Path) -> dict:
 
 
 def _git_commit() -> str | None:
+  """Commit of the package's own checkout, `-dirty` if it was changed."""
   try:
-    done = subprocess.run(
+    result = subprocess.run(
       ["git", "describe", "--always", "--dirty", "--abbrev=40"],
       cwd=pathlib.Path(__file__).parent,
       capture_output=True,
@@ -132,4 +165,4 @@ def _git_commit() -> str | None:
     )
   except (OSError, subprocess.CalledProcessError):
     return None
-  return done.stdout.strip()
+  return result.stdout.strip()

@@ -1,121 +1,98 @@
-"""What a training run shows of its steps: loss, rates, epochs, divergence."""
+"""Metrics of finished steps, and the speed at which they are made."""
 
-import logging
 import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from seq2seq_jax import types
-from seq2seq_jax.training import metrics_writer
-from seq2seq_jax.training import run as training_run
 
-log = logging.getLogger(__name__)
+class Window(NamedTuple):
+  """Some consecutive steps whose metrics are shown together."""
+
+  start: int  # number of steps before them
+  end: int  # the last of them
+  values: dict[str, np.ndarray]  # metric name -> [steps, replicas]
 
 
 class Meter:
-  """Metrics of steps, read one step late so that devices never wait."""
+  """Reads metrics one call late, so that devices never wait, and times steps.
 
-  def __init__(self, run: training_run.Run, out: metrics_writer.Writer):
-    self.run, self.out = run, out
-    self.pending = None
-    self.pause()
+  It decides nothing: what follows from the values is the loop's business.
+  """
 
-  def dispatched(self, at: int, outputs):
-    """A step was handed to the devices; the one before is read now."""
-    before, self.pending = self.pending, (at, outputs)
-    if before:
-      self._read(*before)
+  def __init__(
+    self,
+    steps_per_call: int,
+    log_every: int,
+    clock: Callable[[], float] = time.monotonic,
+  ):
+    self._steps_per_call, self._log_every = steps_per_call, log_every
+    self._clock = clock
+    self._pending: tuple[int, Mapping[str, Any]] | None = None
+    self.restart()
 
-  def drain(self):
-    """Reads the last step too."""
-    if self.pending:
-      before, self.pending = self.pending, None
-      self._read(*before)
+  def dispatched(self, step: int, metrics: Mapping[str, Any]) -> list[Window]:
+    """Notes a call that was handed to the devices; reads the one before.
 
-  def pause(self):
-    """Forgets the time since the last line: it was not spent training."""
-    self.mark, self.stall, self.tokens, self.padded = (
-      time.monotonic(),
-      0.0,
-      0,
-      0,
-    )
+    Args:
+      step: the last step of the call.
+      metrics: its device arrays, replicated; [] or [replicas], with the steps
+        of a call in front if there are several.
 
-  def _read(self, at: int, outputs):
-    calls = self.run.conf.train.steps_per_call
-    every = {
-      k: np.asarray(v.addressable_data(0)).reshape(calls, -1)
-      for k, v in outputs.items()
+    Returns:
+      The windows of the call before.
+    """
+    previous, self._pending = self._pending, (step, metrics)
+    return self._windows(*previous) if previous else []
+
+  def drain(self) -> list[Window]:
+    """Reads the last call too; waits for the devices."""
+    previous, self._pending = self._pending, None
+    return self._windows(*previous) if previous else []
+
+  def restart(self) -> None:
+    """Restarts the throughput window, so validation and saving do not count."""
+    self._start_time = self._clock()
+    self._stalled = self._tokens = 0.0
+    self._padded_tokens = 0
+
+  def stall(self, seconds: float) -> None:
+    """Adds time that was spent waiting for a batch."""
+    self._stalled += seconds
+
+  def add(self, tokens: float, padded_tokens: int) -> None:
+    """Adds target tokens that were trained on, without and with padding."""
+    self._tokens += tokens
+    self._padded_tokens += padded_tokens
+
+  def rates(self) -> dict[str, float]:
+    """Target tokens a second, and the share of time spent waiting for data."""
+    seconds = max(1e-9, self._clock() - self._start_time)
+    return {
+      "tokens_per_second": self._tokens / seconds,
+      "padded_tokens_per_second": self._padded_tokens / seconds,
+      "stall": self._stalled / seconds,
     }
-    first = at - calls
-    log_every = self.run.conf.train.log_every
-    steps = range(first + 1, at + 1)
-    ends = [s for s in steps if s % log_every == 0 or s == at]
-    for start, end in zip([first, *ends], ends):
-      part = slice(start - first, end - first)
-      self._read_part(start, end, {k: v[part] for k, v in every.items()})
 
-  def _read_part(self, start: int, at: int, values):
-    """Counts steps start + 1 to `at`, and shows the last. [steps, replicas]."""
-    run, data = self.run, self.run.train_data
-    self._check(start, values)
-    replicas = run.running() or [0]
-    for replica in replicas:
-      run.histories[replica]["tokens"] += int(
-        values["tokens"][:, replica].sum()
-      )
-    self.tokens += float(values["tokens"][:, replicas].sum())
-    buckets = [data.buckets[data.bucket(step)] for step in range(start, at)]
-    self.padded += sum(b.rows * b.target for b in buckets) * len(replicas)
-    spent = max(1e-9, time.monotonic() - self.mark)
-    values = {k: v[-1] for k, v in values.items()}
-    mean = lambda name: float(np.mean(values[name][replicas]))
-    shown = {
-      "loss": mean("loss"),
-      "learning_rate": mean("learning_rate"),
-      "tokens_per_second": self.tokens / spent,
-      "padded_tokens_per_second": self.padded / spent,
-      "stall": self.stall / spent,
+  def _windows(self, last: int, metrics: Mapping[str, Any]) -> list[Window]:
+    """Cuts the steps of a call where a line of metrics is due."""
+    steps, every = self._steps_per_call, self._log_every
+    values = {
+      name: np.asarray(x.addressable_data(0)).reshape(steps, -1)
+      for name, x in metrics.items()
     }
-    epoch = (at - 1) // len(run.train_data.plan)
-    self.out.progress(at, epoch + 1, shown)
-    if at % run.conf.train.log_every == 0:
-      line = shown | {
-        "epoch": epoch + 1,
-        "nll": mean("nll"),
-        "grad_norm": mean("grad_norm"),
-        "tokens": run.histories[replicas[0]]["tokens"],
-      }
-      if run.replicas > 1:
-        line |= {
-          run.named(name, replica): float(values[name][replica])
-          for name in ("loss", "nll", "grad_norm")
-          for replica in replicas
-        }
-      self.out.write(at, "train", line)
-      self.pause()
-
-  def _check(self, start: int, values) -> None:
-    """Stops at a loss that is not finite; of several replicas only that one."""
-    run = self.run
-    finite = np.isfinite(values["loss"]) & np.isfinite(values["grad_norm"])
-    for replica in run.running():
-      if finite[:, replica].all():
-        continue
-      place = int(np.argmin(finite[:, replica]))
-      loss, norm = (
-        float(values[k][place, replica]) for k in ("loss", "grad_norm")
+    first = last - steps
+    ends = [
+      step
+      for step in range(first + 1, last + 1)
+      if step % every == 0 or step == last
+    ]
+    return [
+      Window(
+        start,
+        end,
+        {k: v[start - first : end - first] for k, v in values.items()},
       )
-      at = start + 1 + place
-      told = (
-        f"step {at}: the loss is {loss}, the gradient's norm {norm}; the last "
-        "checkpoint is from before. A lower optim.learning_rate or "
-        "optim.clip_norm, in a new workdir, may help"
-      )
-      finished = any(
-        h["stopped"] and h["diverged"] is None for h in run.histories
-      )
-      if run.running() == [replica] and not finished:
-        raise types.Diverged(told)
-      log.warning(f"replica {replica} has diverged and stops: {told}")
-      run.diverge(replica, at)
+      for start, end in zip([first, *ends], ends)
+    ]

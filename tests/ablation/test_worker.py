@@ -10,9 +10,10 @@ import types as builtin_types
 
 import pytest
 
-from seq2seq_jax import train, types
+from seq2seq_jax import types
 from seq2seq_jax.ablation import plan, spec, suite, worker
 from seq2seq_jax.runtime import locks
+from seq2seq_jax.training import loop
 from tests.helpers import tiny_table
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -33,8 +34,9 @@ def _work(table, number=0):
 def _run(diverged, batches=7):
   """What training returns, as far as a worker looks at it."""
   return builtin_types.SimpleNamespace(
-    histories=[{"diverged": step} for step in diverged],
-    train_data=builtin_types.SimpleNamespace(plan=range(batches)),
+    selection=[builtin_types.SimpleNamespace(diverged=at) for at in diverged],
+    data=builtin_types.SimpleNamespace(plan=range(batches)),
+    interrupted=None,
   )
 
 
@@ -45,14 +47,14 @@ def test_of_seeds_in_one_program_the_diverged_one_is_told(
   table = tiny_table.planned(tmp_path, 3, together=True)
   [training] = table.cells[0].members
   training.folder.mkdir(parents=True)
-  monkeypatch.setattr(train, "train", lambda *_, **__: _run((None, 26, None)))
+  monkeypatch.setattr(loop, "fit", lambda *_, **__: _run((None, 26, None)))
   process = worker.Worker(_job(table))
   for _ in range(2):  # trained, then remembered
     assert process.train(training, 0) == 7
     with pytest.raises(types.Diverged, match="diverged at step 26"):
       process.train(training, 1)
     assert process.train(training, 2) == 7
-    monkeypatch.setattr(train, "train", None)
+    monkeypatch.setattr(loop, "fit", None)
 
 
 @pytest.mark.quick
@@ -72,7 +74,7 @@ def test_an_error_is_the_cell_s_result(tmp_path, monkeypatch):
   def raises(*_, **__):
     raise RuntimeError("out of memory")
 
-  monkeypatch.setattr(train, "train", raises)
+  monkeypatch.setattr(loop, "fit", raises)
   table = tiny_table.planned(tmp_path, 1)
   assert _work(table) == 0
   assert table.cells[0].status()["message"] == "RuntimeError: out of memory"
@@ -95,8 +97,8 @@ def test_a_run_of_another_version_is_moved_aside(tmp_path, monkeypatch):
   training.folder.mkdir(parents=True)
   (training.folder / "config.json").write_text('{"format_version": 0}')
   monkeypatch.setattr(
-    train,
-    "train",
+    loop,
+    "fit",
     lambda _, folder, **__: folder.mkdir() or _run((None,)),
   )
   worker.Worker(_job(table)).train(training, 0)
@@ -137,8 +139,8 @@ def grow_stale(tmp_path):
     "status": "stale",
     "changed": ["decode.beam_size: 3 -> 1"],
   }
-  original = train.train
-  train.train = None
+  original = loop.fit
+  loop.fit = None
   assert _work(search) == 0
   assert search.cells[0].status()["status"] == "done"
   assert (good.folder / "result.json.stale-1").exists()
@@ -146,13 +148,13 @@ def grow_stale(tmp_path):
   aside = good.folder.with_name("seed_0.stale-1")
   shorter = planned("--train.steps", "10")
   assert shorter.cells[0].status()["status"] == "stale"
-  train.train = lambda _, folder, **__: folder.mkdir() or _run((None,))
+  loop.fit = lambda _, folder, **__: folder.mkdir() or _run((None,))
   worker.Worker(_job(shorter)).train(shorter.cells[0].members[0], 0)
   assert (aside / "checkpoints").is_dir()
   assert not (good.folder / "checkpoints").exists()
   shutil.rmtree(good.folder)
   aside.rename(good.folder)
-  train.train = original
+  loop.fit = original
   # Other data need another training; the old run is kept aside.
   other = planned("--data.synthetic.train", "200")
   assert other.cells[0].status()["status"] == "stale"

@@ -50,10 +50,10 @@ def plain(body, carry, inputs, *, reverse=False):
 
 def loss_and_gradient(model, variables):
   """The loss and the gradient as one vector, in float64."""
-  what = seq2seq.Losses(smoothing=0.1)
+  options = seq2seq.TrainOptions(smoothing=0.1)
 
   def total(variables):
-    terms = model.apply(variables, example(), None, what, method="losses")
+    terms = model.apply(variables, example(), None, options, method="losses")
     return jnp.sum(terms["loss"])
 
   loss, grads = jax.jit(jax.value_and_grad(total))(variables)

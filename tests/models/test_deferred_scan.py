@@ -22,12 +22,12 @@ def plain(body, carry, inputs, *, reverse=False):
 
 def gradients(scan, model, variables, batch, monkeypatch):
   monkeypatch.setattr(recurrence, "scan", scan)
-  what = seq2seq.Losses(smoothing=0.1)
+  options = seq2seq.TrainOptions(smoothing=0.1)
 
   @jax.jit
   def run(variables):
     def total(variables):
-      terms = model.apply(variables, batch, None, what, method="losses")
+      terms = model.apply(variables, batch, None, options, method="losses")
       return jnp.sum(terms["loss"])
 
     return jax.grad(total)(variables)

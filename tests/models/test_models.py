@@ -22,8 +22,8 @@ def losses_and_grads(model):
   """Of variables and a batch: gradients and terms."""
 
   def total(variables, batch):
-    what = seq2seq.Losses(smoothing=0.1)
-    terms = model.apply(variables, batch, None, what, method="losses")
+    options = seq2seq.TrainOptions(smoothing=0.1)
+    terms = model.apply(variables, batch, None, options, method="losses")
     return jnp.sum(terms["loss"]), terms
 
   return jax.jit(jax.grad(total, has_aux=True))

@@ -192,11 +192,12 @@ def test_losses_sample_by_the_course():
   batch = types.Batch(ids, length, ids, length, rows)
   init = lambda key: module.init(key, batch, method="initialize")
   variables = scattered(jax.eval_shape(init, jax.random.key(0)))
-  what = [
-    seq2seq.Losses(),
-    seq2seq.Losses(course="constant", rate=1.0),
-    seq2seq.Losses(course="linear", rate=1.0, k=0.1, unit="step"),
-    seq2seq.Losses(course="linear", rate=1.0, k=0.1, choice="sample"),
+  linear = seq2seq.TrainOptions(schedule="linear", rate=1.0, k=0.1)
+  options = [
+    seq2seq.TrainOptions(),
+    seq2seq.TrainOptions(schedule="constant", rate=1.0),
+    linear._replace(granularity="step"),
+    linear._replace(pick="sample"),
   ]
 
   @compiled
@@ -205,10 +206,10 @@ def test_losses_sample_by_the_course():
     shared = dropout_masks.batch_key(0, 7)
     out = [
       module.apply(variables, batch, keys, w, shared, step, method="losses")
-      for w in what
+      for w in options
     ]
     silent = module.apply(
-      variables, batch, None, what[2], None, step, method="losses"
+      variables, batch, None, options[2], None, step, method="losses"
     )
     plain = module.apply(variables, batch, None, method="losses")
     return [o["loss"] for o in out], silent["loss"], plain["loss"]
@@ -235,20 +236,20 @@ def test_losses_of_a_whole_model(tie):
 
   @compiled
   def run(variables, rate):
-    def loss(variables, what):
+    def loss(variables, options):
       terms = model.apply(
         variables,
         batch,
         keys,
-        what,
+        options,
         dropout_masks.batch_key(0, 0),
         method="losses",
       )
       return terms["loss"]
 
-    sampled = seq2seq.Losses(course="linear", rate=rate)
-    both = [seq2seq.Losses(), sampled]
-    return [jax.value_and_grad(loss)(variables, what) for what in both]
+    sampled = seq2seq.TrainOptions(schedule="linear", rate=rate)
+    both = [seq2seq.TrainOptions(), sampled]
+    return [jax.value_and_grad(loss)(variables, options) for options in both]
 
   (want, slopes), (got, same) = run(variables, np.float32(1.0))
   close(got, want)

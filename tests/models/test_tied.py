@@ -16,8 +16,8 @@ pytestmark = pytest.mark.usefixtures("strict")
 def total_loss(module, batch):
   def total(params):
     variables = {"params": params}
-    what = seq2seq.Losses(smoothing=0.1)
-    terms = module.apply(variables, batch, None, what, method="losses")
+    options = seq2seq.TrainOptions(smoothing=0.1)
+    terms = module.apply(variables, batch, None, options, method="losses")
     return jnp.sum(terms["loss"]), terms
 
   return compiled(jax.grad(total, has_aux=True))

@@ -1,4 +1,4 @@
-"""The files of a run are cut where it resumes; the display stays in place."""
+"""Files of metrics are cut where a run resumes; the display stays in place."""
 
 import glob
 import io
@@ -7,6 +7,8 @@ import logging
 import re
 import resource
 import struct
+import subprocess
+import sys
 
 import pytest
 from tensorboardX.proto import event_pb2
@@ -28,24 +30,31 @@ def _lines(workdir):
   return [json.loads(x) for x in (workdir / "metrics.jsonl").open()]
 
 
-def _scalars(workdir):
-  """Every scalar of the event files, as (tag, step, value), without checks."""
-  found = []
+def _events(workdir):
+  """All whole events, file by file in the order in which TensorBoard reads."""
+  events = []
   for path in sorted(glob.glob(str(workdir / "tensorboard" / "*tfevents*"))):
     with open(path, "rb") as f:
       while header := f.read(12):
         data = f.read(struct.unpack("<Q", header[:8])[0])
         f.read(4)
-        event = event_pb2.Event.FromString(data)
-        for v in event.summary.value:
-          found.append((v.tag, event.step, v.simple_value))
-  return found
+        events.append(event_pb2.Event.FromString(data))
+  return events
+
+
+def _scalars(workdir):
+  """What TensorBoard shows, as (tag, step, value): a restart hides the rest."""
+  scalars = []
+  for event in _events(workdir):
+    if event.session_log.status == event_pb2.SessionLog.START:
+      scalars = [x for x in scalars if x[1] < event.step]
+    for v in event.summary.value:
+      scalars.append((v.tag, event.step, v.simple_value))
+  return scalars
 
 
 def _write(workdir, steps, **kwargs):
-  with metrics_writer.Writer(
-    workdir, total_steps=100, live=False, **kwargs
-  ) as w:
+  with metrics_writer.Writer(workdir, **kwargs) as w:
     for step in steps:
       w.write(step, "train", {"loss": step / 2})
       w.write(step, "valid", {"bleu": float(step), "loss": 1.0})
@@ -62,12 +71,12 @@ def _expected(steps):
 
 
 @pytest.mark.quick
-def test_resume_cuts_both_files_behind_the_step(tmp_path):
-  _write(tmp_path, [0, 10, 20, 30])
+def test_resume_cuts_both_files_after_the_step(tmp_path):
+  _write(tmp_path, [1, 10, 20, 30])
   for resume, new, whole in [
-    (20, [21, 31], [0, 10, 20, 21, 31]),
-    (20, [25], [0, 10, 20, 25]),  # out of two event files, one is left whole
-    (25, [], [0, 10, 20, 25]),
+    (20, [21, 31], [1, 10, 20, 21, 31]),
+    (20, [25], [1, 10, 20, 25]),
+    (25, [], [1, 10, 20, 25]),
     (0, [5], [5]),
     (0, [], []),
   ]:
@@ -75,48 +84,43 @@ def test_resume_cuts_both_files_behind_the_step(tmp_path):
     lines, scalars = _expected(whole)
     assert _lines(tmp_path) == lines
     assert sorted(_scalars(tmp_path)) == sorted(scalars)
-  assert not list(tmp_path.rglob("*.tmp"))
+  assert not list(tmp_path.rglob("*.part*"))
 
 
 @pytest.mark.quick
 @pytest.mark.parametrize("cut", [1, 7, 20])
 def test_what_a_killed_process_wrote_by_half_is_dropped(tmp_path, cut):
   _write(tmp_path, [10, 20])
-  event = next((tmp_path / "tensorboard").iterdir())
-  for path in (tmp_path / "metrics.jsonl", event):
-    path.write_bytes(path.read_bytes()[:-cut])
+  path = tmp_path / "metrics.jsonl"
+  path.write_bytes(path.read_bytes()[:-cut])
   _write(tmp_path, [25], resume_step=20)
-  lines, scalars = _expected([10, 20, 25])
+  lines, _ = _expected([10, 20, 25])
   if cut == 1:  # the object is whole, only its line's end was missing
     assert _lines(tmp_path) == lines
   else:
     assert _lines(tmp_path) == [*lines[:3], *lines[4:]]
-  # The validation at 20 is one record, whose end was cut off.
-  assert _scalars(tmp_path) == [*scalars[:4], *scalars[6:]]
 
 
 @pytest.mark.quick
-def test_a_damaged_record_ends_its_event_file(tmp_path):
-  _write(tmp_path, [10, 20])
-  event = next((tmp_path / "tensorboard").iterdir())
-  data = bytearray(event.read_bytes())
-  data[-8] ^= 1
-  event.write_bytes(data)
-  _write(tmp_path, [], resume_step=20)
-  assert _scalars(tmp_path) == _expected([10, 20])[1][:4]
-
-
-@pytest.mark.quick
-def test_a_running_tensorboard_is_told_to_forget(tmp_path):
+def test_a_running_tensorboard_forgets_what_it_has_read(tmp_path):
   _write(tmp_path, [10], resume_step=7)
-  (event,) = (tmp_path / "tensorboard").iterdir()
-  events = [
-    event_pb2.Event.FromString(x)
-    for x in metrics_writer._unpack(event.read_bytes())
-  ]
+  events = _events(tmp_path)
   assert events[0].file_version == "brain.Event:2"
-  assert events[1].session_log.status == event_pb2.SessionLog.START
-  assert events[1].step == 8
+  starts = [e for e in events if e.session_log.status]
+  assert [e.step for e in starts] == [8]
+
+
+@pytest.mark.quick
+def test_torch_is_not_imported(tmp_path):
+  """It would take seconds, and nothing here needs it."""
+  code = """
+import pathlib, sys
+from seq2seq_jax.training import metrics_writer
+with metrics_writer.Writer(pathlib.Path(sys.argv[1])) as w:
+  w.write(1, "train", {"loss": 1.0})
+assert "torch" not in sys.modules
+"""
+  subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
 
 
 @pytest.mark.quick
@@ -124,7 +128,7 @@ def test_a_line_is_written_at_once_and_is_valid_json(tmp_path):
   def refuse(name):
     raise AssertionError(name)
 
-  with metrics_writer.Writer(tmp_path, total_steps=9, live=False) as w:
+  with metrics_writer.Writer(tmp_path) as w:
     values = {"a": float("nan"), "b": float("inf"), "c": -float("inf"), "d": 3}
     w.write(1, "train", values)
     text = (tmp_path / "metrics.jsonl").read_text()
@@ -135,13 +139,12 @@ def test_a_line_is_written_at_once_and_is_valid_json(tmp_path):
 
 @pytest.mark.quick
 def test_only_the_primary_process_writes_and_shows(tmp_path, capsys):
-  with metrics_writer.Writer(
-    tmp_path, total_steps=9, primary=False, live=True
-  ) as w:
+  display = progress.Display(9, live=True)
+  with metrics_writer.Writer(tmp_path, primary=False, display=display) as w:
     w.write(1, "train", {"loss": 1.0})
-    w.phase("compiling", 1, 2)
-    w.progress(1, 0, VALUES)
-    w.validation(1, "bleu", 1.0, 1, 1.0)
+    w.display.phase("compiling", 1, 2)
+    w.display.progress(1, 0, VALUES)
+    w.display.validation(1, "bleu", 1.0, 1, 1.0)
   assert not list(tmp_path.iterdir())
   assert capsys.readouterr() == ("", "")
 
@@ -149,7 +152,7 @@ def test_only_the_primary_process_writes_and_shows(tmp_path, capsys):
 @pytest.mark.quick
 def test_a_full_disk_is_one_clear_message(tmp_path):
   soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-  with metrics_writer.Writer(tmp_path, total_steps=9, live=False) as w:
+  with metrics_writer.Writer(tmp_path) as w:
     w.write(1, "train", {"loss": 1.0})
     size = (tmp_path / "metrics.jsonl").stat().st_size
     resource.setrlimit(resource.RLIMIT_FSIZE, (size + 5, hard))
@@ -218,8 +221,9 @@ def test_a_pipe_gets_plain_lines_whatever_the_environment(
   monkeypatch.setenv("FORCE_COLOR", "1")
   log.show()
   try:
-    with metrics_writer.Writer(tmp_path, total_steps=9) as w:
-      w.progress(3, 0, VALUES)
+    display = progress.Display(9)
+    with metrics_writer.Writer(tmp_path, display=display) as w:
+      w.display.progress(3, 0, VALUES)
       logging.getLogger("seq2seq_jax.training").warning("a message")
   finally:
     log.hide()
@@ -314,10 +318,10 @@ def test_an_interrupt_leaves_the_cursor_and_the_last_state(
   monkeypatch.setattr("sys.stderr", out := _Terminal())
   with (
     pytest.raises(KeyboardInterrupt),
-    metrics_writer.Writer(tmp_path, total_steps=100) as w,
+    metrics_writer.Writer(tmp_path, display=progress.Display(100)) as w,
   ):
-    w.phase("training")
-    w.progress(42, 1, VALUES)
+    w.display.phase("training")
+    w.display.progress(42, 1, VALUES)
     raise KeyboardInterrupt
   text = out.getvalue()
   assert "\x1b[?25l" in text

@@ -1,0 +1,218 @@
+"""The training loop: from a config to a trained run."""
+
+import contextlib
+import logging
+import os
+import pathlib
+import signal
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import jax
+
+from seq2seq_jax import config, types
+from seq2seq_jax.data import corpus as corpus_lib
+from seq2seq_jax.runtime import locks, signals
+from seq2seq_jax.training import (
+  compilation,
+  metrics_writer,
+  progress,
+  summary,
+  throughput,
+  transitions,
+)
+from seq2seq_jax.training import run as run_lib
+
+log = logging.getLogger(__name__)
+
+
+def fit(
+  conf: config.Config,
+  workdir: str | os.PathLike[str],
+  train: Iterable[tuple[Any, str]] | None = None,
+  valid: Iterable[tuple[Any, str]] | None = None,
+  *,
+  show_progress: bool = False,
+) -> run_lib.Run:
+  """Trains a model, or resumes its run, and returns the run.
+
+  It may be called from any thread, and for several runs of a process at once.
+  In the main thread a first Ctrl-C or SIGTERM saves the run and returns it with
+  `interrupted` set; the same call then resumes it. It gives the same bits as
+  `python -m seq2seq_jax.train`.
+
+  Args:
+    conf: of the run.
+    workdir: its folder; a run of the same config that it holds is resumed.
+    train: training examples in memory, pairs of source and target text; by
+      default those that the config names.
+    valid: validation examples in memory; only with `train`.
+    show_progress: draw a live display on a terminal, else write plain lines.
+
+  Raises:
+    types.UserError: the workdir is in use, holds a run of another config or
+      cannot be written, or the data do not fit the config.
+    types.Diverged: the loss is not finite any more.
+  """
+  workdir = pathlib.Path(workdir)
+  try:
+    workdir.mkdir(parents=True, exist_ok=True)
+  except OSError as e:
+    raise types.UserError(f"{workdir}: cannot write: {e.strerror}") from e
+  with _exclusive(workdir) as lost:
+    corpus = corpus_lib.Corpus(conf.data, train, valid)
+    run = run_lib.Run(conf, workdir, corpus)
+    try:
+      if run.complete:
+        log.info(f"{workdir}: this run is complete at step {run.step}")
+      else:
+        _train(run, show_progress, lost)
+    finally:
+      run.checkpoints.close()
+  return run
+
+
+def _train(
+  run: run_lib.Run, show_progress: bool, lost: threading.Event
+) -> None:
+  """Trains to the end or to a signal, with display, files and signals."""
+  display = None
+  if show_progress:
+    display = progress.Display(run.last_step, step=run.first_step)
+  with (
+    metrics_writer.Writer(
+      run.workdir,
+      resume_step=run.first_step,
+      primary=run.primary,
+      display=display,
+    ) as writer,
+    signals.GracefulStop(jax.process_count() > 1) as stop,
+  ):
+    summary.log_start(run)
+    ended = train_steps(run, writer, stop, lost)
+    run.checkpoints.finish()
+  if not ended:
+    run.interrupted = stop.signal or signal.SIGTERM
+    saved = (
+      "and saved" if run.step > run.first_step else "before its first step"
+    )
+    log.warning(
+      f"stopped at step {run.step} {saved}; run the same command again to "
+      "resume"
+    )
+  elif stop.signal is not None:
+    run.interrupted = stop.signal  # at the very end: the run is complete
+
+
+def train_steps(
+  run: run_lib.Run,
+  writer: metrics_writer.Writer,
+  stop: signals.GracefulStop,
+  lost: threading.Event,
+) -> bool:
+  """Makes the updates that are left; False if a signal stopped it before.
+
+  Args:
+    run: is changed in place.
+    writer: of metrics, and its display.
+    stop: the signals heard.
+    lost: set if another process has taken the workdir.
+  """
+  train, processes = run.config.train, jax.process_count()
+
+  def signalled() -> bool:
+    # Several processes agree, through JAX, on the step to stop at.
+    return processes == 1 and stop.signal is not None
+
+  if not compilation.compile_ahead(run, writer.display, signalled):
+    return False
+  meter = throughput.Meter(train.steps_per_call, train.log_every)
+  batches = run.data.batches(
+    run.first_step,
+    train.steps,
+    jax.process_index(),
+    processes,
+    train.steps_per_call,
+  )
+  saved_at = time.monotonic()
+  writer.display.phase("training")
+  for step in range(
+    run.first_step + train.steps_per_call, train.steps + 1, train.steps_per_call
+  ):
+    requested = time.monotonic()
+    batch = next(batches)
+    meter.stall(time.monotonic() - requested)
+    run.state, values = run.train_step(run.state, run.mapper.shard(batch))
+    run.step = step
+    if lost.is_set():
+      raise types.UserError(
+        f"{run.workdir}: another process has taken this run; stopped at step "
+        f"{step} without saving"
+      )
+    transitions.record(run, meter.dispatched(step, values), meter, writer)
+    validates = step % train.validate_every == 0 or step == train.steps
+    stopping = signalled() or run.checkpoints.reached_preemption(step)
+    if not (validates or stopping or _save_is_due(run, step, saved_at)):
+      continue
+    transitions.record(run, meter.drain(), meter, writer)
+    if validates and run.evaluator:
+      transitions.validate(run, step, writer)
+    elif validates:
+      for selection in run.selection:
+        selection.record_unscored(step)
+    transitions.save(run, step, writer)
+    saved_at = time.monotonic()
+    if not run.running():
+      return True
+    if stopping:
+      return False
+    writer.display.phase("training")
+    meter.restart()
+  return True
+
+
+def _save_is_due(run: run_lib.Run, step: int, saved_at: float) -> bool:
+  """True if an extra checkpoint, for resuming alone, is due after this step."""
+  train = run.config.train
+  if train.checkpoint_every and step % train.checkpoint_every == 0:
+    return True
+  # Clocks differ, so several processes would not agree on a step.
+  if jax.process_count() > 1 or not train.checkpoint_minutes:
+    return False
+  return time.monotonic() - saved_at > 60 * train.checkpoint_minutes
+
+
+@contextlib.contextmanager
+def _exclusive(workdir: pathlib.Path) -> Iterator[threading.Event]:
+  """Holds the workdir's lock: two processes would cut back each other's run.
+
+  Yields:
+    An event that is set if another process takes the lock, as it may after
+    this one was stopped for long.
+
+  Raises:
+    types.UserError: a process that is alive trains in the workdir.
+  """
+  lost = threading.Event()
+  if jax.process_index():
+    yield lost  # the first process holds it for all
+    return
+  path = workdir / "lock"
+
+  def log_wait(holder: locks.Holder | None) -> None:
+    log.info(
+      f"{workdir} was being trained by {holder}; waiting for a sign of life"
+    )
+
+  try:
+    lock = locks.claim_or_wait(
+      path, on_lost=lambda _: lost.set(), on_wait=log_wait
+    )
+  except locks.Held as e:
+    raise types.UserError(f"{workdir} is being trained by {e.holder}") from e
+  except OSError as e:
+    raise types.UserError(f"{path}: cannot write: {e.strerror}") from e
+  with lock:
+    yield lost

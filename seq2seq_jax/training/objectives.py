@@ -1,0 +1,161 @@
+"""What training minimises: a weighted sum of objectives.
+
+An objective is a function `(outputs, memory, batch) -> {name: (sum, weight)}`.
+Its sums enter the loss; a sum over its weight is the mean that is shown. The
+gradient is of the weighted sum, divided once for the whole batch (see
+`step.make_train_step`). A new objective is a function and a line in OBJECTIVES.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import optax
+
+from seq2seq_jax import config, contracts, types
+from seq2seq_jax.models import dropout_masks, seq2seq
+
+Array = Any
+Terms = dict[str, tuple[Array, Array]]
+# (params, batch, seed, step) -> the loss to differentiate, and terms to show.
+LossFn = Callable[[Any, types.Batch, Array, Array], tuple[Array, Terms]]
+
+
+def likelihood(
+  outputs: types.Outputs, memory: types.Memory, batch: types.Batch
+) -> Terms:
+  """Negative log-likelihood of the targets, with label smoothing."""
+  del memory
+  return {"likelihood": (outputs.loss, token_count(batch))}
+
+
+def coverage(
+  outputs: types.Outputs, memory: types.Memory, batch: types.Batch
+) -> Terms:
+  """Attention paid again to a source position (See et al. 2017, eq. 12)."""
+  del memory
+  losses = coverage_losses(outputs.steps.attention)
+  real = seq2seq.target_mask(batch).astype(jnp.float32)
+  return {"coverage": (jnp.sum(losses * real), token_count(batch))}
+
+
+def ctc(
+  outputs: types.Outputs, memory: types.Memory, batch: types.Batch
+) -> Terms:
+  """Connectionist temporal classification on the encoder (Graves 2006).
+
+  Needs the model's `ctc_head`, which `models.build` adds on request.
+  """
+  losses = ctc_losses(outputs.model.ctc_head(memory.values), memory.mask, batch)
+  return {"ctc": (jnp.sum(losses), sentence_count(batch))}
+
+
+OBJECTIVES: dict[str, contracts.Objective] = {
+  "likelihood": likelihood,
+  "coverage": coverage,
+  "ctc": ctc,
+}
+
+
+def token_count(batch: types.Batch) -> Array:
+  """Number of real target tokens, EOS included. []."""
+  return jnp.sum(batch.tgt_len).astype(jnp.float32)
+
+
+def sentence_count(batch: types.Batch) -> Array:
+  """Number of rows that are no filler. []."""
+  return jnp.sum(batch.tgt_len > 0).astype(jnp.float32)
+
+
+def coverage_losses(attention: Array) -> Array:
+  """sum_i min(α_ti, sum of α_i before t) of attention α [B, T, S]. [B, T]."""
+  before = jnp.cumsum(attention, axis=1) - attention
+  return jnp.sum(jnp.minimum(attention, before), axis=-1)
+
+
+def ctc_losses(logits: Array, mask: Array, batch: types.Batch) -> Array:
+  """-log P of the targets under CTC, summed over all alignments. [B].
+
+  The blank is pad's id; EOS is left out. A target that is longer than the
+  memory has no alignment: such rows give 0.
+
+  Args:
+    logits: [B, S', V] of each position of the memory.
+    mask: [B, S'] True over its real positions.
+    batch: with the targets.
+  """
+  steps = jnp.arange(batch.tgt.shape[1], dtype=jnp.int32)
+  padding = (steps[None] >= batch.tgt_len[:, None] - 1).astype(jnp.float32)
+  loss = optax.ctc_loss(
+    logits,
+    1.0 - mask.astype(jnp.float32),
+    batch.tgt,
+    padding,
+    blank_id=types.PAD,
+  )
+  # Two equal tokens in a row need a blank between them.
+  repeated = (batch.tgt[:, 1:] == batch.tgt[:, :-1]) & (padding[:, 1:] == 0)
+  needed = batch.tgt_len - 1 + jnp.sum(repeated, axis=1, dtype=jnp.int32)
+  available = jnp.sum(mask, axis=1, dtype=jnp.int32)
+  return jnp.where((needed <= available) & (batch.tgt_len > 0), loss, 0.0)
+
+
+def make_loss(model: seq2seq.Seq2Seq, optim: config.Optim) -> LossFn:
+  """The loss of a config's objectives, with dropout, for the train step.
+
+  Beside the objectives' terms, which are shown if there are several, the loss
+  function returns `nll`, the likelihood without label smoothing.
+  """
+  options = train_options(optim)
+  chosen = [
+    (OBJECTIVES[name], weight) for name, weight in weights(optim).items()
+  ]
+
+  def evaluate(module: seq2seq.Seq2Seq, batch, keys, batch_key, step):
+    memory, outputs = module.forward(batch, keys, options, batch_key, step)
+    terms: Terms = {}
+    loss = None
+    for objective, weight in chosen:
+      new_terms = objective(outputs, memory, batch)
+      terms |= new_terms
+      for value, _ in new_terms.values():
+        part = value if weight == 1.0 else weight * value
+        loss = part if loss is None else loss + part
+    shown = terms if len(terms) > 1 else {}
+    return loss, shown | {"nll": (jnp.sum(outputs.nll), token_count(batch))}
+
+  def loss_fn(params, batch, seed, step):
+    return model.apply(
+      params,
+      batch,
+      dropout_masks.row_keys(seed, step, batch.row),
+      dropout_masks.batch_key(seed, step),
+      step,
+      method=evaluate,
+    )
+
+  return loss_fn
+
+
+def weights(optim: config.Optim) -> dict[str, float]:
+  """Objectives of a config, by name, and their weights."""
+  chosen = {"likelihood": 1.0 - optim.ctc_weight}
+  if optim.ctc_weight:
+    chosen["ctc"] = optim.ctc_weight
+  if optim.coverage_weight:
+    chosen["coverage"] = optim.coverage_weight
+  return chosen
+
+
+def train_options(optim: config.Optim) -> seq2seq.TrainOptions:
+  """Label smoothing and scheduled sampling of a config."""
+  return seq2seq.TrainOptions(
+    smoothing=optim.label_smoothing,
+    smoothing_kind=optim.smoothing,
+    schedule=optim.sampling,
+    granularity=optim.sampling_granularity,
+    pick=optim.sampling_pick,
+    rate=optim.sampling_rate,
+    low=optim.sampling_low,
+    k=optim.sampling_k,
+  )

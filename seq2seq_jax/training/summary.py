@@ -1,0 +1,65 @@
+"""What is said about a run before its first step and after its last."""
+
+import logging
+
+import jax
+
+from seq2seq_jax.inference import translator
+from seq2seq_jax.training import run as run_lib
+
+log = logging.getLogger(__name__)
+
+
+def log_start(run: run_lib.Run) -> None:
+  """Logs data, batches, vocabularies, parameters and devices of a run."""
+  data, train = run.data, run.config.train
+  sizes = [size for size in run.vocabularies.sizes if size]
+  log.info(
+    f"{len(data.indices):,} examples ({data.left_out} too long), "
+    f"{len(data.plan)} batches an epoch, vocabulary "
+    f"{' and '.join(map(str, sizes))}, "
+    f"{run.parameter_count / 1e6:.2f} M parameters"
+  )
+  shapes = ", ".join(f"{b.rows}x{b.source}/{b.target}" for b in data.buckets)
+  log.info(
+    f"batches {shapes}; {100 * data.efficiency():.1f} % of their tokens are "
+    f"real; {jax.device_count()} {jax.devices()[0].device_kind} device(s)"
+  )
+  if run.vocabularies.source.present and (count := unreachable_targets(run)):
+    log.info(
+      f"{count:,} of them have longer targets than search may write "
+      "(decode.max_ratio, decode.max_extra)"
+    )
+  if jax.process_count() > 1 and train.checkpoint_minutes:
+    log.info(
+      "train.checkpoint_minutes has no effect on several processes; "
+      "use train.checkpoint_every"
+    )
+  if run.first_step:
+    log.info(f"resumed at step {run.first_step}")
+
+
+def unreachable_targets(run: run_lib.Run) -> int:
+  """Number of training examples whose target is longer than any output."""
+  source, target = run.data.lengths.T
+  limit = translator.longest(run.config.decode, source)
+  return int((target > limit).sum())
+
+
+def lines(run: run_lib.Run) -> list[str]:
+  """Validation scores of each replica, and the command that comes next."""
+  texts = []
+  for replica, selection in enumerate(run.selection):
+    name = run.metric_name(run.config.train.metric, replica)
+    if selection.diverged is not None:
+      texts.append(f"replica {replica} diverged at step {selection.diverged}")
+    elif selection.best_step is not None:
+      last, score = selection.validated[-1]
+      texts.append(
+        f"validation {name}: last {score:.4f} (step {last}), best "
+        f"{selection.best_score:.4f} (step {selection.best_step})"
+      )
+  return [
+    *texts,
+    f"next: python -m seq2seq_jax.evaluate --workdir {run.workdir}",
+  ]

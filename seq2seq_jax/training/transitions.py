@@ -1,0 +1,210 @@
+"""How a run's state changes: what follows from losses, scores and time.
+
+At a boundary the order is: validate, fold the score into the state, save. So a
+checkpoint holds every decision up to its step, and none is made twice.
+"""
+
+import logging
+
+import numpy as np
+
+from seq2seq_jax import metrics, types
+from seq2seq_jax.inference import evaluator, translator
+from seq2seq_jax.runtime import parallel
+from seq2seq_jax.training import metrics_writer, model_selection, throughput
+from seq2seq_jax.training import run as run_lib
+
+log = logging.getLogger(__name__)
+
+
+def record(
+  run: run_lib.Run,
+  windows: list[throughput.Window],
+  meter: throughput.Meter,
+  writer: metrics_writer.Writer,
+) -> None:
+  """Counts finished steps, stops what diverged, writes lines of metrics.
+
+  Raises:
+    types.Diverged: the loss of the last running replica is not finite.
+  """
+  for window in windows:
+    stop_diverged(run, window)
+    replicas = run.running() or [0]
+    tokens = window.values["tokens"]
+    for replica in replicas:
+      run.selection[replica].tokens += int(tokens[:, replica].sum())
+    meter.add(
+      float(tokens[:, replicas].sum()),
+      _padded_tokens(run, window) * len(replicas),
+    )
+    shown, epoch = _shown(run, window, replicas, meter)
+    writer.display.progress(window.end, epoch, shown)
+    if window.end % run.config.train.log_every == 0:
+      writer.write(
+        window.end, "train", shown | _details(run, window, replicas, epoch)
+      )
+      meter.restart()
+
+
+def stop_diverged(run: run_lib.Run, window: throughput.Window) -> None:
+  """Stops replicas whose loss or gradient is not finite.
+
+  Raises:
+    types.Diverged: it is the last one that runs, and none has ended well.
+  """
+  loss, norm = window.values["loss"], window.values["grad_norm"]
+  finite = np.isfinite(loss) & np.isfinite(norm)
+  for replica in run.running():
+    if finite[:, replica].all():
+      continue
+    row = int(np.argmin(finite[:, replica]))
+    step = window.start + 1 + row
+    message = (
+      f"step {step}: the loss is {float(loss[row, replica])}, the gradient's "
+      f"norm {float(norm[row, replica])}; the last checkpoint is from before. "
+      "A lower optim.learning_rate or optim.clip_norm, in a new workdir, may "
+      "help"
+    )
+    ended_well = any(s.stopped and s.diverged is None for s in run.selection)
+    if run.running() == [replica] and not ended_well:
+      raise types.Diverged(message)
+    log.warning(f"replica {replica} has diverged and stops: {message}")
+    diverge(run, replica, step)
+
+
+def diverge(run: run_lib.Run, replica: int, step: int) -> None:
+  """Freezes one of several replicas, whose loss was not finite at a step."""
+  run.selection[replica].diverged = step
+  run.selection[replica].stopped = True
+  _scale_learning_rate(run, replica, 0.0)
+
+
+def validate(
+  run: run_lib.Run, step: int, writer: metrics_writer.Writer
+) -> None:
+  """Scores every running replica and makes the decisions that follow."""
+  metric = run.config.train.metric
+  scores: dict[str, float] = {}
+  replicas = run.running()
+  for replica in replicas:
+    values = _validation_scores(run, replica, writer)
+    scores |= {run.metric_name(k, replica): v for k, v in values.items()}
+    apply_score(run, replica, step, values[metric])
+  writer.write(step, "valid", scores)
+  for replica in replicas:
+    selection = run.selection[replica]
+    writer.display.validation(
+      step,
+      run.metric_name(metric, replica),
+      selection.last_score,
+      selection.best_step,
+      selection.best_score,
+    )
+
+
+def apply_score(
+  run: run_lib.Run, replica: int, step: int, score: float
+) -> None:
+  """Folds a validation score into the state: best, patience, learning rate."""
+  selection = run.selection[replica]
+  decays = selection.update(step, score)
+  if decays:
+    # In float32 as it is stored, so that resuming gives the same bits.
+    scale = _learning_rate_scales(run)[replica]
+    _scale_learning_rate(run, replica, selection.decayed(scale))
+  if selection.stopped and run.replicas > 1:
+    _scale_learning_rate(run, replica, 0.0)  # the others go on without it
+
+
+def save(run: run_lib.Run, step: int, writer: metrics_writer.Writer) -> None:
+  """Starts to write a checkpoint; those no longer needed are deleted."""
+  writer.display.phase("saving")
+  run.checkpoints.save(
+    step,
+    parallel.to_global(run.state)._asdict(),
+    model_selection.to_json(run.selection),
+    set().union(*(s.kept_steps() for s in run.selection)),
+  )
+
+
+def _padded_tokens(run: run_lib.Run, window: throughput.Window) -> int:
+  """Target tokens of a replica's batches, padding included."""
+  shapes = [
+    run.data.buckets[run.data.bucket(step)]
+    for step in range(window.start, window.end)
+  ]
+  return sum(b.rows * b.target for b in shapes)
+
+
+def _shown(
+  run: run_lib.Run,
+  window: throughput.Window,
+  replicas: list[int],
+  meter: throughput.Meter,
+) -> tuple[dict[str, float], int]:
+  """What the display shows of a window's last step, and its epoch."""
+  shown = {
+    name: float(np.mean(window.values[name][-1][replicas]))
+    for name in ("loss", "learning_rate")
+  }
+  epoch = (window.end - 1) // len(run.data.plan) + 1
+  return shown | meter.rates(), epoch
+
+
+def _details(
+  run: run_lib.Run,
+  window: throughput.Window,
+  replicas: list[int],
+  epoch: int,
+) -> dict[str, float]:
+  """What a line of metrics holds beside that, each replica's values too."""
+  last = {name: values[-1] for name, values in window.values.items()}
+  names = [n for n in last if n not in ("loss", "learning_rate", "tokens")]
+  details: dict[str, float] = {"epoch": epoch}
+  details |= {name: float(np.mean(last[name][replicas])) for name in names}
+  details["tokens"] = run.selection[replicas[0]].tokens
+  if run.replicas > 1:
+    details |= {
+      run.metric_name(name, replica): float(last[name][replica])
+      for name in ("loss", *names)
+      for replica in replicas
+    }
+  return details
+
+
+def _validation_scores(
+  run: run_lib.Run, replica: int, writer: metrics_writer.Writer
+) -> dict[str, float]:
+  """Scores of the validation set under a replica's parameters."""
+  assert run.evaluator is not None
+  names = evaluator.wanted(run.config)
+  params = (run.params(replica),)
+  total = len(run.evaluator.sources)
+  writer.display.phase("validating: loss")
+  values = run.evaluator.losses(params)
+  if any(n not in metrics.names("model") for n in names):
+    options = translator.options_of(run.config.decode)._replace(
+      beam_size=run.config.decode.valid_beam_size, exact=0
+    )
+
+    def show(count: int) -> None:
+      writer.display.phase("validating: decoding", count, total)
+
+    _, texts = run.evaluator.translate(params, options, show)
+    scores = run.evaluator.score_texts(texts, names)
+    values |= {k: v for k, v in scores.items() if isinstance(v, float)}
+  return values
+
+
+def _learning_rate_scales(run: run_lib.Run) -> np.ndarray:
+  """Factors of the learning rate, a copy. [replicas]."""
+  return np.array(run.state.lr_scale.addressable_data(0)).reshape(-1)
+
+
+def _scale_learning_rate(run: run_lib.Run, replica: int, factor: float) -> None:
+  """Sets a replica's factor of the learning rate; 0 freezes the replica."""
+  scales = _learning_rate_scales(run)
+  scales[replica] = factor
+  lr_scale = scales.reshape(run.state.lr_scale.shape)
+  run.state = run.state._replace(lr_scale=run.mapper.replicate(lr_scale))
