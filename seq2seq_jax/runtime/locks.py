@@ -36,7 +36,7 @@ class Holder(NamedTuple):
 class Held(Exception):
   """A lock is held by a process that is alive."""
 
-  def __init__(self, holder: Holder | None):
+  def __init__(self, holder: Holder | None) -> None:
     super().__init__(f"held by {holder or 'another process'}")
     self.holder = holder
 
@@ -44,7 +44,7 @@ class Held(Exception):
 class Lock:
   """A lock file that this process holds, or watches until it is free."""
 
-  def __init__(self, path: pathlib.Path):
+  def __init__(self, path: pathlib.Path) -> None:
     self.path = path
     self.on_lost: LossHandler | None = None
     self._lease = filelock.SoftFileLease(
