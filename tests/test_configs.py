@@ -10,7 +10,8 @@ import jax
 import numpy as np
 import pytest
 
-from seq2seq_jax import cli, config, types
+from seq2seq_jax import config, types
+from seq2seq_jax.config import overrides
 from seq2seq_jax.models import build
 from seq2seq_jax.training import objectives, optim, step
 
@@ -41,7 +42,7 @@ def experiments(path: pathlib.Path) -> list[config.Config]:
     assert name == f"configs/{path.name}"
     at = words.index("--workdir")
     rest = words[:at] + words[at + 2 :]
-    other = cli.overrides(conf, rest, " ".join(TRAIN)) if rest else conf
+    other = overrides.apply(conf, rest, " ".join(TRAIN)) if rest else conf
     found.setdefault((other.model, other.optim), other)
   return list(found.values())
 
@@ -181,7 +182,7 @@ REFUSED = {
 def test_what_cannot_be_is_refused_with_the_field(words):
   base = config.load(str(FILES[0].parent / "scan_simple.py"))
   with pytest.raises(types.UserError, match=REFUSED[words]):
-    cli.overrides(base, words.split(), "x")
+    overrides.apply(base, words.split(), "x")
 
 
 WRITTEN = {

@@ -5,6 +5,7 @@ on the command line by its dotted name. A field of `fields.mutable_on_resume`
 may change when a run is resumed; any other one belongs to the run.
 """
 
+from seq2seq_jax.config import extensions
 from seq2seq_jax.config.attention import SCORES, Attention
 from seq2seq_jax.config.data import Data, Synthetic, Text
 from seq2seq_jax.config.decode import Decode
@@ -44,6 +45,7 @@ __all__ = [
   "Train",
   "Transformer",
   "differences",
+  "extensions",
   "from_json",
   "leaves",
   "load",

@@ -28,9 +28,12 @@ SCORES = (
 class Attention:
   """How a recurrent decoder attends to the source."""
 
-  score: Literal[SCORES] = "general"
-  """Score of a source position; models/README.md lists them with their papers.
-  `none`: a fixed vector (model.decoder.context)."""
+  score: str = fields.name("general", SCORES)
+  """Score of a source position, or `FILE.py:NAME`: `none` (a fixed vector,
+  model.decoder.context), `additive`, `normed_additive`, `dot`, `scaled_dot`,
+  `general`, `scaled_general`, `multiplicative`, `concat`, `location`,
+  `location_aware`, `coverage`, `feedback`, `multi_head_dot`,
+  `multi_head_additive`. models/README.md has their papers."""
   dim: int = fields.field(256, min=1)
   """Width of the score's hidden layer, or of all heads together."""
   heads: int = fields.field(4, min=1)

@@ -23,7 +23,7 @@ class Text:
   """Subword regularisation in training: BPE's merge dropout, or unigram's
   smoothing parameter alpha; 0 is the deterministic segmentation."""
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     fields.validate(self)
     fields.check(
       self.sampling == 0 or self.tokenizer in ("bpe", "unigram"),
@@ -51,7 +51,7 @@ class Synthetic:
   rules: int = fields.field(200, min=1)
   """Rules of copy_rules, as many of each kind; 100 instances each."""
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     fields.validate(self, "data.synthetic")
     fields.check(
       self.min_length <= self.max_length,
@@ -61,6 +61,19 @@ class Synthetic:
     )
 
 
+TASKS = (
+  "scan",
+  "copy",
+  "reverse",
+  "sort",
+  "addition",
+  "copy_rules",
+  "parallel",
+  "tsv",
+  "jsonl",
+  "tfds",
+  "language_model",
+)
 _ONLY = re.compile(r"\d+=")
 
 
@@ -68,21 +81,11 @@ _ONLY = re.compile(r"\d+=")
 class Data:
   """Where examples come from and how they are batched."""
 
-  task: Literal[
-    "scan",
-    "copy",
-    "reverse",
-    "sort",
-    "addition",
-    "copy_rules",
-    "parallel",
-    "tsv",
-    "jsonl",
-    "tfds",
-    "language_model",
-  ] = "scan"
-  """Kind of source. `parallel` reads two text files a split, `tsv` and `jsonl`
-  one, `tfds` a prepared data set; `language_model` one text file a split."""
+  task: str = fields.name("scan", TASKS)
+  """Kind of source, or `FILE.py:NAME`: `scan`; `copy`, `reverse`, `sort`,
+  `addition` and `copy_rules` are generated; `parallel` reads two text files a
+  split, `tsv` and `jsonl` one, `tfds` a prepared data set; `language_model` one
+  text file a split."""
   root: str = fields.mutable_on_resume("")
   """Folder of the data sets; else the environment's SEQ2SEQ_JAX_DATA."""
   name: str = "simple"
@@ -145,7 +148,7 @@ class Data:
   workers: int = fields.mutable_on_resume(0, min=0)
   """Worker processes that load batches; 0 is a thread."""
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     fields.validate(self, "data")
     files = {"parallel": 2, "tsv": 1, "jsonl": 1, "tfds": 1}
     files["language_model"] = 1
@@ -161,7 +164,8 @@ class Data:
         f"task {self.task} takes {n} name(s) a split, got {len(given)}",
       )
     fields.check(
-      not self.only or (self.task == "tsv" and _ONLY.match(self.only)),
+      not self.only
+      or (self.task == "tsv" and _ONLY.match(self.only) is not None),
       "data.only",
       "is COLUMN=TEXT, columns counted from 0, of task tsv",
     )

@@ -57,7 +57,7 @@ class Decode:
   eight of them, when searching. Of each such length the last sentences leave
   rows idle, which costs more than padding does."""
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     fields.validate(self, "decode")
     fields.check(
       self.max_ratio > 0 or self.max_extra > 0,

@@ -5,6 +5,8 @@ from typing import Literal
 
 from seq2seq_jax.config import encoder, fields
 
+BRIDGES = ("zero", "last", "mean", "dense", "backward")
+
 
 @dataclasses.dataclass(frozen=True)
 class Decoder:
@@ -12,16 +14,16 @@ class Decoder:
 
   kind: Literal["rnn", "transformer"] = "rnn"
   """Recurrent, or a Transformer (its sizes: model.transformer)."""
-  cell: Literal[("same", *encoder.CELLS)] = "same"
-  """Recurrent cell; `same` is model.encoder.cell."""
+  cell: str = fields.name("same", ("same", *encoder.CELLS))
+  """Recurrent cell as in model.encoder.cell; `same` is that one."""
   dim: int = fields.field(512, min=1)
   """Width of the state."""
   layers: int = fields.field(1, min=1)
   """Layers."""
-  bridge: Literal["zero", "last", "mean", "dense", "backward"] = "dense"
-  """The first state: zero, the encoder's last state (same sizes only), or a
-  tanh layer over its last state, over its mean output, or over the last state
-  of its backward direction (Bahdanau)."""
+  bridge: str = fields.name("dense", BRIDGES)
+  """The first state: `zero`, the encoder's `last` state (same sizes only), or a
+  tanh layer over its last state (`dense`), over its `mean` output, or over the
+  last state of its `backward` direction (Bahdanau); or `FILE.py:NAME`."""
   placement: Literal[
     "luong", "bahdanau", "cgru", "gnmt_v2", "gnmt", "nvidia_gnmt"
   ] = "luong"

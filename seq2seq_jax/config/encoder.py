@@ -24,11 +24,11 @@ class Encoder:
 
   kind: Literal["rnn", "transformer"] = "rnn"
   """Recurrent, or a Transformer (its sizes: model.transformer)."""
-  cell: Literal[CELLS] = "lstm"
-  """Recurrent cell. `gru` resets after the recurrent product (cuDNN,
-  PyTorch), `gru_bahdanau` and `gru_cho` before it; `elman` is the plain tanh;
-  `ln_*` and `rnmt_lstm` are layer-normalised; `sru` has no product inside the
-  loop."""
+  cell: str = fields.name("lstm", CELLS)
+  """Recurrent cell, or `FILE.py:NAME`. `lstm`; `gru` resets after the recurrent
+  product (cuDNN, PyTorch), `gru_bahdanau` and `gru_cho` before it; `elman` is
+  the plain tanh; `ln_lstm`, `ln_gru` and `rnmt_lstm` are layer-normalised;
+  `sru` has no product inside the loop."""
   dim: int = fields.field(256, min=1)
   """Width of the state, per direction."""
   layers: int = fields.field(1, min=1)

@@ -26,7 +26,7 @@ class Config:
   decode: Decode = Decode()
   """Search."""
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     fields.validate(self)
     fields.check(
       self.model.tie != "all" or self.data.joint,

@@ -7,12 +7,12 @@ its fields ask of each other.
 
 import dataclasses
 import difflib
-import functools
 import math
 import typing
 from typing import Any, TypeVar
 
 from seq2seq_jax import types
+from seq2seq_jax.config import extensions
 
 T = TypeVar("T")
 BOUNDS = ("min", "max", "above", "below")
@@ -26,22 +26,45 @@ def field(
   above: float | None = None,
   below: float | None = None,
   mutable: bool = False,
+  extensible: bool = False,
 ) -> T:
   """A field with its range: [min, max], or with open ends (above, below).
 
   A `mutable` field may change when a run is resumed; any other one belongs to
-  the run.
+  the run. An `extensible` one takes names and references `FILE.py:NAME`.
   """
   bounds = {"min": min, "max": max, "above": above, "below": below}
-  metadata = {k: v for k, v in bounds.items() if v is not None}
-  return dataclasses.field(
-    default=default, metadata=metadata | {"mutable_on_resume": mutable}
-  )
+  metadata: dict[str, Any] = {k: v for k, v in bounds.items() if v is not None}
+  metadata |= {"mutable_on_resume": mutable, "extensible": extensible}
+  return dataclasses.field(default=default, metadata=metadata)
 
 
-def mutable_on_resume(default: T, **bounds: float) -> T:
+def name(default: str, choices: tuple[str, ...]) -> str:
+  """A field that takes one of the names, or a reference `FILE.py:NAME`."""
+  metadata = {
+    "choices": choices,
+    "mutable_on_resume": False,
+    "extensible": True,
+  }
+  return dataclasses.field(default=default, metadata=metadata)
+
+
+def mutable_on_resume(
+  default: T, *, min: float | None = None, max: float | None = None
+) -> T:
   """A field that may change when a run is resumed, with its range."""
-  return field(default, **bounds, mutable=True)
+  return field(default, min=min, max=max, mutable=True)
+
+
+def check_name(field: str, value: str, choices: tuple[str, ...]) -> None:
+  """Checks a name or a reference; an unknown name is told the nearest ones."""
+  if value in choices or extensions.is_reference(value):
+    return
+  near = difflib.get_close_matches(value, choices, 3, 0.3) or choices
+  raise types.UserError(
+    f"{field}: {value!r} is not a choice; nearest: {', '.join(near)}; or "
+    "FILE.py:NAME for your own"
+  )
 
 
 def check(ok: bool, name: str, reason: str) -> None:
@@ -57,15 +80,14 @@ def validate(section: Any, prefix: str = "") -> None:
   `prefix` and the field, as a flag does.
   """
   path = f"{prefix}." if prefix else ""
-  hints = _hints(type(section))
+  hints = typing.get_type_hints(type(section))
   for entry in dataclasses.fields(section):
-    name, value = path + entry.name, getattr(section, entry.name)
-    _check_type(name, value, hints[entry.name])
+    field_name, value = path + entry.name, getattr(section, entry.name)
+    _check_type(field_name, value, hints[entry.name])
     if isinstance(value, int | float) and not isinstance(value, bool):
-      _check_range(name, value, entry.metadata)
-
-
-_hints = functools.cache(typing.get_type_hints)
+      _check_range(field_name, value, entry.metadata)
+    if "choices" in entry.metadata:
+      check_name(field_name, value, entry.metadata["choices"])
 
 
 def _check_type(name: str, value: Any, kind: Any) -> None:

@@ -2,75 +2,81 @@
 
 import dataclasses
 import difflib
-import importlib.util
 import json
+import os
 import pathlib
-import traceback
 import typing
-from typing import Any
+from typing import Any, TypeVar
 
 from seq2seq_jax import types
-from seq2seq_jax.config import experiment, paths, shipped
+from seq2seq_jax.config import (
+  experiment,
+  extensions,
+  paths,
+  python_files,
+  shipped,
+)
 
+T = TypeVar("T")
 FORMAT_VERSION = 2
 
 
-def load(path: str) -> experiment.Config:
-  """The config that a file's `get_config` returns."""
+def load(path: str | os.PathLike[str]) -> experiment.Config:
+  """The config that a file's `get_config` returns, its references absolute.
+
+  Raises:
+    types.UserError: there is no such file; or it names the line that fails.
+  """
   file = shipped.find(path)
   if not file.is_file():
     folder = file.parent if file.parent.is_dir() else pathlib.Path("configs")
-    there = sorted(str(p) for p in folder.glob("*.py"))
-    near = difflib.get_close_matches(path, there, 3, 0.3) or there[:5]
+    names = sorted(str(p) for p in folder.glob("*.py"))
+    near = difflib.get_close_matches(str(path), names, 3, 0.3) or names[:5]
     raise types.UserError(
       f"config {path}: no such file; nearest: {', '.join(near) or 'none'}"
     )
-  return returned_by(file, "get_config", experiment.Config)
+  conf = returned_by(file, "get_config", experiment.Config)
+  return extensions.locate(conf, file.parent)
 
 
-def returned_by(file: pathlib.Path, function: str, kind: type):
+def returned_by(file: pathlib.Path, function: str, kind: type[T]) -> T:
   """What a function without arguments in a user's file returns, of a `kind`.
 
   Raises:
-    UserError: names the file and the line at which it fails.
+    types.UserError: names the file and the line at which it fails.
   """
-  spec = importlib.util.spec_from_file_location("seq2seq_jax_file", file)
-  if spec is None:
-    raise types.UserError(f"{file}: not a Python file")
-  module = importlib.util.module_from_spec(spec)
-  try:
-    spec.loader.exec_module(module)
-    make = getattr(module, function, None)
-    found = make and make()
-  except Exception as e:
-    lines = [
-      f.lineno
-      for f in traceback.extract_tb(e.__traceback__)
-      if pathlib.Path(f.filename) == file.absolute()
-    ]
-    line = e.lineno if isinstance(e, SyntaxError) else (lines or [None])[-1]
-    where = f"{file}, line {line}" if line else f"{file}"
-    plain = isinstance(e, ValueError | types.UserError)
-    name = "" if plain else f"{type(e).__name__}: "
-    text = e.msg if isinstance(e, SyntaxError) else e
-    raise types.UserError(f"{where}: {name}{text}") from e
+  module = python_files.execute(file, "seq2seq_jax_file")
+  make = getattr(module, function, None)
   if make is None:
     raise types.UserError(f"{file}: must define {function}()")
-  if not isinstance(found, kind):
+  try:
+    value = make()
+  except Exception as e:
+    raise python_files.error_in(file, e) from e
+  if not isinstance(value, kind):
     raise types.UserError(
       f"{file}: {function}() must return a {kind.__name__}, not "
-      f"{type(found).__name__}"
+      f"{type(value).__name__}"
     )
-  return found
+  return value
 
 
 def to_json(config: experiment.Config) -> str:
+  """The content of a config.json; references stay as they are."""
   tree = {"format_version": FORMAT_VERSION} | dataclasses.asdict(config)
   return json.dumps(tree, indent=2) + "\n"
 
 
 def from_json(text: str, where: str) -> experiment.Config:
-  """The config of a workdir; errors name `where`."""
+  """The config of a config.json, its references absolute.
+
+  Args:
+    text: the content.
+    where: path of the file; relative references lie beside it.
+
+  Raises:
+    types.UserError: it is none, or of another version; it names `where`.
+  """
   wrong = f"{where}: not a config of this program"
   try:
     tree = json.loads(text)
@@ -84,12 +90,13 @@ def from_json(text: str, where: str) -> experiment.Config:
       "of seq2seq_jax that wrote it"
     )
   try:
-    return _build(experiment.Config, tree)
+    config = _build(experiment.Config, tree)
   except (ValueError, TypeError, AttributeError, types.UserError) as e:
     raise types.UserError(f"{wrong}: {e}") from e
+  return extensions.locate(config, pathlib.Path(where).parent)
 
 
-def _build(cls, tree: Any):
+def _build(cls: Any, tree: Any) -> Any:
   hints = typing.get_type_hints(cls)
   kwargs = {}
   for name, value in tree.items():
@@ -104,6 +111,7 @@ def _build(cls, tree: Any):
 
 def differences(old: experiment.Config, new: experiment.Config) -> list[str]:
   """Fields in which a resumed run may not differ, with both values."""
+  old, new = extensions.portable(old), extensions.portable(new)
   out = []
   for (name, a, field), (_, b, _) in zip(paths.leaves(old), paths.leaves(new)):
     if name == "train.steps" and old.optim.schedule != "cosine":

@@ -93,7 +93,7 @@ class Optim:
   rates: tuple[str, ...] = ()
   """`REGEX=FACTOR`: learning-rate factor of parameters whose path matches."""
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     fields.validate(self, "optim")
     fields.check(
       self.min_learning_rate <= self.learning_rate,

@@ -1,12 +1,21 @@
 """Typed overrides of a config by dotted names, as on the command line."""
 
+import os
+import pathlib
 from collections.abc import Sequence
 from typing import TypeVar
+
+from seq2seq_jax.config import extensions
 
 T = TypeVar("T")
 
 
-def apply(default: T, words: Sequence[str], prog: str) -> T:
+def apply(
+  default: T,
+  words: Sequence[str],
+  prog: str,
+  folder: str | os.PathLike[str] = ".",
+) -> T:
   """A config with the fields changed that `--section.field VALUE` words name.
 
   Unknown names and bad values are printed with the nearest valid ones, and end
@@ -14,12 +23,14 @@ def apply(default: T, words: Sequence[str], prog: str) -> T:
 
   Args:
     default: the config before.
-    words: of a command line.
+    words: of a command line. A reference `FILE.py:NAME` among them is a path
+      from `folder`.
     prog: the program's name, for messages.
+    folder: by default the current one.
   """
   import tyro
 
-  return tyro.cli(
+  config = tyro.cli(
     type(default),
     default=default,
     args=list(words),
@@ -28,3 +39,4 @@ def apply(default: T, words: Sequence[str], prog: str) -> T:
     use_underscores=True,
     config=(tyro.conf.FlagConversionOff,),
   )
+  return extensions.locate(config, pathlib.Path(folder))

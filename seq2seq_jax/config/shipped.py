@@ -1,6 +1,7 @@
 """The experiments and suites that come with the package."""
 
 import logging
+import os
 import pathlib
 
 log = logging.getLogger(__name__)
@@ -10,7 +11,7 @@ _PACKAGE = pathlib.Path(__file__).parents[1]
 _FOLDERS = (_PACKAGE / "configs", _PACKAGE.parent / "configs")
 
 
-def find(path: str | pathlib.Path) -> pathlib.Path:
+def find(path: str | os.PathLike[str]) -> pathlib.Path:
   """A file in the working folder, or else the shipped one of the same name.
 
   `configs/scan_simple.py` is found wherever the package is installed. A path

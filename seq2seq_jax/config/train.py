@@ -1,7 +1,6 @@
 """Schema: length of a run, validation, checkpoints, devices."""
 
 import dataclasses
-import difflib
 from typing import Literal
 
 from seq2seq_jax import metrics
@@ -31,11 +30,12 @@ class Train:
   none."""
   log_every: int = fields.mutable_on_resume(50, min=1)
   """Steps between lines of metrics.jsonl."""
-  metric: str = "loss"
+  metric: str = fields.field("loss", extensible=True)
   """Validation score that chooses the best checkpoint, stops early and moves
   the plateau schedule."""
-  metrics: tuple[str, ...] = ()
-  """Further scores computed at every validation and by `evaluate`."""
+  metrics: tuple[str, ...] = fields.field((), extensible=True)
+  """Further scores, names or `FILE.py:NAME`, computed at every validation and
+  by `evaluate`."""
   bleu_tokenize: Literal["13a", "none", "intl", "char", "zh"] = (
     fields.mutable_on_resume("13a")
   )
@@ -59,7 +59,7 @@ class Train:
   path, whose parameters, merged by name, start this run. Of another vocabulary
   no row is taken."""
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     fields.validate(self, "train")
     last = self.seed + self.seeds - 1
     fields.check(
@@ -74,15 +74,7 @@ class Train:
         f"must be a multiple of train.steps_per_call ({self.steps_per_call})",
       )
     deciding = metrics.names("model", "outputs", diagnostics=False)
-    _check_metric("metric", self.metric, deciding)
+    fields.check_name("train.metric", self.metric, deciding)
+    known = metrics.names("model", "outputs")
     for name in self.metrics:
-      _check_metric("metrics", name, metrics.names("model", "outputs"))
-
-
-def _check_metric(field: str, name: str, known: tuple[str, ...]) -> None:
-  near = difflib.get_close_matches(name, known, 3, 0.3)
-  fields.check(
-    name in known,
-    f"train.{field}",
-    f"unknown {name!r}; nearest: {', '.join(near) or ', '.join(known)}",
-  )
+      fields.check_name("train.metrics", name, known)

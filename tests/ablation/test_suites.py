@@ -7,9 +7,10 @@ import pathlib
 
 import pytest
 
-from seq2seq_jax import cli, config, metrics
+from seq2seq_jax import config, metrics
 from seq2seq_jax.ablation import published
 from seq2seq_jax.ablation import suite as suite_lib
+from seq2seq_jax.config import overrides
 from seq2seq_jax.training import optim
 from tests import test_configs
 
@@ -48,7 +49,7 @@ def configs(path: pathlib.Path, scale: str) -> dict[str, config.Config]:
   base = functools.cache(lambda name: config.load(str(CONFIGS / name)))
   words = lambda row: [*suite.scales[scale], *row.overrides]
   return {
-    row.name: cli.overrides(base(row.base or suite.base), words(row), "x")
+    row.name: overrides.apply(base(row.base or suite.base), words(row), "x")
     for row in suite.rows
   }
 
