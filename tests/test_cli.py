@@ -77,3 +77,30 @@ def test_compiled_programs_are_kept_by_the_processor(monkeypatch, tmp_path):
   folder = jax_setup.cache_folder()
   assert folder.is_relative_to(tmp_path / "seq2seq_jax" / "xla")
   assert folder == jax_setup.cache_folder()
+
+
+HEAVY = {"jax", "flax", "optax", "orbax", "grain", "tensorflow", "matplotlib"}
+
+
+@pytest.mark.parametrize(
+  "words",
+  [
+    ["-c", "import seq2seq_jax"],
+    ["-m", "seq2seq_jax", "--help"],
+    ["-m", "seq2seq_jax.train", "--help"],
+    ["-m", "seq2seq_jax.evaluate", "--help"],
+    ["-m", "seq2seq_jax.decode", "--help"],
+    ["-m", "seq2seq_jax.ablate", "--help"],
+  ],
+  ids=lambda words: words[1],
+)
+def test_help_imports_nothing_heavy(words):
+  done = subprocess.run(
+    [sys.executable, "-X", "importtime", *words], capture_output=True, text=True
+  )
+  assert done.returncode == 0
+  modules = {
+    line.rpartition("|")[2].strip() for line in done.stderr.split("\n")
+  }
+  assert "seq2seq_jax" in modules
+  assert not {name.partition(".")[0] for name in modules} & HEAVY
