@@ -1,11 +1,20 @@
 """The values that pass between modules, and the letters of their shapes.
 
-`B` batch, `S` source length, `T` target length, `K` hypotheses per source,
-`Q` queries, `N` hypotheses returned, `D` features, `H` heads, `V` vocabulary,
+`B` batch, `S` source length (`L` either side's), `M` positions of the memory
+(`S`, or fewer if the encoder shortens the source; a copying model needs
+`M = S`), `T` target length, `K` hypotheses per source, `Q` queries (1 in a
+training scan, K in a beam, T where all steps are computed at once), `N`
+hypotheses returned, `D` features, `G` a cell's gate columns, `H` heads, `V`
+vocabulary, `X` words that only the source has (0, or M if the model copies),
 `F` mel bins. Lengths count real tokens, EOS included.
+
+Shapes are written as jaxtyping annotations in these letters. They are comments
+at run time; the tests check them (`tests/helpers/shapes.py`).
 """
 
 from typing import Any, NamedTuple
+
+from jaxtyping import Bool, Float, Int
 
 Array = Any  # np.ndarray or jax.Array: this module imports NumPy alone.
 
@@ -23,22 +32,33 @@ class Diverged(UserError):
 
 
 class Batch(NamedTuple):
-  """Rows of padded examples; a filler row has `src_len = 1, tgt_len = 0`."""
+  """Rows of padded examples.
 
-  src: Array | None  # [B, S] int32, ends with EOS; None: a language model
-  src_len: Array | None  # [B]
-  tgt: Array  # [B, T] int32, EOS last, BOS not stored
-  tgt_len: Array  # [B]
-  row: Array  # [B] int32, place in the planned global batch
-  src_ext: Array | None = None  # [B, S] ids in the extended vocabulary
-  tgt_ext: Array | None = None  # [B, T]
+  A filler row has `src = [eos], src_len = 1, tgt_len = 0`: with no source
+  position at all its attention weights would be NaN.
+  """
+
+  src: Int[Array, "B S"] | Float[Array, "B S F"] | None
+  """Ids that end with EOS, or frames; None: a language model."""
+  src_len: Int[Array, " B"] | None
+  tgt: Int[Array, "B T"]
+  """EOS last, BOS not stored."""
+  tgt_len: Int[Array, " B"]
+  row: Int[Array, " B"]
+  """Place in the planned global batch: the row's randomness is keyed by it."""
+  src_ext: Int[Array, "B S"] | None = None
+  """Ids in the extended vocabulary: V and above name the sentence's own words.
+  None unless the model copies."""
+  tgt_ext: Int[Array, "B T"] | None = None
 
 
 class EncodedSide(NamedTuple):
   """One side of an example as arrays, without padding."""
 
-  values: Array  # [L] int32 ids or [L, F] float32 frames; [0]: no source
-  extended: Array | None = None  # [L] int32 ids in the extended vocabulary
+  values: Int[Array, " L"] | Float[Array, "L F"]
+  """Ids or frames; of length 0: no source."""
+  extended: Int[Array, " L"] | None = None
+  """Ids in the extended vocabulary; None unless the model copies."""
 
 
 class EncodedPair(NamedTuple):
@@ -51,27 +71,39 @@ class EncodedPair(NamedTuple):
 class PaddedSide(NamedTuple):
   """One side of a batch, rows padded to one length."""
 
-  values: Array | None  # [B, L] int32 or [B, L, F] float32; None: no source
-  length: Array | None  # [B] int32
-  extended: Array | None = None  # [B, L] int32
+  values: Int[Array, "B L"] | Float[Array, "B L F"] | None
+  length: Int[Array, " B"] | None
+  extended: Int[Array, "B L"] | None = None
 
 
 class Memory(NamedTuple):
   """What the encoder hands to the decoder; shared by the K hypotheses."""
 
-  values: Array  # [B, S', D]
-  mask: Array  # [B, S'] bool
-  state: Any  # tuple over layers of carries, both directions concatenated
-  keys: Any = None  # whatever `prepare` computes from the source alone
-  source: Array | None = None  # [B, S'] ids in the extended vocabulary
+  values: Float[Array, "B M D"]
+  """The source vectors, 0 at padding."""
+  mask: Bool[Array, "B M"]
+  """True at real positions; at least one a row."""
+  state: Any
+  """Last carry of each encoder layer, both directions concatenated: a tuple
+  over layers of tuples of [B, D]."""
+  keys: Any = None
+  """What the decoder's `prepare` computes from the source alone."""
+  source: Int[Array, "B M"] | None = None
+  """Ids in the extended vocabulary; None unless the model copies."""
 
 
 class StepOutput(NamedTuple):
-  """One decoder step, or all of them: K (or T) on axis 1."""
+  """One decoder step of K hypotheses, or all T steps of one: K or T on axis 1.
 
-  features: Array  # [B, K, D]
-  attention: Array | None  # [B, K, S']
-  extra: dict[str, Array]  # [B, K, ...]
+  In the shapes `K` stands for either.
+  """
+
+  features: Float[Array, "B K D"]
+  """What the head turns into words."""
+  attention: Float[Array, "B K M"] | None
+  """Attention weights; None without attention."""
+  extra: dict[str, Array]
+  """Whatever else the head or a penalty needs, [B, K, ...] by name."""
 
 
 class Outputs(NamedTuple):
@@ -88,12 +120,20 @@ class Outputs(NamedTuple):
 class Hypotheses(NamedTuple):
   """The N best outputs of each source, best first."""
 
-  tokens: Array  # [B, N, T] int32, pad behind the end
-  length: Array  # [B, N] tokens, EOS included
-  score: Array  # [B, N] by length rule and penalty; -inf: no such hypothesis
-  log_prob: Array  # [B, N] sum over tokens
-  token_log_probs: Array  # [B, N, T], 0 behind the end
-  finished: Array  # [B, N] bool; False: cut at the longest length
-  attention: Array | None = None  # [B, N, T, S']
-  proven: Array | None = None  # [B] exact search has ruled out all others
-  improved: Array | None = None  # [B] it has beaten what the beam found
+  tokens: Int[Array, "B N T"]
+  """Pad after the end."""
+  length: Int[Array, "B N"]
+  """Tokens, EOS included."""
+  score: Float[Array, "B N"]
+  """By length rule and penalties; -inf: there is no such hypothesis."""
+  log_prob: Float[Array, "B N"]
+  """Sum over tokens."""
+  token_log_probs: Float[Array, "B N T"]
+  """0 after the end."""
+  finished: Bool[Array, "B N"]
+  """False: cut at the longest length."""
+  attention: Float[Array, "B N T M"] | None = None
+  proven: Bool[Array, " B"] | None = None
+  """True where exact search has ruled out every other output."""
+  improved: Bool[Array, " B"] | None = None
+  """True where exact search found a better output than the beam."""

@@ -156,12 +156,10 @@ def _member_step(model, params, words, memory, carry, tokens):
 
 def _words(model, params, used: int):
   """All words' input products, where fewer than the search would make."""
-  table = jax.eval_shape(
-    lambda p: model.apply(p, method="gates_of_words"), params
-  )
+  table = jax.eval_shape(lambda p: model.apply(p, method="input_table"), params)
   if table is None or table.shape[0] > used:
     return None
-  return model.apply(params, method="gates_of_words")
+  return model.apply(params, method="input_table")
 
 
 def longest(decode: config.Decode, length):

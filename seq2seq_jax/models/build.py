@@ -8,12 +8,14 @@ import numpy as np
 
 from seq2seq_jax import config, types
 from seq2seq_jax.models import (
-  attention,
+  attention_scores,
   cells,
-  decoders,
+  decoder,
   encoders,
+  frontends,
   heads,
   layers,
+  placements,
   seq2seq,
   transformer,
 )
@@ -45,8 +47,8 @@ def build(
   if ctc:
     width = model.encoder_widths()[-1]
     ctc_head = layers.Dense(width, target_size, **_dense(model), name="ctc")
-  decoder = _decoder(model, target, target_size, encoder is None)
-  return seq2seq.Seq2Seq(encoder, decoder, ctc_head)
+  module = _decoder(model, target, target_size, encoder is None)
+  return seq2seq.Seq2Seq(encoder, module, ctc_head)
 
 
 def _table(init: config.Init) -> dict:
@@ -90,10 +92,10 @@ def _entry(model: config.Model, source: layers.Embed) -> nn.Module:
   """What turns ids or frames into vectors."""
   encoder = model.encoder
   if not encoder.features:
-    return encoders.Tokens(source)
+    return frontends.Tokens(source)
   if encoder.front_end == "none":
-    return encoders.Frames(encoder.features)
-  return encoders.Convolution(
+    return frontends.Frames(encoder.features)
+  return frontends.Convolution(
     encoder.features, encoder.front_end_channels, **_dense(model)
   )
 
@@ -105,7 +107,7 @@ def _encoder(model: config.Model, entry: nn.Module) -> nn.Module:
     )
   return encoders.Encoder(
     embed=entry,
-    cell=cells.CELLS[model.cells()[0]],
+    cell_class=cells.CELLS[model.cells()[0]],
     cell_args=_cell(model),
     features=model.encoder.dim,
     depth=model.encoder.layers,
@@ -158,16 +160,16 @@ def _decoder(
     )
   score = None
   if model.attention.score != "none":
-    score = attention.SCORES[model.attention.score]
+    score = attention_scores.SCORES[model.attention.score]
   section, readout = model.decoder, model.readout
-  return decoders.Decoder(
+  return decoder.Decoder(
     embed_table=table,
     head_class=head,
     vocab_size=size,
-    cell=cells.CELLS[model.cells()[1]],
+    cell_class=cells.CELLS[model.cells()[1]],
     cell_args=_cell(model),
     features=section.dim,
-    layers=section.layers,
+    depth=section.layers,
     residual=model.residual,
     residual_start=model.residual_start,
     memory_dim=width,
@@ -175,12 +177,12 @@ def _decoder(
     bridge="zero" if alone else section.bridge,
     attention_class=score,
     attention_args=_attention(model, width),
-    placement=section.placement,
+    placement=placements.PLACEMENTS[section.placement],
     feed=section.feed if section.input_feeding else "none",
     context=section.context,
     context_at=section.context_at,
     context_length=section.context_length,
-    readout=readout.kind,
+    readout_kind=readout.kind,
     readout_dim=readout.dim,
     readout_inputs=readout.inputs,
     readout_state=readout.state,

@@ -1,115 +1,151 @@
 """All steps of a recurrent decoder with given inputs, as training makes them.
 
-In time go only those layers that are fed with what the step before has found
-(`Decoder.looped`). The layers above them are run one by one, their inputs'
-products made for all steps at once; so are attention and readout where nothing
-of them is fed back.
+Only those layers are scanned over time that are fed with what the step before
+computed (`Decoder.layers_in_scan`). The layers above them are run one by one,
+their inputs' products computed for all steps at once; so are attention and
+readout where nothing of them is fed back. The result equals T calls of
+`Decoder.advance` (a test holds the two against each other).
 """
+
+from typing import TYPE_CHECKING, Any
 
 import jax
 
 from seq2seq_jax import types
-from seq2seq_jax.models import dropout_masks, recurrence
+from seq2seq_jax.models import attention, cell, dropout_masks, recurrence
+
+if TYPE_CHECKING:
+  from seq2seq_jax.models import decoder as decoder_module
+
+Masks = dropout_masks.Masks
 
 
-def steps(decoder, memory, tokens, noise: dict) -> types.StepOutput:
+def unroll(
+  decoder: "decoder_module.Decoder",
+  memory: types.Memory,
+  tokens: jax.Array,
+  masks: Masks,
+) -> types.StepOutput:
   """Tokens [B, T], masks [T, B, D] -> StepOutput of T steps."""
-  # By step from the start, [T, B]: to turn the gates would cost more.
-  inputs = decoder.embed(tokens.swapaxes(0, 1), noise, together=True)
-  noise = {k: v for k, v in noise.items() if k not in ("embed", "word")}
+  # Time first from the start, [T, B]: to transpose the gates would cost more.
+  inputs = decoder.embed(tokens.swapaxes(0, 1), masks, together=True)
+  masks = {k: v for k, v in masks.items() if k not in ("embed", "word")}
   carry = decoder.start(memory)
-  together = decoder.looped()
-  if decoder.reads_inside():
-    return jax.tree.map(
-      rows_first, loop(decoder, memory, carry, inputs, noise, "advance")
-    )
-  top = f"layer_{decoder.layers - 1}"
-  after = {k: noise[k] for k in (top, "readout") if k in noise}
-  inner = {k: v for k, v in noise.items() if k not in after}
-  if together == decoder.layers:
-    found = loop(decoder, memory, carry, inputs, inner, "recur")
-    hidden, attended = jax.tree.map(rows_first, found)
+  if decoder.feeds_back():
+    outputs = scan_steps(decoder, memory, carry, inputs, masks, "advance")
+    return jax.tree.map(single_batch_major, outputs)
+  # The readout and its masks are applied after the scan, to all steps at once.
+  top = f"layer_{decoder.depth - 1}"
+  outer = {k: masks[k] for k in (top, "readout") if k in masks}
+  inner = {k: v for k, v in masks.items() if k not in outer}
+  if decoder.layers_in_scan() == decoder.depth:
+    steps = scan_steps(decoder, memory, carry, inputs, inner, "recurrent_step")
+    hidden, attended = jax.tree.map(single_batch_major, steps)
   else:
-    hidden, attended = stacked(decoder, memory, carry, inputs, inner, together)
+    hidden, attended = layer_by_layer(decoder, memory, carry, inputs, inner)
   embedded = inputs.embedded
   if embedded is not None:
     embedded = embedded.swapaxes(0, 1)
-  after = {k: v.swapaxes(0, 1) for k, v in after.items()}
-  return decoder.read(memory, hidden, attended, embedded, after)
+  outer = {k: v.swapaxes(0, 1) for k, v in outer.items()}
+  return decoder.readout(memory, hidden, attended, embedded, outer)
 
 
-def loop(decoder, memory, carry, inputs, noise, method: str):
-  """Steps `method` through time; what it returns, leaves [T, B, 1, ...]."""
+def scan_steps(
+  decoder: "decoder_module.Decoder",
+  memory: types.Memory,
+  carry: Any,
+  inputs: Any,
+  masks: Masks,
+  method: str,
+) -> Any:
+  """Scans `method` over time; what it returns beside the carry.
+
+  Leaves are [T, B, 1, ...]: a step has one hypothesis.
+  """
   module, variables = decoder.unbind()
 
   def body(carry, xs):
     carry, *y = module.apply(variables, memory, carry, *xs, method=method)
     return carry, y if len(y) > 1 else y[0]
 
-  xs = jax.tree.map(lambda a: a[:, :, None], (inputs, noise))
+  xs = jax.tree.map(lambda a: a[:, :, None], (inputs, masks))
   return recurrence.scan(body, carry, xs)[1]
 
 
-def stacked(decoder, memory, carry, inputs, noise, together: int):
-  """The layers one by one, behind `together` (0 or 1) that attend in time.
+def layer_by_layer(
+  decoder: "decoder_module.Decoder",
+  memory: types.Memory,
+  carry: Any,
+  inputs: Any,
+  masks: Masks,
+) -> tuple[dict[str, Any], attention.Attended]:
+  """The layers one after the other, each over all steps.
+
+  The first one may have to be scanned together with the attention
+  (`layers_in_scan` is 1); if not (0), attention too takes all steps at once.
 
   Returns:
-    hidden [B, T, ...], and what was attended to.
+    `head_inputs` [B, T, ...], and what was attended to.
   """
-  states = {}  # of each layer that is run here, leaves [T, B, H]
+  states: dict[int, cell.Carry] = {}  # of each layer, leaves [T, B, H]
 
   def run(i, gates):
-    masks = dropout_masks.part(noise, f"layer_{i}")
-    states[i] = whole(decoder.stack[i], carry.cells[i], gates, masks)
+    layer_masks = dropout_masks.subset(masks, f"layer_{i}")
+    states[i] = scan_layer(decoder.stack[i], carry.cells[i], gates, layer_masks)
     return states[i][-1]
 
   attended = None
-  if together:
-    low = {
-      k: v for k, v in noise.items() if k.startswith(("layer_0/", "layer_0_"))
+  if decoder.layers_in_scan():
+    # Also those of `layer_0_context`, the second cell of a conditional layer.
+    first_masks = {
+      k: v for k, v in masks.items() if k.startswith(("layer_0/", "layer_0_"))
     }
-    found = loop(decoder, memory, carry, inputs, low, "lowest")
-    x, attended = jax.tree.map(lambda y: y[:, :, 0], found)
-    attended = by_rows(attended)
+    steps = scan_steps(
+      decoder, memory, carry, inputs, first_masks, "first_layer"
+    )
+    x, attended = jax.tree.map(lambda y: y[:, :, 0], steps)
+    attended = batch_major(attended)
   else:
     gates = inputs.gates
     if memory.keys.gates is not None:
       gates = gates + memory.keys.gates.swapaxes(0, 1)
     x = run(0, gates)
-    if decoder.placement == "nvidia_gnmt":
+    if decoder.placement.query == "first":
       _, attended = decoder.attend(memory, carry, x.swapaxes(0, 1))
   context = None
   if attended is not None:
     context = attended.context.swapaxes(0, 1)
-  x = decoder.climb(
-    x,
-    context,
-    noise,
-    lambda i, x, feeds: run(i, decoder.stack[i].project_all(x, feeds)),
-  )
+
+  def layer(i, x, extra):
+    return run(i, decoder.stack[i].project_all(x, extra))
+
+  x = decoder.upper_layers(x, context, masks, layer)
   if attended is None:
     _, attended = decoder.attend(memory, carry, x.swapaxes(0, 1))
-  # The state before is read under placement `before` alone, which loops.
-  hidden = decoder.hidden(x, None, states[decoder.layers - 1])
-  return by_rows(hidden), attended
+  # A readout that sees the state before goes with a query of the state before,
+  # and then all layers are scanned: there is no `previous` here.
+  hidden = decoder.head_inputs(x, None, states[decoder.depth - 1])
+  return batch_major(hidden), attended
 
 
-def whole(cell, carry, gates, noise):
+def scan_layer(
+  layer: cell.Cell, carry: cell.Carry, gates: jax.Array, masks: Masks
+) -> cell.Carry:
   """A layer over all steps. Gates [T, B, G] -> its carries [T, B, H]."""
 
   def body(carry, xs):
-    carry, _ = cell.advance(carry, xs[0], (), xs[1])
+    carry, _ = layer.advance(carry, xs[0], (), xs[1])
     return carry, carry
 
   carry = jax.tree.map(lambda leaf: leaf[:, 0], carry)
-  return recurrence.scan(body, carry, (gates, noise))[1]
+  return recurrence.scan(body, carry, (gates, masks))[1]
 
 
-def rows_first(y):
+def single_batch_major(y: jax.Array) -> jax.Array:
   """[T, B, 1, ...] -> [B, T, ...]."""
   return y[:, :, 0].swapaxes(0, 1)
 
 
-def by_rows(tree):
+def batch_major(tree: Any) -> Any:
   """Leaves [T, B, ...] -> [B, T, ...]."""
   return jax.tree.map(lambda leaf: leaf.swapaxes(0, 1), tree)

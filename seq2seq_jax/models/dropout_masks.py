@@ -3,85 +3,99 @@
 A mask is drawn per row by `vmap` over the rows' keys, so it does not depend on
 the device, the process, the part of an accumulated batch or the padding that
 the row meets: a longer mask begins with the shorter one.
+
+A module declares its masks (`mask_specs`), `draw` makes all of them at once,
+and the module applies each where it belongs, by name. No masks at all (`None`)
+is the only difference between training and search.
 """
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+# Masks by name, [L, B, W] when drawn; a step's are [B, W] or [B, 1, W].
+Masks = dict[str, jax.Array]
 
-class Mask(NamedTuple):
+
+class MaskSpec(NamedTuple):
   """A mask to draw. With rate 0 none is drawn."""
 
   name: str
   width: int
-  rate: float  # of what is dropped
+  rate: float  # share of units that are dropped
   shared: bool = False  # one mask for all steps (Gal & Ghahramani 2016)
 
 
-def batch_key(seed, step):
-  """The key of a step: fold_in(seed, step)."""
+def batch_key(seed: Any, step: Any) -> jax.Array:
+  """Key of a step: fold_in(seed, step)."""
   return jax.random.fold_in(jax.random.key(seed), step)
 
 
-def row_keys(seed, step, row):
-  """The keys of a batch's rows: fold_in(fold_in(seed, step), row). [B]."""
+def row_keys(seed: Any, step: Any, row: Any) -> jax.Array:
+  """Keys of a batch's rows: fold_in(fold_in(seed, step), row). [B]."""
   key = batch_key(seed, step)
   return jax.vmap(lambda r: jax.random.fold_in(key, r))(row)
 
 
-def draw(keys, length: int, masks: tuple[Mask, ...]) -> dict:
-  """Masks `[length, B, width]` by name, 0 or 1 / (1 - rate).
+def draw(keys: jax.Array, length: int, specs: Iterable[MaskSpec]) -> Masks:
+  """Masks `[length, B, width]` by name, of values 0 and 1 / (1 - rate).
 
   All masks of a row come from one draw for those that change with the step and
   one for those that do not. A rate is rounded to a multiple of 2^-16: one
   32-bit draw serves two units.
+
+  Args:
+    keys: the rows' keys [B].
+    length: steps L.
+    specs: what to draw; their order is part of the result.
   """
-  masks = [Mask(*m) for m in masks]
-  masks = [m for m in masks if m.rate]
-  drawn = {}
-  for i, steps in enumerate((length, 1)):
-    group = [m for m in masks if m.shared == bool(i)]
-    if not group:
+  active = [spec for spec in specs if spec.rate]
+  masks: Masks = {}
+  # Group 0 has a mask a step, group 1 one for all steps.
+  for group, steps in enumerate((length, 1)):
+    members = [spec for spec in active if spec.shared == bool(group)]
+    if not members:
       continue
-    pairs = [(m.width + 1) // 2 for m in group]
+    pairs = [(spec.width + 1) // 2 for spec in members]
     shape = (steps, sum(pairs))
 
-    def one(key, i=i, shape=shape):
-      return jax.random.bits(jax.random.fold_in(key, i), shape, jnp.uint32)
+    def row_bits(key, group=group, shape=shape):
+      return jax.random.bits(jax.random.fold_in(key, group), shape, jnp.uint32)
 
-    bits = jax.vmap(one, out_axes=1)(keys)  # [L, B, sum of pairs]
+    bits = jax.vmap(row_bits, out_axes=1)(keys)  # [L, B, sum of pairs]
     ends = np.cumsum(pairs)[:-1].tolist()
-    for mask, part in zip(group, jnp.split(bits, ends, axis=-1)):
-      drawn[mask.name] = _kept(mask, part, length)
-  return drawn
+    for spec, part in zip(members, jnp.split(bits, ends, axis=-1)):
+      masks[spec.name] = _mask_of_bits(spec, part, length)
+  return masks
 
 
-def _kept(mask: Mask, bits, length: int):
+def _mask_of_bits(spec: MaskSpec, bits: jax.Array, length: int) -> jax.Array:
   """From random bits [L, B, W / 2] to a mask [length, B, W]."""
-  threshold = min(65535, round((1 - mask.rate) * 65536))
+  threshold = min(65535, round((1 - spec.rate) * 65536))
   halves = jax.lax.bitcast_convert_type(bits, jnp.uint16)  # [L, B, W / 2, 2]
-  units = halves.reshape(*bits.shape[:-1], -1)[..., : mask.width]
-  kept = jnp.where(
+  units = halves.reshape(*bits.shape[:-1], -1)[..., : spec.width]
+  # Scaled by the rounded rate, so that the mean is exactly 1.
+  mask = jnp.where(
     units < jnp.uint16(threshold), jnp.float32(65536 / threshold), 0.0
   )
-  return jnp.broadcast_to(kept, (length, *kept.shape[1:]))
+  return jnp.broadcast_to(mask, (length, *mask.shape[1:]))
 
 
-def apply(x, noise: dict | None, name: str):
-  """`x` times its mask, or `x` where there is none. [..., D]."""
-  if not noise or name not in noise:
+def apply(x: jax.Array, masks: Masks | None, name: str) -> jax.Array:
+  """`x` times its mask, or `x` if there is none. [..., D]."""
+  if not masks or name not in masks:
     return x
-  return x * noise[name]
+  return x * masks[name]
 
 
-def part(noise: dict | None, prefix: str) -> dict:
+def subset(masks: Masks | None, prefix: str) -> Masks:
   """The masks named `prefix/name`, by `name`."""
   prefix += "/"
   return {
     name.removeprefix(prefix): mask
-    for name, mask in (noise or {}).items()
+    for name, mask in (masks or {}).items()
     if name.startswith(prefix)
   }

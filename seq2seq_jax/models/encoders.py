@@ -1,17 +1,28 @@
-"""Recurrent encoders: ids, or frames of features, to a memory."""
+"""Recurrent encoders: stacks of layers over a front end's vectors.
+
+A stack is built from three choices that papers mix freely: the directions of a
+layer, how two directions are joined, and which layers shorten the sequence.
+"""
+
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float, Int
 
 from seq2seq_jax import types
 from seq2seq_jax.models import (
+  cell,
   cudnn,
   dropout_masks,
-  initializers,
   layers,
   recurrence,
 )
+
+Masks = dropout_masks.Masks
+# The last carry, directions concatenated, and each direction's outputs.
+LayerResult = tuple[cell.Carry, list[jax.Array]]
 
 
 class Encoder(nn.Module):
@@ -31,8 +42,8 @@ class Encoder(nn.Module):
     al. 2018).
   """
 
-  embed: nn.Module  # ids or frames to [B, S', D]
-  cell: type[nn.Module]
+  embed: nn.Module  # a front end: ids or frames to [B, M, D]
+  cell_class: type[cell.Cell]
   cell_args: dict
   features: int
   depth: int
@@ -45,20 +56,25 @@ class Encoder(nn.Module):
   dropout: layers.Dropout
   recurrence: str = "scan"  # or cudnn
 
-  def setup(self):
-    stacks, width = {}, self.embed.features
+  def setup(self) -> None:
+    modules, width = {}, self.embed.features
     for i in range(self.depth):
       names = self.directions(i)
-      if 1 <= i <= self.reductions and self.reduction == "concat":
+      if self.shortens(i) and self.reduction == "concat":
         width *= 2
       for name in names:
-        stacks[name, i] = self.cell(
+        modules[f"{name}_{i}"] = self.cell_class(
           self.features, width, **dict(self.cell_args), name=f"{name}_{i}"
         )
       width = self.features
       if self.stacking != "separate":
         width *= len(names)
-    self.cells = {f"{name}_{i}": cell for (name, i), cell in stacks.items()}
+    self.cells = modules
+
+  @nn.nowrap
+  def shortens(self, i: int) -> bool:
+    """True if layer i reads pairs of positions."""
+    return 1 <= i <= self.reductions
 
   @nn.nowrap
   def directions(self, i: int) -> tuple[str, ...]:
@@ -69,40 +85,51 @@ class Encoder(nn.Module):
     return both if self.direction == "both" else (self.direction,)
 
   @nn.nowrap
-  def masks(self) -> tuple[dropout_masks.Mask, ...]:
-    """Masks of a call, by name."""
+  def mask_specs(self) -> tuple[dropout_masks.MaskSpec, ...]:
+    """Dropout and zoneout masks of a call."""
     d = self.dropout
-    masks = list(d.inputs(self.embed.features))
+    specs = list(d.inputs(self.embed.features))
+    template = self.cell_class(
+      self.features, 1, **dict(self.cell_args), parent=None
+    )
     for i in range(self.depth):
       names = self.directions(i)
       width = self.features * len(names)
-      masks.append(d.output(i, self.depth, width))
+      specs.append(d.output(i, self.depth, width))
       for name in names:
-        cell = self.cell(self.features, 1, **dict(self.cell_args), parent=None)
-        masks += cell.masks(f"{name}_{i}", d.state, d.update, d.shared)
-    return tuple(masks)
+        specs += template.mask_specs(f"{name}_{i}", d.state, d.update, d.shared)
+    return tuple(specs)
 
-  def __call__(self, src, src_len, noise=None) -> types.Memory:
-    """Reads `src` [B, S] or [B, S, F], `src_len` [B]; masks are [S, B, D]."""
-    batch_major = lambda m: m.swapaxes(0, 1)
+  def __call__(
+    self,
+    src: Int[jax.Array, "B S"] | Float[jax.Array, "B S F"],
+    src_len: Int[jax.Array, " B"],
+    masks: Masks | None = None,
+  ) -> types.Memory:
+    """Reads a source; masks are [S, B, D]."""
+    # Masks inside the cells stay time first, as the scan wants them.
     outer = {
-      k: batch_major(v) for k, v in (noise or {}).items() if "/" not in k
+      name: mask.swapaxes(0, 1)
+      for name, mask in (masks or {}).items()
+      if "/" not in name
     }
     x, lengths = self.embed(src, src_len)
-    # A front end shortens what masks were drawn for.
+    # A front end may shorten what masks were drawn for.
     outer = {k: m[:, : x.shape[1]] for k, m in outer.items()}
     x = dropout_masks.apply(x, outer, "embed")
     x = dropout_masks.apply(x, outer, "word")
+    # One stream of vectors, or two that meet at the top only.
     split = self.stacking == "separate" and self.direction == "both"
     streams = [x] * (2 if split else 1)
-    below = [[] for _ in streams]  # inputs of the layers, for residuals
+    below: list[list[jax.Array]] = [[] for _ in streams]  # for residuals
     state = []
     for i in range(self.depth):
-      if 1 <= i <= self.reductions:
+      if self.shortens(i):
         (x,) = streams
         x, lengths = layers.pairs(x, lengths, self.reduction)
+        # Residuals cannot reach over a change of length.
         streams, below = [x], [[]]
-      carry, outputs = self.layer(i, streams, lengths, noise)
+      carry, outputs = self.layer(i, streams, lengths, masks)
       joined = jnp.concatenate(outputs, axis=-1)
       mask = outer.get(f"layer_{i}")
       if mask is not None:
@@ -120,94 +147,53 @@ class Encoder(nn.Module):
       values, layers.length_mask(lengths, values.shape[1]), tuple(state)
     )
 
-  def layer(self, i, streams, lengths, noise):
-    """One layer. Its last carry, directions concatenated, and its outputs."""
-    scan = lambda: self.scanned(i, streams, lengths, noise)
+  def layer(
+    self,
+    i: int,
+    streams: list[jax.Array],
+    lengths: jax.Array,
+    masks: Masks | None,
+  ) -> LayerResult:
+    """One layer, by the backend that `recurrence` names."""
+
+    def scan():
+      return self.scanned(i, streams, lengths, masks)
+
     if self.recurrence == "scan":
       return scan()
     cells = [self.cells[f"{name}_{i}"] for name in self.directions(i)]
     return cudnn.layer(cells, streams[0], lengths, scan)
 
-  def scanned(self, i, streams, lengths, noise):
+  def scanned(
+    self,
+    i: int,
+    streams: list[jax.Array],
+    lengths: jax.Array,
+    masks: Masks | None,
+  ) -> LayerResult:
+    """One layer, each direction by a scan of its own."""
     carries, outputs = [], []
     for d, name in enumerate(self.directions(i)):
       x = streams[d if len(streams) > 1 else 0]
-      cell = self.cells[f"{name}_{i}"]
-      inner = dropout_masks.part(noise, f"{name}_{i}")
+      module = self.cells[f"{name}_{i}"]
+      inner = dropout_masks.subset(masks, f"{name}_{i}")
       inner = {k: m[: x.shape[1]] for k, m in inner.items()}
+
+      def advance(carry, gates, step_masks, module=module):
+        return module.advance(carry, gates, (), step_masks)
+
       carry, y = recurrence.layer(
-        lambda c, z, noise, cell=cell: cell.advance(c, z, (), noise),
-        cell.zero(x.shape[0]),
-        cell.project_all(x.swapaxes(0, 1)),
+        advance,
+        module.zero_carry(x.shape[0]),
+        module.project_all(x.swapaxes(0, 1)),
         lengths,
         inner,
         reverse=name == "backward",
       )
       carries.append(carry)
       outputs.append(y)
-    join = lambda *leaf: jnp.concatenate(leaf, axis=-1)
+
+    def join(*leaf: Any) -> jax.Array:
+      return jnp.concatenate(leaf, axis=-1)
+
     return jax.tree.map(join, *carries), outputs
-
-
-class Tokens(nn.Module):
-  """Embeds ids; the length stays."""
-
-  table: nn.Module
-
-  @property
-  def features(self):
-    return self.table.features
-
-  def __call__(self, src, src_len):
-    return self.table(src), src_len
-
-
-class Frames(nn.Module):
-  """Frames of features as they are, padding set to 0."""
-
-  features: int
-
-  def __call__(self, src, src_len):
-    return layers.zero_padding(src, src_len), src_len
-
-
-class Convolution(nn.Module):
-  """Two convolutions over time and frequency, each of stride 2, for speech.
-
-  Layer normalisation over a position's channels and frequencies, then ReLU: no
-  statistics of a batch. Padding is 0 before each convolution, and its place
-  does not depend on the padded length. [B, S, F] -> [B, ceil(S / 4), D].
-  """
-
-  bins: int
-  channels: int
-  init_kind: str = "xavier"
-  init_scale: float = 0.08
-  dtype: jnp.dtype = jnp.float32
-
-  @property
-  def features(self):
-    return (self.bins + 3) // 4 * self.channels
-
-  @nn.compact
-  def __call__(self, src, src_len):
-    x, lengths = src[..., None], src_len
-    for i in range(2):
-      x = layers.zero_padding(x, lengths)
-      shape = (3, 3, x.shape[-1], self.channels)
-      init = initializers.weights(self.init_kind, self.init_scale)
-      kernel = self.param(f"kernel_{i}", init, shape)
-      x = jax.lax.conv_general_dilated(
-        x.astype(self.dtype),
-        kernel.astype(self.dtype),
-        (2, 2),
-        ((1, 1), (1, 1)),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-      ).astype(jnp.float32)
-      shape = x.shape
-      flat = x.reshape(*shape[:2], -1)
-      flat = layers.Norm(flat.shape[-1], name=f"norm_{i}")(flat)
-      x = nn.relu(flat).reshape(shape)
-      lengths = (lengths + 1) // 2
-    x = layers.zero_padding(x, lengths)
-    return x.reshape(*x.shape[:2], -1), lengths

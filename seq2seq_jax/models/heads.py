@@ -1,9 +1,9 @@
 """Heads: from a step's features to log-probabilities and to losses.
 
-A head has `log_probs(memory, output) -> [B, K, V + X]` and `losses(memory,
-output, targets, weights, smoothing, form)`: the weighted sum of losses, and for
-each token [B, T] the negative log-likelihood, and 1 where the reference is the
-most probable one.
+`contracts.Head` says what a head promises. A head tells the decoder what it
+needs by class attributes and two static methods, so that no decoder has to know
+which head it carries. A new head is one class here, one line in `HEADS`, and
+its name in the config.
 """
 
 from typing import Any
@@ -11,11 +11,23 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float, Int
 
 from seq2seq_jax import types
-from seq2seq_jax.models import initializers, layers, recurrence, softmax
+from seq2seq_jax.models import (
+  attention,
+  initializers,
+  layers,
+  recurrence,
+  softmax,
+)
 
 TINY = 1e-30  # added to probabilities whose logarithm is taken
+
+# The sum of weighted losses [], and nll and correctness of each token [B, T].
+Losses = tuple[
+  Float[jax.Array, ""], Float[jax.Array, "B T"], Float[jax.Array, "B T"]
+]
 
 
 class Softmax(nn.Module):
@@ -27,16 +39,33 @@ class Softmax(nn.Module):
 
   vocab_size: int
   inputs: int  # width of the features
-  state_dim: int  # of the decoder's state
+  state_dim: int  # of what `state_of` gives
   memory_dim: int
-  read_dim: int  # of what the state was read from: embedding, fed context
-  tied: Any  # the embedding, or None
+  read_dim: int  # of the step's input: the embedding, with a fed context
+  tied: Any  # the embedding module, or None
   args: dict  # init, init_scale, dtype
 
-  copies = False  # whether the source's words are outputs, with X = S'
-  reads = False  # whether what was copied is fed to the next step (CopyNet)
+  copies = False
+  """True if the source's words are outputs too: then X = M."""
+  sees_input = False
+  """True if `extra` looks at the step's input (`read`), so the decoder has to
+  keep it."""
+  feeds_back_copies = False
+  """True if a step's copy scores are an input of the next step (`read`)."""
 
-  def setup(self):
+  @staticmethod
+  def state_width(features: int, leaves: int) -> int:
+    """Width of `state_of`, for a cell of so many leaves of so many features."""
+    del leaves
+    return features
+
+  @staticmethod
+  def state_of(output: jax.Array, carry: tuple[jax.Array, ...]) -> jax.Array:
+    """What the head sees of the top layer: its output."""
+    del carry
+    return output
+
+  def setup(self) -> None:
     args = dict(self.args)
     self.adapter = None
     if self.tied is None:
@@ -48,104 +77,169 @@ class Softmax(nn.Module):
       )
     init = initializers.bias(args["init_kind"], self.inputs)
     self.bias = self.param("bias", init, (self.vocab_size,))
-    self.own()
+    self.declare_params()
 
-  def own(self):
-    """Declares further parameters."""
+  def declare_params(self) -> None:
+    """Declares a derived head's parameters."""
 
-  def matrix(self):
+  def matrix(self) -> Float[jax.Array, "D V"]:
+    """The output matrix."""
     return self.kernel if self.tied is None else self.tied.table.T
 
-  def adapted(self, features):
+  def adapted(self, features: jax.Array) -> jax.Array:
+    """Features in the width of the output matrix."""
     return self.adapter(features) if self.adapter else features
 
-  def logits(self, features):
+  def logits(
+    self, features: Float[jax.Array, "B K D"]
+  ) -> Float[jax.Array, "B K V"]:
+    """Unnormalised scores of the V words."""
     dtype = dict(self.args)["dtype"]
     x = recurrence.product(self.adapted(features), self.matrix(), dtype)
     return recurrence.add_bias(x, self.bias)
 
-  def keys(self, memory):
-    """What depends on the source alone (`Prepared.head`)."""
+  def keys(self, memory: types.Memory) -> Any:
+    """What depends on the source alone (`memory.keys.head`)."""
     del memory
 
-  def extra(self, memory, hidden, attended) -> dict:
-    """What `log_probs` and `losses` need beside the features. [B, K, ...]."""
-    del memory, hidden, attended
+  def extra(
+    self,
+    memory: types.Memory,
+    inputs: dict[str, Any],
+    attended: attention.Attended,
+  ) -> dict[str, jax.Array]:
+    """What `log_probs` and `losses` need beside the features. [B, K, ...].
+
+    Args:
+      memory: prepared.
+      inputs: `state`, what `state_of` gives, if the head copies; `read`, the
+        step's input, if it sees the input.
+      attended: context and weights of the step.
+    """
+    del memory, inputs, attended
     return {}
 
-  def log_probs(self, memory, output: types.StepOutput):
-    """[B, K, D] -> [B, K, V]."""
+  def log_probs(
+    self, memory: types.Memory | None, output: types.StepOutput
+  ) -> Float[jax.Array, "B K VX"]:
+    """Normalised log-probabilities of V words, and of X of the source."""
     del memory
     return jax.nn.log_softmax(self.logits(output.features), axis=-1)
 
-  def losses(self, memory, output, targets, weights, smoothing, form):
-    """The sum of losses [], nll and correctness [B, T]."""
+  def losses(
+    self,
+    memory: types.Memory | None,
+    output: types.StepOutput,
+    targets: Int[jax.Array, "B T"],
+    weights: Float[jax.Array, "B T"],
+    smoothing: float,
+    smoothing_kind: str,
+  ) -> Losses:
+    """The weighted sum of losses [], and two terms a token [B, T].
+
+    The terms are the negative log-likelihood, and 1 where the reference is the
+    most probable token; gradients flow through the sum alone.
+
+    Args:
+      memory: prepared.
+      output: of T steps.
+      targets: references; ids >= V are the sentence's own words.
+      weights: of each token's loss, 0 over padding.
+      smoothing: probability moved away from the reference token.
+      smoothing_kind: see `softmax.smoothing_weights`.
+    """
     del memory
     x = self.adapted(output.features)
-    total, *terms = softmax.losses(
+    total, nll, correct = softmax.losses(
       x.reshape(-1, x.shape[-1]),
       self.matrix(),
       self.bias,
       targets.reshape(-1),
       weights.reshape(-1),
       smoothing,
-      form,
+      smoothing_kind,
       dict(self.args)["dtype"],
     )
-    return total, *(t.reshape(targets.shape) for t in terms)
+    return total, nll.reshape(targets.shape), correct.reshape(targets.shape)
 
 
 class Copying(Softmax):
-  """What copying heads share: probabilities over V words and S' positions.
+  """What copying heads share: probabilities over V words and M positions.
 
-  `Memory.source` [B, S'] holds the ids of the source's words in the extended
+  `Memory.source` [B, M] holds the ids of the source's words in the extended
   vocabulary: those of the target vocabulary, and from V on one for each other
-  word of the sentence.
+  word of the sentence. A word's probability is the sum of all ways to make it.
   """
 
   copies = True
 
-  def split(self, memory, output):
-    """Log-probabilities of words [B, K, V] and of positions [B, K, S']."""
+  def split(
+    self, memory: types.Memory, output: types.StepOutput
+  ) -> tuple[Float[jax.Array, "B K V"], Float[jax.Array, "B K M"]]:
+    """Log-probabilities of generated words and of copied positions."""
     raise TypeError("a copying head defines its split")
 
-  def log_probs(self, memory, output):
-    """[B, K, D] -> [B, K, V + S']."""
+  def log_probs(
+    self, memory: types.Memory | None, output: types.StepOutput
+  ) -> Float[jax.Array, "B K VX"]:
+    assert memory is not None and memory.source is not None
     words, positions = self.split(memory, output)
     rows, queries, _ = words.shape
     size = positions.shape[-1]
     probs = jnp.pad(jnp.exp(words), ((0, 0), (0, 0), (0, size)))
     row = jnp.arange(rows, dtype=jnp.int32)[:, None, None]
     query = jnp.arange(queries, dtype=jnp.int32)[None, :, None]
+    # Positions with the same word add up; `add` does so for repeated ids.
     probs = probs.at[row, query, memory.source[:, None]].add(jnp.exp(positions))
     return jnp.log(jnp.maximum(probs, TINY))
 
-  def losses(self, memory, output, targets, weights, smoothing, form):
-    del smoothing, form  # refused by the config
+  def losses(
+    self,
+    memory: types.Memory | None,
+    output: types.StepOutput,
+    targets: Int[jax.Array, "B T"],
+    weights: Float[jax.Array, "B T"],
+    smoothing: float,
+    smoothing_kind: str,
+  ) -> Losses:
+    """As `Softmax.losses`, without ever making the V + M probabilities."""
+    del smoothing, smoothing_kind  # refused by the config
+    assert memory is not None and memory.source is not None
     words, positions = self.split(memory, output)
-    inside = targets < self.vocab_size
-    ids = jnp.where(inside, targets, 0)[..., None]
-    made = jnp.exp(jnp.take_along_axis(words, ids, axis=-1)[..., 0])
-    here = memory.source[:, None] == targets[..., None]  # [B, T, S']
-    copied = jnp.sum(jnp.where(here, jnp.exp(positions), 0.0), axis=-1)
-    prob = jnp.where(inside, made, 0.0) + copied
+    in_vocabulary = targets < self.vocab_size
+    ids = jnp.where(in_vocabulary, targets, 0)[..., None]
+    generated = jnp.exp(jnp.take_along_axis(words, ids, axis=-1)[..., 0])
+    match = memory.source[:, None] == targets[..., None]  # [B, T, M]
+    copied = jnp.sum(jnp.where(match, jnp.exp(positions), 0.0), axis=-1)
+    prob = jnp.where(in_vocabulary, generated, 0.0) + copied
     nll = -jnp.log(jnp.maximum(prob, TINY))
     best = self.best(memory.source, words, positions)
+    # The two are summed in different orders, so equal ones may differ a little.
     correct = (prob >= best * (1.0 - 1e-6)).astype(jnp.float32)
     return jnp.sum(weights * nll), nll, correct
 
-  def best(self, source, words, positions):
-    """Probability of the most probable token. [B, T]."""
-    same = source[:, :, None] == source[:, None]  # [B, S', S']
+  def best(
+    self,
+    source: Int[jax.Array, "B M"],
+    words: Float[jax.Array, "B T V"],
+    positions: Float[jax.Array, "B T M"],
+  ) -> Float[jax.Array, "B T"]:
+    """Probability of the most probable token.
+
+    It is either a word that the source lacks, or that of some position: its
+    probability is then its own and that of all equal positions.
+    """
+    same = source[:, :, None] == source[:, None]  # [B, M, M]
     copied = jnp.einsum(
       "bts,bsj->btj", jnp.exp(positions), same.astype(jnp.float32)
     )
     ids = jnp.where(source < self.vocab_size, source, 0)[:, None]
     ids = jnp.broadcast_to(ids, positions.shape)
-    made = jnp.exp(jnp.take_along_axis(words, ids, axis=-1))
-    made = jnp.where((source < self.vocab_size)[:, None], made, 0.0)
-    alone = jnp.max(jnp.exp(words), axis=-1)
-    return jnp.maximum(alone, jnp.max(made + copied, axis=-1))
+    generated = jnp.exp(jnp.take_along_axis(words, ids, axis=-1))
+    in_vocabulary = (source < self.vocab_size)[:, None]
+    generated = jnp.where(in_vocabulary, generated, 0.0)
+    not_copied = jnp.max(jnp.exp(words), axis=-1)
+    return jnp.maximum(not_copied, jnp.max(generated + copied, axis=-1))
 
 
 class Pointer(Copying):
@@ -156,16 +250,35 @@ class Pointer(Copying):
   code.
   """
 
-  def own(self):
+  sees_input = True
+
+  @staticmethod
+  def state_width(features: int, leaves: int) -> int:
+    return features * leaves
+
+  @staticmethod
+  def state_of(output: jax.Array, carry: tuple[jax.Array, ...]) -> jax.Array:
+    """The whole carry of the top layer, its leaves side by side."""
+    del output
+    return jnp.concatenate(carry, axis=-1)
+
+  def declare_params(self) -> None:
     width = self.memory_dim + self.state_dim + self.read_dim
     self.gate = layers.Dense(width, 1, **dict(self.args))
 
-  def extra(self, memory, hidden, attended):
+  def extra(
+    self,
+    memory: types.Memory,
+    inputs: dict[str, Any],
+    attended: attention.Attended,
+  ) -> dict[str, jax.Array]:
     del memory
-    parts = [attended.context, hidden["state"], hidden["read"]]
+    parts = [attended.context, inputs["state"], inputs["read"]]
     return {"gate": self.gate(jnp.concatenate(parts, axis=-1))}
 
-  def split(self, memory, output):
+  def split(
+    self, memory: types.Memory, output: types.StepOutput
+  ) -> tuple[Float[jax.Array, "B K V"], Float[jax.Array, "B K M"]]:
     del memory
     words = jax.nn.log_softmax(self.logits(output.features), axis=-1)
     gate = output.extra["gate"]
@@ -183,42 +296,63 @@ class CopyNet(Copying):
   next step.
   """
 
-  reads = True
+  feeds_back_copies = True
 
-  def own(self):
+  def declare_params(self) -> None:
     self.copy = layers.Dense(
       self.memory_dim, self.state_dim, use_bias=False, **dict(self.args)
     )
 
-  def keys(self, memory):
-    return jnp.tanh(self.copy(memory.values))  # [B, S', H]
+  def keys(self, memory: types.Memory) -> Float[jax.Array, "B M D"]:
+    return jnp.tanh(self.copy(memory.values))
 
-  def extra(self, memory, hidden, attended):
+  def extra(
+    self,
+    memory: types.Memory,
+    inputs: dict[str, Any],
+    attended: attention.Attended,
+  ) -> dict[str, jax.Array]:
+    """`copy`: the scores of all positions [B, K, M]."""
     del attended
     keys = memory.keys.head
-    scores = jnp.einsum("bsd,bkd->bks", keys, hidden["state"])
+    scores = jnp.einsum("bsd,bkd->bks", keys, inputs["state"])
     low = jnp.finfo(scores.dtype).min
     return {"copy": jnp.where(memory.mask[:, None], scores, low)}
 
-  def split(self, memory, output):
+  def split(
+    self, memory: types.Memory, output: types.StepOutput
+  ) -> tuple[Float[jax.Array, "B K V"], Float[jax.Array, "B K M"]]:
     del memory
     words, positions = self.logits(output.features), output.extra["copy"]
     both = jnp.concatenate([words, positions], axis=-1)
     norm = jax.nn.logsumexp(both, axis=-1, keepdims=True)
     return words - norm, positions - norm
 
-  def read(self, memory, scores, tokens):
-    """ζ, the source vectors that the last token was copied from. [B, K, D].
+  def read(
+    self,
+    memory: types.Memory,
+    scores: Float[jax.Array, "B K M"],
+    tokens: Int[jax.Array, "B K"],
+  ) -> Float[jax.Array, "B K D"]:
+    """ζ, the mean of the source vectors that the last token was copied from.
 
     Args:
-      scores: the last step's copy scores [B, K, S'].
-      tokens: the last step's tokens, in the extended vocabulary [B, K].
+      memory: prepared.
+      scores: the last step's copy scores.
+      tokens: the last step's tokens, in the extended vocabulary.
     """
-    here = (memory.source[:, None] == tokens[..., None]) & memory.mask[:, None]
+    assert memory.source is not None
+    match = memory.source[:, None] == tokens[..., None]
+    match &= memory.mask[:, None]
     low = jnp.finfo(scores.dtype).min
-    weights = jax.nn.softmax(jnp.where(here, scores, low), axis=-1)
-    weights = jnp.where(here, weights, 0.0)
+    weights = jax.nn.softmax(jnp.where(match, scores, low), axis=-1)
+    # Where nothing matches the softmax is uniform: no position was copied.
+    weights = jnp.where(match, weights, 0.0)
     return jnp.einsum("bks,bsd->bkd", weights, memory.values)
 
 
-HEADS = {"softmax": Softmax, "pointer": Pointer, "copynet": CopyNet}
+HEADS: dict[str, type[Softmax]] = {
+  "softmax": Softmax,
+  "pointer": Pointer,
+  "copynet": CopyNet,
+}

@@ -1,10 +1,11 @@
 """Small pieces that several models are made of."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Bool, Float, Int
 
 from seq2seq_jax import types
 from seq2seq_jax.models import dropout_masks, initializers, recurrence
@@ -22,17 +23,17 @@ class Dropout(NamedTuple):
   readout: float = 0.0
   shared: bool = False  # the same masks at all steps (variational, Gal)
 
-  def inputs(self, width: int) -> tuple[dropout_masks.Mask, ...]:
+  def inputs(self, width: int) -> tuple[dropout_masks.MaskSpec, ...]:
     """Masks of embedded tokens."""
     return (
-      dropout_masks.Mask("embed", width, self.embed, self.shared),
-      dropout_masks.Mask("word", 1, self.word),
+      dropout_masks.MaskSpec("embed", width, self.embed, self.shared),
+      dropout_masks.MaskSpec("word", 1, self.word),
     )
 
-  def output(self, i: int, depth: int, width: int) -> dropout_masks.Mask:
-    """Mask of what layer i of `depth` puts out."""
+  def output(self, i: int, depth: int, width: int) -> dropout_masks.MaskSpec:
+    """Mask of the output of layer i of `depth`."""
     rate = self.rnn if self.last or i + 1 < depth else 0.0
-    return dropout_masks.Mask(f"layer_{i}", width, rate, self.shared)
+    return dropout_masks.MaskSpec(f"layer_{i}", width, rate, self.shared)
 
 
 class Embed(nn.Module):
@@ -43,12 +44,12 @@ class Embed(nn.Module):
   init_kind: str = "xavier"
   init_scale: float = 0.08
 
-  def setup(self):
+  def setup(self) -> None:
     init = initializers.table(self.init_kind, self.init_scale, self.features)
     self.table = self.param("table", init, (self.size, self.features))
 
-  def __call__(self, ids):
-    """Ids beyond the table, a sentence's own unknown words, become unk."""
+  def __call__(self, ids: Int[jax.Array, "*ids"]) -> Float[jax.Array, "*ids D"]:
+    """Vectors of ids; ids >= V, a sentence's own words, are read as unk."""
     ids = jnp.where(ids < self.size, ids, types.UNK)
     return jnp.take(self.table, ids, axis=0, mode="clip")
 
@@ -61,10 +62,13 @@ class Dense(nn.Module):
   init_kind: str = "xavier"
   init_scale: float = 0.08
   use_bias: bool = True
-  dtype: jnp.dtype = jnp.float32
+  dtype: Any = jnp.float32
 
   @nn.compact
-  def __call__(self, x):
+  def __call__(
+    self, x: Float[jax.Array, "*rows I"]
+  ) -> Float[jax.Array, "*rows O"]:
+    """x W + b."""
     init = initializers.weights(self.init_kind, self.init_scale)
     kernel = self.param("kernel", init, (self.inputs, self.features))
     y = recurrence.product(x, kernel, self.dtype)
@@ -82,32 +86,47 @@ class Norm(nn.Module):
   epsilon: float = 1e-5
 
   @nn.compact
-  def __call__(self, x):
+  def __call__(
+    self, x: Float[jax.Array, "*rows D"]
+  ) -> Float[jax.Array, "*rows D"]:
+    """(x - mean) / deviation over the last axis, times gain plus bias."""
     scale = self.param("scale", nn.initializers.ones, (self.features,))
     bias = self.param("bias", nn.initializers.zeros, (self.features,))
     centred = x - jnp.mean(x, axis=-1, keepdims=True)
     variance = jnp.mean(jnp.square(centred), axis=-1, keepdims=True)
-    row = lambda a: a.reshape((1,) * (x.ndim - 1) + a.shape)
+
+    def row(a):
+      return a.reshape((1,) * (x.ndim - 1) + a.shape)
+
     y = centred * jax.lax.rsqrt(variance + self.epsilon)
     return y * row(scale) + row(bias)
 
 
-def length_mask(lengths, size: int):
-  """[B, size] True over real positions."""
+def length_mask(
+  lengths: Int[jax.Array, " B"], size: int
+) -> Bool[jax.Array, "B L"]:
+  """True over real positions. [B, size]."""
   return jnp.arange(size, dtype=jnp.int32)[None] < lengths[:, None]
 
 
-def zero_padding(x, lengths):
-  """`x` [B, S, ...] with 0 behind the lengths."""
+def zero_padding(
+  x: Float[jax.Array, "B S *rest"], lengths: Int[jax.Array, " B"]
+) -> Float[jax.Array, "B S *rest"]:
+  """`x` with 0 after the lengths."""
   mask = length_mask(lengths, x.shape[1])
   return jnp.where(mask.reshape(mask.shape + (1,) * (x.ndim - 2)), x, 0.0)
 
 
-def pairs(x, lengths, how: str):
-  """Every two positions as one. [B, S, D] -> [B, ceil(S / 2), D or 2 D].
+def pairs(
+  x: Float[jax.Array, "B S D"], lengths: Int[jax.Array, " B"], how: str
+) -> tuple[Float[jax.Array, "B S_2 D_2"], Int[jax.Array, " B"]]:
+  """Every two positions as one: [B, ceil(S / 2), D or 2 D], and the lengths.
 
-  concat: side by side, the last of an odd length beside zeros; max: the
-  maximum of the real ones.
+  Args:
+    x: vectors.
+    lengths: real ones of each row.
+    how: concat: side by side, the last of an odd length beside zeros; max: the
+      maximum of the real ones.
   """
   x = jnp.pad(x, ((0, 0), (0, x.shape[1] % 2), (0, 0)))
   rows, size, width = x.shape

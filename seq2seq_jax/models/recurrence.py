@@ -5,14 +5,17 @@ or `layer`; a faster implementation replaces them here.
 """
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float, Int
 
 from seq2seq_jax.models import deferred_scan
 
 
-def product(x, w, dtype):
+def product(x: jax.Array, w: jax.Array, dtype: Any) -> jax.Array:
   """`x @ w` with operands in `dtype`, summed in float32. [..., D]."""
   if dtype == jnp.float32:
     return x @ w
@@ -21,7 +24,7 @@ def product(x, w, dtype):
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def product_of_all(x, w, dtype):
+def product_of_all(x: jax.Array, w: jax.Array, dtype: Any) -> jax.Array:
   """`product` of all steps at once, outside of loops.
 
   Its weight gradient is formed from the rows as they lie; plain reverse mode
@@ -36,45 +39,71 @@ def _forward(x, w, dtype):
 
 def _backward(dtype, saved, g):
   x, w = saved
-  rows = lambda a: a.reshape(-1, a.shape[-1])
+
+  def rows(a):
+    return a.reshape(-1, a.shape[-1])
+
   return product(g, w.T, dtype), product(rows(x).T, rows(g), dtype)
 
 
 product_of_all.defvjp(_forward, _backward)
 
 
-def add_bias(x, bias):
-  """`x` [..., D] plus `bias` [D]."""
+def add_bias(
+  x: Float[jax.Array, "... D"], bias: Float[jax.Array, " D"]
+) -> Float[jax.Array, "... D"]:
+  """`x` plus `bias`, whose missing axes are spelled out.
+
+  Rank promotion is an error in the tests: it hides mistakes in shapes.
+  """
   return x + bias.reshape((1,) * (x.ndim - 1) + bias.shape)
 
 
-def scan(body, carry, inputs, *, reverse=False):
+def scan(
+  body: Callable, carry: Any, inputs: Any, *, reverse: bool = False
+) -> tuple[Any, Any]:
   """`carry, y = body(carry, x)` over the leading axis of `inputs`."""
   return deferred_scan.scan(body, carry, inputs, reverse=reverse)
 
 
-def layer(advance, carry, projected, lengths, noise=None, *, reverse=False):
+def layer(
+  advance: Callable,
+  carry: Any,
+  projected: Float[jax.Array, "S B G"],
+  lengths: Int[jax.Array, " B"],
+  masks: dict[str, jax.Array] | None = None,
+  *,
+  reverse: bool = False,
+) -> tuple[Any, Float[jax.Array, "B S D"]]:
   """Runs one direction of one layer over padded sequences.
 
-  `advance(carry, gates [B, G], noise) -> (carry, y [B, D])`; `projected`
-  [S, B, G] holds the products of the inputs, made outside the loop, `noise`
-  the masks of all steps [S, B, D]. Behind a sequence's end the carry stays and
-  the output is 0, so padding is never seen; a reversed layer starts at the last
-  real position.
+  After a sequence's end the carry stays and the output is 0, so padding is
+  never seen; a reversed layer so starts at the last real position.
+
+  Args:
+    advance: `advance(carry, gates [B, G], masks) -> (carry, y [B, D])`.
+    carry: before the first step.
+    projected: the products of the inputs, computed outside the loop.
+    lengths: real positions of each row.
+    masks: of all steps [S, B, D].
+    reverse: True to go from the last position to the first.
 
   Returns:
-    The last carry and the outputs [B, S, D].
+    The last carry and the outputs.
   """
   steps = jnp.arange(projected.shape[0], dtype=jnp.int32)
   real = steps[:, None] < lengths[None]  # [S, B]
 
   def body(carry, inputs):
-    gates, real, noise = inputs
-    new, y = advance(carry, gates, noise)
-    keep = lambda a, b: jnp.where(real[:, None], a, b)
-    return jax.tree.map(keep, new, carry), jnp.where(real[:, None], y, 0.0)
+    gates, real, step_masks = inputs
+    new, y = advance(carry, gates, step_masks)
+
+    def select(a, b):
+      return jnp.where(real[:, None], a, b)
+
+    return jax.tree.map(select, new, carry), select(y, 0.0)
 
   carry, outputs = scan(
-    body, carry, (projected, real, noise or {}), reverse=reverse
+    body, carry, (projected, real, masks or {}), reverse=reverse
   )
   return carry, outputs.swapaxes(0, 1)

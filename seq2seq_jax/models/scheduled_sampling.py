@@ -5,99 +5,132 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float, Int
 
 from seq2seq_jax import types
+from seq2seq_jax.models import dropout_masks
 
 
 class Sampled(NamedTuple):
-  """Of a batch: where gold tokens go in, and how the others are chosen."""
+  """Where the reference of a batch is fed, and how the others are chosen."""
 
-  gold: Any  # probability of a gold token, a scalar
-  coins: Any  # [T, B] uniform; gold goes in where a coin is below `gold`
-  keys: Any  # [B] to sample with, or None for the most probable token
+  reference: Any
+  """Probability of the reference token, a scalar."""
+  uniform: Any
+  """[T, B] uniform numbers; the reference goes in where one is below it."""
+  keys: Any
+  """[B] to sample with, or None for the most probable token."""
 
 
-def gold_probability(course: str, step, rate: float, low: float, k: float):
-  """Probability of the gold token at an update, counted from 0.
+def reference_probability(
+  schedule: str, step: Any, rate: float, low: float, k: float
+) -> jax.Array:
+  """Probability of feeding the reference at an update, counted from 0.
 
   constant: `rate`; linear: max(low, rate - k i); exponential: k^i;
   inverse_sigmoid: k / (k + exp(i / k)) (Bengio et al. 2015, section 2.4).
   """
   i = jnp.asarray(step).astype(jnp.float32)
-  if course == "constant":
+  if schedule == "constant":
     return jnp.float32(rate)
-  if course == "linear":
+  if schedule == "linear":
     return jnp.maximum(low, rate - k * i)
-  if course == "exponential":
+  if schedule == "exponential":
     return jnp.exp(i * math.log(k))
+  # k / (k + exp(i / k)), in a form that does not overflow at large i.
   return 1.0 / (1.0 + jnp.exp(i / k - math.log(k)))
 
 
-def coins(unit: str, batch_key, keys, length: int):
-  """Uniform numbers [T, B]: one a token, a sequence, or a step of the batch.
+def uniform(
+  granularity: str, batch_key: Any, keys: jax.Array, length: int
+) -> Float[jax.Array, "T B"]:
+  """Uniform numbers: one a token, a sequence, or a step of the batch.
 
-  A row's coins depend on its own key alone, those of a `step` on the batch's.
+  A row's numbers depend on its own key alone, those of a `step` on the
+  batch's.
+
+  Args:
+    granularity: token, sequence or step.
+    batch_key: key of the update, for `step`.
+    keys: the rows' keys [B].
+    length: steps T.
   """
   rows = keys.shape[0]
-  if unit == "step":
+  if granularity == "step":
+    # No row has this number: its key is that of the batch as a whole.
     key = jax.random.fold_in(batch_key, 2**31 - 1)
     column = jax.random.uniform(key, (length, 1))
     return jnp.broadcast_to(column, (length, rows))
-  size = length if unit == "token" else 1
-  drawn = jax.vmap(lambda k: jax.random.uniform(k, (size,)), out_axes=1)(keys)
-  return jnp.broadcast_to(drawn, (length, rows))
+  size = length if granularity == "token" else 1
+
+  def row(key):
+    return jax.random.uniform(key, (size,))
+
+  return jnp.broadcast_to(jax.vmap(row, out_axes=1)(keys), (length, rows))
 
 
-def choose(sampled: Sampled, log_probs, t):
-  """The model's own token. [B, V] -> [B]."""
+def pick(
+  sampled: Sampled, log_probs: Float[jax.Array, "B VX"], t: Any
+) -> Int[jax.Array, " B"]:
+  """The model's own token of step t; never pad or bos."""
   ids = jnp.arange(log_probs.shape[-1], dtype=jnp.int32)
   never = (ids == types.PAD) | (ids == types.BOS)
   log_probs = jnp.where(never[None], -jnp.inf, log_probs)
   if sampled.keys is None:
     return jnp.argmax(log_probs, axis=-1).astype(jnp.int32)
-  draw = lambda key, row: jax.random.categorical(
-    jax.random.fold_in(key, t), row
-  )
+
+  def draw(key, row):
+    return jax.random.categorical(jax.random.fold_in(key, t), row)
+
   return jax.vmap(draw)(sampled.keys, log_probs).astype(jnp.int32)
 
 
-def inputs_of(model, memory, tokens, noise: dict, sampled: Sampled):
-  """Tokens [B, T], some replaced by the model's choice of the step before.
+def inputs_of(
+  model: Any,
+  memory: types.Memory,
+  tokens: Int[jax.Array, "B T"],
+  masks: dropout_masks.Masks,
+  sampled: Sampled,
+) -> Int[jax.Array, "B T"]:
+  """The tokens, some replaced by the model's choice of the step before.
 
-  No gradient runs through a choice, so the steps are made twice: here, as in
-  search and no further than to the last choice that is fed, and then like all
-  others, with these inputs.
+  No gradient runs through a choice, so the steps are computed twice: here, as
+  in search and no further than to the last choice that is fed, and then like
+  all others, with these inputs.
 
   Args:
     model: a bound `seq2seq.Seq2Seq`.
     memory: prepared.
-    tokens: the gold ones.
-    noise: masks [T, B, D].
-    sampled: where gold goes in.
+    tokens: the references.
+    masks: [T, B, D].
+    sampled: where the reference goes in.
   """
   module, variables = model.unbind()
   variables, memory = jax.lax.stop_gradient((variables, memory))
-  given, noise = tokens.swapaxes(0, 1), jax.tree.map(jnp.asarray, noise)
-  own = jnp.any(sampled.coins >= sampled.gold, axis=1)  # [T]
-  steps = jnp.arange(len(own), dtype=jnp.int32)
+  references = tokens.swapaxes(0, 1)
+  masks = jax.tree.map(jnp.asarray, masks)
+  # Steps that at least one row takes from the model: none follows the last.
+  chosen_steps = jnp.any(sampled.uniform >= sampled.reference, axis=1)  # [T]
+  steps = jnp.arange(len(chosen_steps), dtype=jnp.int32)
 
-  def step(model, carry, tokens, masks):
-    inputs = model.decoder.embed(tokens, masks)
-    inner = {k: v for k, v in masks.items() if k not in ("embed", "word")}
+  def step(model, carry, tokens, step_masks):
+    inputs = model.decoder.embed(tokens, step_masks)
+    inner = {k: v for k, v in step_masks.items() if k not in ("embed", "word")}
     carry, output = model.decoder.advance(memory, carry, inputs, inner)
-    return carry, model.decoder.log_probs(memory, output)
+    return carry, model.decoder.head.log_probs(memory, output)
 
   def body(t, state):
     carry, fed = state
-    masks = {k: v[t][:, None] for k, v in noise.items()}
+    step_masks = {k: v[t][:, None] for k, v in masks.items()}
     carry, log_probs = module.apply(
-      variables, carry, fed[t][:, None], masks, method=step
+      variables, carry, fed[t][:, None], step_masks, method=step
     )
-    gold = sampled.coins[t + 1] < sampled.gold
-    chosen = choose(sampled, log_probs[:, 0], t)
-    return carry, fed.at[t + 1].set(jnp.where(gold, given[t + 1], chosen))
+    is_reference = sampled.uniform[t + 1] < sampled.reference
+    choice = pick(sampled, log_probs[:, 0], t)
+    token = jnp.where(is_reference, references[t + 1], choice)
+    return carry, fed.at[t + 1].set(token)
 
-  start = module.apply(variables, memory, len(own), method="start")
-  last = jnp.max(jnp.where(own, steps, 0))
-  _, fed = jax.lax.fori_loop(0, last, body, (start, given))
+  start = module.apply(variables, memory, len(chosen_steps), method="start")
+  last = jnp.max(jnp.where(chosen_steps, steps, 0))
+  _, fed = jax.lax.fori_loop(0, last, body, (start, references))
   return fed.swapaxes(0, 1)

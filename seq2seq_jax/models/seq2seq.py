@@ -17,7 +17,7 @@ class TrainOptions(NamedTuple):
 
   smoothing: float = 0.0  # probability moved away from the reference
   smoothing_kind: str = "uniform"  # over all tokens, or over the `others`
-  # Scheduled sampling; see `scheduled_sampling.gold_probability`.
+  # Scheduled sampling; see `scheduled_sampling.reference_probability`.
   schedule: str = "none"  # of the probability that the reference is fed
   granularity: str = "token"  # one draw a token, sequence or step
   pick: str = "argmax"  # the model's token: the most probable, or a `sample`
@@ -66,20 +66,20 @@ class Seq2Seq(nn.Module):
   def start(self, memory, steps: int = 1):
     return self.decoder.start(memory, steps)
 
-  def gates_of_words(self):
+  def input_table(self):
     """The first layer's input products of all words, or None. [V, G]."""
-    return self.decoder.gates_of_words()
+    return self.decoder.input_table()
 
   def step(self, memory, carry, tokens, words=None):
     """One step of search. Tokens [B, K] -> carry, log_probs, attention.
 
-    `words` are `gates_of_words`, where they were made beforehand.
+    `words` are `input_table`, where they were made beforehand.
     """
     inputs = self.decoder.embed(tokens)
     if words is not None:
-      inputs = self.decoder.looked_up(inputs, tokens, words)
+      inputs = self.decoder.lookup_inputs(inputs, tokens, words)
     carry, output = self.decoder.advance(memory, carry, inputs)
-    log_probs = self.decoder.log_probs(memory, output)
+    log_probs = self.decoder.head.log_probs(memory, output)
     return carry, log_probs, output.attention
 
   def unroll(self, memory, tokens, noise=None, sampled=None):
@@ -104,10 +104,10 @@ class Seq2Seq(nn.Module):
     enc_noise, dec_noise = None, None
     if keys is not None:
       if self.encoder is not None:
-        masks = self.encoder.masks()
-        enc_noise = dropout_masks.draw(fold(keys, 0), batch.src.shape[1], masks)
-      masks = self.decoder.masks()
-      dec_noise = dropout_masks.draw(fold(keys, 1), batch.tgt.shape[1], masks)
+        specs = self.encoder.mask_specs()
+        enc_noise = dropout_masks.draw(fold(keys, 0), batch.src.shape[1], specs)
+      specs = self.decoder.mask_specs()
+      dec_noise = dropout_masks.draw(fold(keys, 1), batch.tgt.shape[1], specs)
     rows = batch.tgt_len if batch.src is None else batch.src_len
     memory = self.encode(batch.src, rows, enc_noise, batch.src_ext)
     tokens = shifted(references(batch))
@@ -136,7 +136,7 @@ class Seq2Seq(nn.Module):
       sampled = self._sampled(batch, keys, options, batch_key, step)
     memory, steps = self(batch, keys, sampled)
     real = target_mask(batch).astype(jnp.float32)
-    loss, nll, correct = self.decoder.losses(
+    loss, nll, correct = self.decoder.head.losses(
       memory,
       steps,
       references(batch),
@@ -173,17 +173,17 @@ class Seq2Seq(nn.Module):
     step: Array | int,
   ) -> scheduled_sampling.Sampled:
     """Draws where the reference is fed, and where the model's own token."""
-    gold = scheduled_sampling.gold_probability(
+    reference = scheduled_sampling.reference_probability(
       options.schedule, step, options.rate, options.low, options.k
     )
-    uniform = scheduled_sampling.coins(
+    uniform = scheduled_sampling.uniform(
       options.granularity, batch_key, fold(keys, 2), batch.tgt.shape[1]
     )
     # Beyond the target's end feed the reference, so that padding never
     # triggers a sampling step.
     uniform = jnp.where(target_mask(batch).T, uniform, -1.0)
     pick_keys = fold(keys, 3) if options.pick == "sample" else None
-    return scheduled_sampling.Sampled(gold, uniform, pick_keys)
+    return scheduled_sampling.Sampled(reference, uniform, pick_keys)
 
   def initialize(self, batch: types.Batch):
     """Touches every parameter, outside of any loop; for `init` alone."""

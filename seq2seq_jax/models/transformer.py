@@ -1,226 +1,73 @@
 """The Transformer (Vaswani et al. 2017), under the contracts of the others.
 
-Encoder and decoder go with any decoder and encoder of the package. Pre-norm
-(a last norm behind the stack) or post-norm (the paper's).
+Its encoder and decoder go with any decoder and encoder of the package.
 """
 
-import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
+from jaxtyping import Bool, Float, Int
 
 from seq2seq_jax import types
-from seq2seq_jax.models import attention, dropout_masks, layers, stepping
+from seq2seq_jax.models import (
+  attention,
+  dropout_masks,
+  heads,
+  layers,
+  transformer_layers,
+)
 
-
-class Shape(NamedTuple):
-  """Sizes of a stack, and how it is put together."""
-
-  width: int
-  depth: int
-  heads: int
-  hidden: int  # of the feed-forward layer
-  norm: str  # pre, post
-  positions: str  # sinusoidal, learned
-  max_positions: int  # of the learned table
-
-
-class Carry(NamedTuple):
-  """Cached keys and values of the steps made. Leaves [B, K, ...]."""
-
-  caches: tuple[Any, ...]  # over layers: keys, values [B, K, T, D]
-  place: Any  # [B, K] steps made
-
-
-class Inputs(NamedTuple):
-  embedded: Any  # [B, Q, D], positions not yet added
-
-
-class Prepared(NamedTuple):
-  attention: Any  # over layers: keys, values [B, S, D]
-  head: Any = None
-
-
-def sinusoids(places, width: int):
-  """sin and cos of p / 10000^(2 i / D), side by side. [..., D]."""
-  half = (width + 1) // 2
-  rates = jnp.exp(
-    jnp.arange(half, dtype=jnp.float32) * (-2.0 * math.log(10000.0) / width)
-  )
-  rates = rates.reshape((1,) * places.ndim + rates.shape)
-  angles = places[..., None].astype(jnp.float32) * rates
-  both = jnp.stack([jnp.sin(angles), jnp.cos(angles)], axis=-1)
-  return both.reshape(*places.shape, -1)[..., :width]
-
-
-class Positions(nn.Module):
-  """Embeddings times sqrt(D), plus their places' vectors."""
-
-  shape: Shape
-
-  @nn.compact
-  def __call__(self, x, places):
-    """`x` [B, Q, D], `places` [B or 1, Q]."""
-    x = x * math.sqrt(self.shape.width)
-    if self.shape.positions == "sinusoidal":
-      return x + sinusoids(places, self.shape.width)
-    size = (self.shape.max_positions, self.shape.width)
-    init = nn.initializers.normal(self.shape.width**-0.5)
-    table = self.param("table", init, size)
-    return x + jnp.take(table, places, axis=0, mode="clip")
-
-
-class MultiHead(nn.Module):
-  """Multi-head scaled dot-product attention (section 3.2.2)."""
-
-  width: int
-  heads: int
-  args: dict
-
-  def setup(self):
-    dense = lambda: layers.Dense(self.width, self.width, **dict(self.args))
-    self.query, self.key, self.value = dense(), dense(), dense()
-    self.out = dense()
-
-  def keys(self, x):
-    """Keys and values, each [B, S, D]."""
-    return self.key(x), self.value(x)
-
-  def __call__(self, x, keys, allowed):
-    """[B, Q, D] over keys and values [B, S, D] or, one a query, [B, Q, S, D].
-
-    Returns the result and the weights' mean over heads [B, Q, S].
-    """
-    split = lambda a: attention.by_head(a, self.heads)
-    q = split(self.query(x)) * (self.width // self.heads) ** -0.5
-    k, v = (split(a) for a in keys)
-    own = "bqshd" if k.ndim == 5 else "bshd"
-    scores = jnp.einsum(f"bqhd,{own}->bhqs", q, k)
-    weights = attention.softmax(scores, allowed[:, None])
-    mixed = jnp.einsum(f"bhqs,{own}->bqhd", weights, v)
-    out = self.out(mixed.reshape(*mixed.shape[:2], -1))
-    return out, jnp.mean(weights, axis=1)
-
-
-class FeedForward(nn.Module):
-  """max(0, x W + b) W' + b' (section 3.3)."""
-
-  width: int
-  hidden: int
-  args: dict
-
-  @nn.compact
-  def __call__(self, x):
-    args = dict(self.args)
-    x = nn.relu(layers.Dense(self.width, self.hidden, name="up", **args)(x))
-    return layers.Dense(self.hidden, self.width, name="down", **args)(x)
-
-
-class Layer(nn.Module):
-  """Self-attention, attention to a memory (decoder), feed-forward."""
-
-  shape: Shape
-  crossed: bool
-  args: dict
-
-  def setup(self):
-    s = self.shape
-    self.attention = MultiHead(s.width, s.heads, self.args)
-    self.attention_norm = layers.Norm(s.width)
-    if self.crossed:
-      self.cross = MultiHead(s.width, s.heads, self.args)
-      self.cross_norm = layers.Norm(s.width)
-    self.feed = FeedForward(s.width, s.hidden, self.args)
-    self.feed_norm = layers.Norm(s.width)
-
-  def keys(self, memory):
-    return self.cross.keys(memory)
-
-  def before(self, norm, x):
-    return norm(x) if self.shape.norm == "pre" else x
-
-  def join(self, norm, x, y, noise, name):
-    """Residual, dropout and, behind them, post-norm."""
-    x = x + dropout_masks.apply(y, noise, name)
-    return x if self.shape.norm == "pre" else norm(x)
-
-  def __call__(self, x, own, allowed, memory, mask, noise):
-    """One layer over x [B, Q, D].
-
-    Args:
-      own: function from the normed input to keys and values.
-      allowed: [B or 1, Q, S] of them.
-      memory: keys and values of the source, or None.
-      mask: [B, 1, S'] real source positions.
-      noise: masks attention, cross, feed [B, Q, D].
-    """
-    normed = self.before(self.attention_norm, x)
-    y, weights = self.attention(normed, own(normed), allowed)
-    x = self.join(self.attention_norm, x, y, noise, "attention")
-    if self.crossed:
-      normed = self.before(self.cross_norm, x)
-      y, weights = self.cross(normed, memory, mask)
-      x = self.join(self.cross_norm, x, y, noise, "cross")
-    y = self.feed(self.before(self.feed_norm, x))
-    return self.join(self.feed_norm, x, y, noise, "feed"), weights
-
-
-def masks(shape: Shape, dropout: layers.Dropout, crossed: bool):
-  """Masks of a stack, by name."""
-  out = list(dropout.inputs(shape.width))
-  for i in range(shape.depth):
-    for name in (
-      ("attention", "cross", "feed") if crossed else ("attention", "feed")
-    ):
-      out.append(
-        dropout_masks.Mask(f"layer_{i}/{name}", shape.width, dropout.rnn)
-      )
-  return tuple(out)
-
-
-def batch_major(noise):
-  """Masks [L, B, D] -> [B, L, D]."""
-  return {k: v.swapaxes(0, 1) for k, v in (noise or {}).items()}
+Masks = dropout_masks.Masks
+Shape = transformer_layers.Shape
+KeysValues = transformer_layers.KeysValues
 
 
 class Encoder(nn.Module):
   """A stack over embedded ids or frames; the state is the mean output."""
 
-  embed: nn.Module
+  embed: nn.Module  # a front end: ids or frames to [B, M, D]
   shape: Shape
   dropout: layers.Dropout
   args: dict
 
-  def setup(self):
+  def setup(self) -> None:
     s = self.shape
     self.entry = None
     if self.embed.features != s.width:
       self.entry = layers.Dense(self.embed.features, s.width, **dict(self.args))
-    self.places = Positions(s)
+    self.places = transformer_layers.Positions(s)
     self.stack = [
-      Layer(s, False, self.args, name=f"layer_{i}") for i in range(s.depth)
+      transformer_layers.Layer(s, False, self.args, name=f"layer_{i}")
+      for i in range(s.depth)
     ]
     if s.norm == "pre":
       self.norm = layers.Norm(s.width)
 
   @nn.nowrap
-  def masks(self):
-    return masks(self.shape, self.dropout, False)
+  def mask_specs(self) -> tuple[dropout_masks.MaskSpec, ...]:
+    """Dropout masks of a call."""
+    return transformer_layers.mask_specs(self.shape, self.dropout, False)
 
-  def __call__(self, src, src_len, noise=None) -> types.Memory:
-    noise = batch_major(noise)
+  def __call__(
+    self,
+    src: Int[jax.Array, "B S"] | Float[jax.Array, "B S F"],
+    src_len: Int[jax.Array, " B"],
+    masks: Masks | None = None,
+  ) -> types.Memory:
+    """Reads a source; masks are [S, B, D]."""
+    masks = transformer_layers.batch_major(masks)
     x, lengths = self.embed(src, src_len)
-    # A front end shortens what masks were drawn for.
-    noise = {k: m[:, : x.shape[1]] for k, m in noise.items()}
+    # A front end may shorten what masks were drawn for.
+    masks = {k: m[:, : x.shape[1]] for k, m in masks.items()}
     x = self.entry(x) if self.entry else x
     x = self.places(x, jnp.arange(x.shape[1], dtype=jnp.int32)[None])
-    x = dropout_masks.apply(
-      dropout_masks.apply(x, noise, "embed"), noise, "word"
-    )
+    x = transformer_layers.drop_inputs(x, masks)
     mask = layers.length_mask(lengths, x.shape[1])
     for i, layer in enumerate(self.stack):
-      inner = dropout_masks.part(noise, f"layer_{i}")
+      inner = dropout_masks.subset(masks, f"layer_{i}")
       x, _ = layer(x, layer.attention.keys, mask[:, None], None, None, inner)
     x = self.norm(x) if self.shape.norm == "pre" else x
     x = layers.zero_padding(x, lengths)
@@ -228,11 +75,36 @@ class Encoder(nn.Module):
     return types.Memory(x, mask, ((jnp.sum(x, axis=1) / count,),))
 
 
-class Decoder(stepping.Stepping):
+class Carry(NamedTuple):
+  """Keys and values of the steps so far. Leaves [B, K, ...]."""
+
+  caches: tuple[KeysValues, ...]
+  """Over layers: keys and values [B, K, T, D]."""
+  step: Any
+  """[B, K] number of the step."""
+
+
+class Inputs(NamedTuple):
+  """What depends on a step's token alone."""
+
+  embedded: Any
+  """[B, Q, D], positions not yet added."""
+
+
+class Prepared(NamedTuple):
+  """Per-source constants: `Memory.keys`."""
+
+  attention: tuple[KeysValues, ...]
+  """Over layers: keys and values [B, M, D]."""
+  head: Any = None
+  """The head's keys."""
+
+
+class Decoder(nn.Module):
   """A stack over embedded tokens; steps cache their keys and values."""
 
   embed_table: nn.Module
-  head_class: type[nn.Module]
+  head_class: type[heads.Softmax]
   vocab_size: int
   memory_dim: int
   shape: Shape
@@ -240,7 +112,7 @@ class Decoder(stepping.Stepping):
   dropout: layers.Dropout
   args: dict
 
-  def setup(self):
+  def setup(self) -> None:
     s = self.shape
     self.entry = self.memory_entry = None
     if self.embed_table.features != s.width:
@@ -249,9 +121,10 @@ class Decoder(stepping.Stepping):
     if self.memory_dim not in (0, s.width):
       args = dict(self.args)
       self.memory_entry = layers.Dense(self.memory_dim, s.width, **args)
-    self.places = Positions(s)
+    self.places = transformer_layers.Positions(s)
+    crossed = self.memory_dim > 0
     self.stack = [
-      Layer(s, self.memory_dim > 0, self.args, name=f"layer_{i}")
+      transformer_layers.Layer(s, crossed, self.args, name=f"layer_{i}")
       for i in range(s.depth)
     ]
     if s.norm == "pre":
@@ -259,7 +132,7 @@ class Decoder(stepping.Stepping):
     self.head = self.head_class(
       self.vocab_size,
       s.width,
-      s.width,
+      self.head_class.state_width(s.width, 1),
       self.memory_dim,
       s.width,
       self.embed_table if self.tied else None,
@@ -267,85 +140,126 @@ class Decoder(stepping.Stepping):
     )
 
   @nn.nowrap
-  def masks(self):
-    return masks(self.shape, self.dropout, self.memory_dim > 0)
+  def mask_specs(self) -> tuple[dropout_masks.MaskSpec, ...]:
+    """Dropout masks of a call."""
+    crossed = self.memory_dim > 0
+    return transformer_layers.mask_specs(self.shape, self.dropout, crossed)
 
   def prepare(self, memory: types.Memory) -> types.Memory:
-    """Adds the source's keys and values of every layer."""
-    keys = ()
+    """The memory with its `keys`: the source's keys and values by layer."""
+    by_layer: tuple[KeysValues, ...] = ()
     if self.memory_dim:
       values = memory.values
       if self.memory_entry:
         values = self.memory_entry(values)
-      keys = tuple(layer.keys(values) for layer in self.stack)
-    keys = Prepared(keys)
+      by_layer = tuple(layer.keys(values) for layer in self.stack)
+    keys = Prepared(by_layer)
     memory = memory._replace(keys=keys)
     return memory._replace(keys=keys._replace(head=self.head.keys(memory)))
 
-  def start(self, memory, steps: int = 1) -> Carry:
-    """Room for `steps` steps; leaves [B, 1, ...]."""
+  def start(self, memory: types.Memory, steps: int = 1) -> Carry:
+    """Empty caches for `steps` steps; leaves [B, 1, ...]."""
     shape = (memory.mask.shape[0], 1, steps, self.shape.width)
     empty = jnp.zeros(shape, jnp.float32)
     caches = tuple((empty, empty) for _ in self.stack)
     return Carry(caches, jnp.zeros(shape[:2], jnp.int32))
 
-  def embed(self, tokens, noise=None) -> Inputs:
-    """[B, Q] tokens, masks alike."""
+  def embed(
+    self, tokens: Int[jax.Array, "B Q"], masks: Masks | None = None
+  ) -> Inputs:
+    """What depends on the tokens alone; masks [B, Q, D]."""
     x = self.embed_table(tokens)
     x = self.entry(x) if self.entry else x
     # Before positions are added: the masks are those of the embedding alone.
-    return Inputs(
-      dropout_masks.apply(dropout_masks.apply(x, noise, "embed"), noise, "word")
-    )
+    return Inputs(transformer_layers.drop_inputs(x, masks))
 
-  def advance(self, memory, carry: Carry, inputs: Inputs, noise=None):
+  def input_table(self) -> None:
+    """None: there is no product of words alone that search could look up."""
+
+  def advance(
+    self,
+    memory: types.Memory,
+    carry: Carry,
+    inputs: Inputs,
+    masks: Masks | None = None,
+  ) -> tuple[Carry, types.StepOutput]:
     """One step of K hypotheses, each over its own cache."""
-    place = carry.place[..., None]  # [B, K, 1]
+    step = carry.step[..., None]  # [B, K, 1]
     size = carry.caches[0][0].shape[2]
     steps = jnp.arange(size, dtype=jnp.int32)[None, None]
-    here, seen = (steps == place)[..., None], steps <= place
-    caches = []
+    is_current, allowed = (steps == step)[..., None], steps <= step
+    caches: list[KeysValues] = []
 
-    def cached(i, layer):
-      def keys(x):
+    def keys_of(i, layer):
+      def cached(x):
         new = layer.attention.keys(x)
-        pair = tuple(
-          jnp.where(here, n[:, :, None], old)
+        # A write at one place of every row, where `at[].set` would scatter.
+        keys, values = (
+          jnp.where(is_current, n[:, :, None], old)
           for n, old in zip(new, carry.caches[i])
         )
-        caches.append(pair)
-        return pair
+        caches.append((keys, values))
+        return keys, values
 
-      return keys
+      return cached
 
-    x = self.places(inputs.embedded, carry.place)
-    output = self.run(memory, x, cached, seen, inputs, noise)
-    return Carry(tuple(caches), carry.place + 1), output
+    x = self.places(inputs.embedded, carry.step)
+    output = self.run(memory, x, keys_of, allowed, inputs, masks)
+    return Carry(tuple(caches), carry.step + 1), output
 
-  def run(self, memory, x, own, allowed, inputs, noise) -> types.StepOutput:
-    """All layers and the head's extra. x [B, Q, D]."""
+  def run(
+    self,
+    memory: types.Memory,
+    x: Float[jax.Array, "B Q D"],
+    keys_of: Callable,
+    allowed: Bool[jax.Array, "_ Q S"],
+    inputs: Inputs,
+    masks: Masks | None,
+  ) -> types.StepOutput:
+    """All layers, and the head's extra.
+
+    Args:
+      memory: prepared.
+      x: embedded tokens with positions.
+      keys_of: `keys_of(i, layer)` is the `keys_of` of layer i.
+      allowed: steps that each query may look at.
+      inputs: of the steps.
+      masks: [B, Q, D].
+    """
     weights, mask = None, memory.mask[:, None]
     for i, layer in enumerate(self.stack):
       keys = memory.keys.attention[i] if self.memory_dim else None
-      masks = dropout_masks.part(noise, f"layer_{i}")
-      x, weights = layer(x, own(i, layer), allowed, keys, mask, masks)
+      layer_masks = dropout_masks.subset(masks, f"layer_{i}")
+      x, weights = layer(x, keys_of(i, layer), allowed, keys, mask, layer_masks)
     x = self.norm(x) if self.shape.norm == "pre" else x
     if not self.memory_dim:
       return types.StepOutput(x, None, {})
     context = None
     if self.head_class.copies:
       context = jnp.einsum("bqs,bsd->bqd", weights, memory.values)
-    hidden = {"state": x, "read": inputs.embedded}
+    hidden = {
+      "state": self.head_class.state_of(x, (x,)),
+      "read": inputs.embedded,
+    }
     attended = attention.Attended(context, weights)
     extra = self.head.extra(memory, hidden, attended)
     return types.StepOutput(x, weights, extra)
 
-  def unroll(self, memory, tokens, noise=None):
-    """All steps at once. Tokens [B, T] -> StepOutput of T."""
-    noise = batch_major(noise)
-    inputs = self.embed(tokens, noise)
+  def unroll(
+    self,
+    memory: types.Memory,
+    tokens: Int[jax.Array, "B T"],
+    masks: Masks | None = None,
+  ) -> types.StepOutput:
+    """All T steps at once, equal to T calls of `advance`; masks [T, B, D]."""
+    masks = transformer_layers.batch_major(masks)
+    inputs = self.embed(tokens, masks)
     steps = jnp.arange(tokens.shape[1], dtype=jnp.int32)
-    allowed = (steps[None] <= steps[:, None])[None]
+    allowed = (steps[None] <= steps[:, None])[None]  # causal [1, T, T]
     x = self.places(inputs.embedded, steps[None])
-    own = lambda i, layer: layer.attention.keys
-    return self.run(memory, x, own, allowed, inputs, noise)
+
+    def keys_of(i, layer):
+      del i
+      return layer.attention.keys
+
+    return self.run(memory, x, keys_of, allowed, inputs, masks)

@@ -99,7 +99,7 @@ def drawn_for(module, length, rows=5):
   """Masks as those of a batch of `rows` rows."""
   rng = np.random.default_rng(12)
   out = {}
-  for mask in module.masks():
+  for mask in module.mask_specs():
     shape = (1 if mask.shared else length, rows, mask.width)
     kept = (rng.random(shape) >= mask.rate) / np.float32(1 - mask.rate)
     if mask.rate:

@@ -339,7 +339,7 @@ def check_decoder(slopes=False, masks=None, **changes):
     ready = memory._replace(values=values, state=state)
     ready = module.decoder.prepare(ready)
     output = module.unroll(ready, jnp.asarray(tokens), noise)
-    log_probs = module.decoder.log_probs(ready, output)
+    log_probs = module.decoder.head.log_probs(ready, output)
     return jnp.sum(log_probs * pull), (ready, log_probs, output.attention)
 
   def total(*args):

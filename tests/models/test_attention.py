@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from seq2seq_jax import config
-from seq2seq_jax.models import attention
+from seq2seq_jax.models import attention, attention_scores
 from tests.helpers import oracle_models as oracle
 from tests.helpers.numeric import close, trees_close
 
@@ -19,7 +19,7 @@ ROWS, QUERIES = 3, 2
 
 
 def made(name, **fields):
-  score = attention.SCORES[name]
+  score = attention_scores.SCORES[name]
   width = Q if name in ("dot", "scaled_dot") else V
   args = {
     "query_dim": Q,
@@ -38,10 +38,10 @@ def made(name, **fields):
   inputs = {
     "query": draw(ROWS, QUERIES, Q),
     "values": draw(ROWS, S, width),
-    "past": rng.random((ROWS, QUERIES, S)).astype(np.float32),
+    "state": rng.random((ROWS, QUERIES, S)).astype(np.float32),
   }
   real = np.arange(S)[None] < LENGTHS[:, None]
-  inputs["past"] *= real[:, None]
+  inputs["state"] *= real[:, None]
   run = runner(module, real)
   shapes = jax.eval_shape(
     lambda key: module.init(key, inputs, method=run), jax.random.key(0)
@@ -52,18 +52,18 @@ def made(name, **fields):
   return module, weights.get("params", {}), inputs, real, run
 
 
-PLACE = np.array([[0, 4]], np.int32)
+STEP = np.array([[0, 4]], np.int32)
 
 
 def runner(module, real):
-  """Context, weights and the next past, of parameters and inputs."""
+  """Context, weights and the next state, of parameters and inputs."""
 
   def run(m, inputs):
     memory = SimpleNamespace(values=inputs["values"], mask=real)
     keys = m.keys(inputs["values"])
-    past = inputs["past"] if m.remembers() else None
-    attended = m(inputs["query"], memory, keys, past, PLACE)
-    new = m.remember(past, attended, keys) if m.remembers() else None
+    state = inputs["state"] if m.remembers() else None
+    attended = m(inputs["query"], memory, keys, state, STEP)
+    new = m.next_state(state, attended, keys) if m.remembers() else None
     return attended.context, attended.weights, new
 
   return run
@@ -85,7 +85,7 @@ def slow(name, module, params, inputs):
   for b, n in enumerate(LENGTHS):
     values = inputs["values"][b, :n]
     for q in range(QUERIES):
-      past = inputs["past"][b, q, :n]
+      past = inputs["state"][b, q, :n]
       c, w = oracle.attend(
         name,
         p,
@@ -94,7 +94,7 @@ def slow(name, module, params, inputs):
         past if module.remembers() else None,
         module.norm,
         None if module.window == "none" else module.window,
-        int(PLACE[0, q]),
+        int(STEP[0, q]),
         module.window_size,
         pw,
         2 if name.startswith("multi_head") else 1,
@@ -115,11 +115,11 @@ CASES = {
 
 @pytest.mark.quick
 def test_names_are_those_of_the_config():
-  assert {"none", *attention.SCORES} == set(config.SCORES)
+  assert {"none", *attention_scores.SCORES} == set(config.SCORES)
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("name", attention.SCORES)
+@pytest.mark.parametrize("name", attention_scores.SCORES)
 def test_attention_equals_its_equations(name, case):
   module, params, inputs, real, run = made(name, **CASES[case])
   apply = lambda p, x: module.apply({"params": p}, x, method=run)
@@ -149,7 +149,7 @@ def test_attention_equals_its_equations(name, case):
 
 
 @pytest.mark.quick
-@pytest.mark.parametrize("name", attention.SCORES)
+@pytest.mark.parametrize("name", attention_scores.SCORES)
 def test_keys_have_a_row_for_every_sentence(name):
   """A search takes single sentences out of a memory and puts others in."""
   module, params, inputs, _, _ = made(name)

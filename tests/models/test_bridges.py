@@ -87,7 +87,7 @@ def test_bridge_equals_its_equations(kind):
           tree["p"],
           memory,
           b,
-          module.layers,
+          module.depth,
           leaves,
           features,
           width // 2,

@@ -19,7 +19,7 @@ def made(name, **fields):
   cell = cells.CELLS[name](H, D, FEEDS, **fields)
 
   def touch(cell, x, feeds):
-    return cell.advance(cell.zero(1), cell.project(x), feeds)
+    return cell.advance(cell.zero_carry(1), cell.project(x), feeds)
 
   x = jnp.zeros((1, D))
   feeds = tuple(jnp.zeros((1, n)) for n in FEEDS)

@@ -200,7 +200,7 @@ def test_decoder_with_masks_equals_a_loop(name):
   fields = {"decoder.layers": 2} | MASKED[name]
   fields |= {"dropout.zoneout": 0.2, "readout.inputs": "all"} | DROPOUTS
   decoder = build.build(config.replace(BASE, fields), VOCAB, VOCAB).decoder
-  assert f"{decoder.looped()}/{decoder.layers}" == name.split()[0]
+  assert f"{decoder.layers_in_scan()}/{decoder.depth}" == name.split()[0]
   check_decoder(masks=masks, **fields)
 
 

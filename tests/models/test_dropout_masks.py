@@ -14,7 +14,12 @@ pytestmark = pytest.mark.usefixtures("strict")
 close = functools.partial(numeric.close, tolerance=1e-5)
 
 
-WIDTHS = (("embed", 5, 0.2), ("layer_0", 8, 0.0), ("readout", 64, 0.5))
+Spec = dropout_masks.MaskSpec
+WIDTHS = (
+  Spec("embed", 5, 0.2),
+  Spec("layer_0", 8, 0.0),
+  Spec("readout", 64, 0.5),
+)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -46,7 +51,9 @@ def test_masks_depend_on_their_row_alone():
 @pytest.mark.quick
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.8])
 def test_masks_keep_the_mean(rate):
-  mask = np.asarray(drawn(range(50), 20, (("x", 101, rate),))["x"], np.float64)
+  mask = np.asarray(
+    drawn(range(50), 20, (Spec("x", 101, rate),))["x"], np.float64
+  )
   assert mask.shape == (20, 50, 101)
   assert len(np.unique(mask)) == 2 and np.min(mask) == 0
   close(np.max(mask), 1 / (1 - rate), tolerance=1e-4)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from seq2seq_jax.models import cells, encoders, layers
+from seq2seq_jax.models import cells, encoders, frontends, layers
 from tests.helpers import numeric
 from tests.helpers.numeric import scattered
 from tests.helpers.small_models import VOCAB, encoder_fields, example
@@ -19,8 +19,8 @@ close = functools.partial(numeric.close, tolerance=1e-5)
 
 def encoder(cell, **changes):
   """An encoder with scattered weights."""
-  embed = encoders.Tokens(layers.Embed(VOCAB, 5))
-  fields = encoder_fields(embed=embed, cell=cells.CELLS[cell], **changes)
+  embed = frontends.Tokens(layers.Embed(VOCAB, 5))
+  fields = encoder_fields(embed=embed, cell_class=cells.CELLS[cell], **changes)
   model = encoders.Encoder(**fields)
   batch = example()
   shapes = jax.eval_shape(

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from seq2seq_jax import config, types
-from seq2seq_jax.models import build, cells, dropout_masks, encoders, layers
+from seq2seq_jax.models import (
+  build,
+  cells,
+  dropout_masks,
+  encoders,
+  frontends,
+  layers,
+)
 from tests.helpers import oracle_models as oracle
 from tests.helpers.numeric import (
   close,
@@ -42,10 +49,10 @@ def slow_pairs(x, how):
 
 def slow_direction(m, p, name, x, masks):
   """One layer's last carry and outputs, in one direction."""
-  kind = next(k for k, v in cells.CELLS.items() if v is m.cell)
+  kind = next(k for k, v in cells.CELLS.items() if v is m.cell_class)
   depth = m.cell_args.get("depth", 1)
   zoneout = m.cell_args.get("zoneout", 0.0)
-  carry = (np.zeros(m.features),) * m.cell.leaves
+  carry = (np.zeros(m.features),) * m.cell_class.leaves
   out = [None] * len(x)
   steps = range(len(x))
   if name.startswith("backward"):
@@ -150,7 +157,7 @@ def encoding(name, **changes):
   """An encoder of random vectors, its weights and its input."""
   cell, depth, fields = ENCODERS[name]
   plain = encoder_fields(
-    embed=encoders.Frames(3), cell=cells.CELLS[cell], depth=depth
+    embed=frontends.Frames(3), cell_class=cells.CELLS[cell], depth=depth
   )
   model = encoders.Encoder(**(plain | fields | changes))
   src = normal(np.random.default_rng(5), len(LENGTHS), SOURCE, 3)
@@ -249,12 +256,12 @@ def test_which_masks_are_shared_by_all_steps():
     )
     changes = DROPOUTS | {"dropout.variational": shared, "dropout.zoneout": 0.3}
     module = build.build(config.replace(BASE, changes), VOCAB, VOCAB)
-    specs = {mask.name: mask.shared for mask in module.decoder.masks()}
+    specs = {mask.name: mask.shared for mask in module.decoder.mask_specs()}
     names = {"embed", "word", "layer_0", "layer_0/state", "layer_0/update"}
     assert set(specs) == names | {"readout", "layer_0/zone_0", "layer_0/zone_1"}
     for name, same in specs.items():
       assert same == (always(name) or (shared and not never(name))), name
-    masks = draw(encoder.masks())
+    masks = draw(encoder.mask_specs())
     for name in ("embed", "word", "layer_0"):
       assert name in masks
     for name in ("state", "update", "zone_0", "zone_1"):
@@ -284,7 +291,7 @@ def test_which_outputs_of_layers_are_dropped(last):
     (module.encoder, {"layer_0", "layer_1"} | top(2)),
     (module.decoder, {"layer_0"} | top(1)),
   ]:
-    assert {mask.name for mask in part.masks() if mask.rate} == wanted
+    assert {mask.name for mask in part.mask_specs() if mask.rate} == wanted
 
 
 @pytest.mark.quick
@@ -299,7 +306,7 @@ def test_word_masks_drop_whole_embeddings():
   variables = scattered(jax.eval_shape(init, jax.random.key(0)))
   keys = dropout_masks.row_keys(0, 1, batch.row)
   draw = compiled(
-    lambda keys: dropout_masks.draw(keys, 30, module.encoder.masks())
+    lambda keys: dropout_masks.draw(keys, 30, module.encoder.mask_specs())
   )
   masks = draw(keys)
   assert set(masks) == {"word"} == set(drawn_for(module.decoder, 30))
@@ -356,7 +363,7 @@ def slow_convolution(p, x):
 
 
 def test_convolution_equals_a_loop_and_ignores_padding():
-  model = encoders.Convolution(BINS, CHANNELS)
+  model = frontends.Convolution(BINS, CHANNELS)
   rng = np.random.default_rng(7)
   src = normal(rng, len(FRAMES), 9, BINS)
   shapes = jax.eval_shape(model.init, jax.random.key(0), src, FRAMES)

@@ -8,7 +8,7 @@ import pytest
 from seq2seq_jax import config, types
 from seq2seq_jax.models import (
   attention,
-  decoders,
+  decoder,
   heads,
   layers,
   seq2seq,
@@ -66,7 +66,7 @@ def inputs_of_a_head(seed=0):
 def output_of(head, x):
   """A memory and what a step hands to the head."""
   memory = types.Memory(x["values"], MASK, (), None, SOURCE)
-  memory = memory._replace(keys=decoders.Prepared(head=head.keys(memory)))
+  memory = memory._replace(keys=decoder.Prepared(head=head.keys(memory)))
   hidden = {"state": x["state"], "read": x["read"]}
   attended = attention.Attended(x["context"], x["weights"])
   extra = head.extra(memory, hidden, attended)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from seq2seq_jax.models import attention, cells, initializers, layers
+from seq2seq_jax.models import attention_scores, cells, initializers, layers
 
 RNG = jax.random.key(0)
 ARGS = {"init_kind": "pytorch", "recurrent_init": "auto", "forget_bias": 0.0}
@@ -94,7 +94,7 @@ def test_forget_bias_is_added():
 
 
 def test_additive_attention_has_a_bias_by_its_values():
-  score = attention.Additive(8, 200, 400, init_kind="pytorch")
+  score = attention_scores.Additive(8, 200, 400, init_kind="pytorch")
   values = jnp.zeros((1, 3, 200))
   keys = _init(score, values, "keys")
   assert 0.9 * 200**-0.5 < abs(keys["bias"]).max() <= 200**-0.5

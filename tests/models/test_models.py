@@ -90,7 +90,7 @@ def unrolled(model):
   def whole(module, src, src_len, tokens):
     memory = module.encode(src, src_len)
     output = module.unroll(memory, tokens)
-    return module.decoder.log_probs(memory, output), output.attention
+    return module.decoder.head.log_probs(memory, output), output.attention
 
   return jax.jit(
     lambda v, batch, tokens: model.apply(

@@ -16,60 +16,63 @@ pytestmark = pytest.mark.usefixtures("strict")
 
 
 @pytest.mark.quick
-def test_courses_of_scheduled_sampling():
-  courses = (
+def test_schedules_of_scheduled_sampling():
+  schedules = (
     ("linear", 0.9, 0.2, 0.01, (0.9, 0.01, 0.2)),
     ("exponential", 0.0, 0.0, 0.97, (0.97,)),
     ("inverse_sigmoid", 0.0, 0.0, 20.0, (20.0,)),
   )
   steps = np.array([0, 1, 7, 40, 69, 70, 71, 150, 5000], np.int32)
-  for course, rate, low, k, args in courses:
+  for schedule, rate, low, k, args in schedules:
     run = compiled(
-      lambda i, c=course, a=(rate, low, k): scheduled_sampling.gold_probability(
-        c, i, *a
+      lambda i, c=schedule, a=(rate, low, k): (
+        scheduled_sampling.reference_probability(c, i, *a)
       )
     )
     for i in steps:
-      want = oracle.gold_probability(course, int(i), *args)
+      want = oracle.gold_probability(schedule, int(i), *args)
       np.testing.assert_allclose(run(i), want, rtol=2e-5, atol=1e-7)
   assert (
-    scheduled_sampling.gold_probability("constant", 9, 0.25, 0.0, 0.0) == 0.25
+    scheduled_sampling.reference_probability("constant", 9, 0.25, 0.0, 0.0)
+    == 0.25
   )
   assert (
-    scheduled_sampling.gold_probability("inverse_sigmoid", 10**6, 1, 0, 1.0)
+    scheduled_sampling.reference_probability(
+      "inverse_sigmoid", 10**6, 1, 0, 1.0
+    )
     == 0
   )
 
 
 @pytest.mark.quick
-def test_coins_are_those_of_their_unit():
+def test_uniform_numbers_are_those_of_their_granularity():
   folded = jax.jit(lambda rows: dropout_masks.row_keys(3, 5, rows))
   keys = lambda rows: folded(np.array(rows, np.int32))
   shared = dropout_masks.batch_key(3, 5)
   for unit in ("token", "sequence", "step"):
     draw = jax.jit(
-      lambda keys, n=6, unit=unit: scheduled_sampling.coins(
+      lambda keys, n=6, unit=unit: scheduled_sampling.uniform(
         unit, shared, keys, n
       ),
       static_argnums=1,
       compiler_options=FAST,
     )
-    coins = np.asarray(draw(keys([0, 1, 2, 3])))
-    assert coins.shape == (6, 4)
-    assert np.all((coins >= 0) & (coins < 1))
-    over_time = np.all(coins == coins[:1])
-    over_rows = np.all(coins == coins[:, :1])
+    uniform = np.asarray(draw(keys([0, 1, 2, 3])))
+    assert uniform.shape == (6, 4)
+    assert np.all((uniform >= 0) & (uniform < 1))
+    over_time = np.all(uniform == uniform[:1])
+    over_rows = np.all(uniform == uniform[:, :1])
     assert over_time == (unit == "sequence")
     assert over_rows == (unit == "step")
     alone = np.asarray(draw(keys([7, 2, 0])))
-    assert np.array_equal(alone[:, 1:], coins[:, [2, 0]])
-    assert np.array_equal(draw(keys([0, 1, 2, 3]), 9)[:6], coins)
+    assert np.array_equal(alone[:, 1:], uniform[:, [2, 0]])
+    assert np.array_equal(draw(keys([0, 1, 2, 3]), 9)[:6], uniform)
     if unit == "token":
-      assert len(np.unique(coins)) == coins.size
-  other = scheduled_sampling.coins(
+      assert len(np.unique(uniform)) == uniform.size
+  other = scheduled_sampling.uniform(
     "step", dropout_masks.batch_key(3, 6), keys([0]), 6
   )
-  assert not np.any(other[:, 0] == coins[:, 0])
+  assert not np.any(other[:, 0] == uniform[:, 0])
 
 
 SAMPLED = {
@@ -96,20 +99,20 @@ def test_sampled_inputs_are_the_models_own(name):
   steps, rows = 5, len(memory.mask)
   given = rng.integers(4, VOCAB, (rows, steps)).astype(np.int32)
   given[:, 0] = types.BOS
-  coins = rng.random((steps, rows)).astype(np.float32)
+  uniform = rng.random((steps, rows)).astype(np.float32)
   masks = drawn_for(module.decoder, steps, rows)
   assert "embed" in masks
 
   @compiled
-  def run(variables, gold, coins):
+  def run(variables, gold, uniform):
     def both(module):
       ready = module.decoder.prepare(memory)
-      sampled = scheduled_sampling.Sampled(gold, coins, None)
+      sampled = scheduled_sampling.Sampled(gold, uniform, None)
       plain = [
         module.unroll(ready, jnp.asarray(given), noise, sampled)
         for noise in (None, masks)
       ]
-      return [module.decoder.log_probs(ready, output) for output in plain]
+      return [module.decoder.head.log_probs(ready, output) for output in plain]
 
     return module.apply(variables, method=both)
 
@@ -118,7 +121,7 @@ def test_sampled_inputs_are_the_models_own(name):
     def both(module):
       ready = module.decoder.prepare(memory)
       plain = [module.unroll(ready, inputs, noise) for noise in (None, masks)]
-      return [module.decoder.log_probs(ready, output) for output in plain]
+      return [module.decoder.head.log_probs(ready, output) for output in plain]
 
     return module.apply(variables, method=both)
 
@@ -128,11 +131,11 @@ def test_sampled_inputs_are_the_models_own(name):
     for t in range(1, steps):
       found = forced(variables, fed)[noisy][:, t - 1].astype(np.float64)
       found[:, [types.PAD, types.BOS]] = -np.inf
-      fed[:, t] = np.where(coins[t] < gold, given[:, t], np.argmax(found, 1))
+      fed[:, t] = np.where(uniform[t] < gold, given[:, t], np.argmax(found, 1))
     return fed
 
   for gold in (1.0, 0.5, 0.0):
-    got = run(variables, np.float32(gold), coins)
+    got = run(variables, np.float32(gold), uniform)
     for noisy in (0, 1):
       fed = inputs_of(gold, noisy)
       assert np.array_equal(fed, given) == (gold == 1.0)
@@ -149,12 +152,14 @@ def test_drawn_inputs_depend_on_their_row_alone():
   def run(variables, memory, given, keys):
     def sampled(module):
       ready = module.decoder.prepare(memory)
-      coins = scheduled_sampling.coins("token", None, seq2seq.fold(keys, 2), 3)
+      uniform = scheduled_sampling.uniform(
+        "token", None, seq2seq.fold(keys, 2), 3
+      )
       own = scheduled_sampling.Sampled(
-        np.float32(0.1), coins, seq2seq.fold(keys, 3)
+        np.float32(0.1), uniform, seq2seq.fold(keys, 3)
       )
       output = module.unroll(ready, given, None, own)
-      return module.decoder.log_probs(ready, output)
+      return module.decoder.head.log_probs(ready, output)
 
     return module.apply(variables, method=sampled)
 
@@ -173,7 +178,7 @@ def test_drawn_tokens_follow_the_distribution():
   keys = dropout_masks.row_keys(0, 0, np.arange(4000, dtype=np.int32))
   own = scheduled_sampling.Sampled(0.0, None, keys)
   wide = np.broadcast_to(log_probs, (4000, 5))
-  run = compiled(lambda t: scheduled_sampling.choose(own, wide, t))
+  run = compiled(lambda t: scheduled_sampling.pick(own, wide, t))
   drawn = run(0)
   share = np.bincount(drawn, minlength=5) / 4000
   close(share[:2], [0, 0])  # neither pad nor bos

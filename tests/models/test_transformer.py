@@ -12,10 +12,11 @@ from seq2seq_jax import config, types
 from seq2seq_jax.models import (
   build,
   dropout_masks,
-  encoders,
+  frontends,
   heads,
   layers,
   transformer,
+  transformer_layers,
 )
 from tests.helpers.numeric import close, compiled, drawn_for, normal, scattered
 
@@ -43,7 +44,7 @@ def pytorch():
 
 
 def shape_of(norm, positions="sinusoidal"):
-  return transformer.Shape(
+  return transformer_layers.Shape(
     WIDTH, DEPTH, HEADS, HIDDEN, norm, positions, SOURCE - 1
   )
 
@@ -61,7 +62,7 @@ def slow_sinusoids(size, width):
 @pytest.mark.parametrize("width", [2, 7, 16])
 def test_sinusoids_equal_their_formula(width):
   places = np.arange(400, dtype=np.int32).reshape(2, 200)
-  got = compiled(lambda p: transformer.sinusoids(p, width))(places)
+  got = compiled(lambda p: transformer_layers.sinusoids(p, width))(places)
   want = slow_sinusoids(400, width).reshape(2, 200, width)
   np.testing.assert_allclose(got, want, atol=5e-5)
 
@@ -150,7 +151,7 @@ def test_multi_head_attention_equals_torch():
   own = normal(rng, 4, TARGET, SOURCE, WIDTH)  # a memory for each query
   mask = np.arange(SOURCE)[None] < SRC_LEN[:, None]
   pull = normal(rng, 4, TARGET, WIDTH)
-  module = transformer.MultiHead(WIDTH, HEADS, ARGS)
+  module = transformer_layers.MultiHead(WIDTH, HEADS, ARGS)
 
   def run(module, x, memory, own):
     each = module(x, module.keys(own), mask[:, None])
@@ -196,7 +197,7 @@ def test_encoder_equals_torch(norm, entry):
   torch = pytorch()
   rng = np.random.default_rng(1)
   embed = 5 if entry else WIDTH
-  table = encoders.Tokens(layers.Embed(VOCAB, embed))
+  table = frontends.Tokens(layers.Embed(VOCAB, embed))
   positions = "learned" if entry else "sinusoidal"
   module = transformer.Encoder(
     table, shape_of(norm, positions), layers.Dropout(), ARGS
@@ -275,7 +276,7 @@ def decoder(memory_dim=WIDTH, embed=WIDTH, head="softmax", **fields):
     ready = module.prepare(memory)
     carry = module.start(ready)
     output = module.advance(ready, carry, module.embed(tokens[:, :1]))[1]
-    return module.log_probs(ready, output)
+    return module.head.log_probs(ready, output)
 
   init = lambda key: module.init(key, method=touch)
   return (
@@ -370,7 +371,7 @@ def unrolled(module):
   def run(module, memory, tokens):
     ready = module.prepare(memory)
     output = module.unroll(ready, tokens)
-    return module.log_probs(ready, output), output.attention
+    return module.head.log_probs(ready, output), output.attention
 
   return compiled(lambda v, *args: module.apply(v, *args, method=run))
 
@@ -386,7 +387,7 @@ def stepped(module, room=TARGET):
 
     def step(module, carry, tokens):
       carry, output = module.advance(ready, carry, module.embed(tokens))
-      return carry, (module.log_probs(ready, output), output.attention)
+      return carry, (module.head.log_probs(ready, output), output.attention)
 
     body = lambda carry, tokens: module.apply(
       variables, carry, tokens, method=step
@@ -466,7 +467,8 @@ def test_steps_of_search_equal_unrolling(norm, positions):
     memory = apply(batch.src, batch.src_len, method="encode")
     output = apply(memory, jnp.asarray(tokens), method="unroll")
     whole = apply(
-      lambda m: m.decoder.log_probs(memory, output), method=lambda m, f: f(m)
+      lambda m: m.decoder.head.log_probs(memory, output),
+      method=lambda m, f: f(m),
     )
 
     def step(carry, tokens):
@@ -582,7 +584,7 @@ def test_masks_reach_every_part(crossed):
     memory_dim=WIDTH if crossed else 0
   )
   module = dataclasses.replace(module, dropout=dropout)
-  specs = {mask.name: mask.shared for mask in module.masks()}
+  specs = {mask.name: mask.shared for mask in module.mask_specs()}
   parts = ["attention", "feed"] + ["cross"] * crossed
   inner = {f"layer_{i}/{part}" for i in range(DEPTH) for part in parts}
   assert set(specs) == inner | {"embed", "word"}
@@ -633,7 +635,7 @@ def test_encoder_masks_are_those_of_its_length():
 
   def values(variables, src):
     keys = dropout_masks.row_keys(0, 0, batch.row)
-    masks = dropout_masks.draw(keys, src.shape[1], module.encoder.masks())
+    masks = dropout_masks.draw(keys, src.shape[1], module.encoder.mask_specs())
     names = {
       f"layer_{i}/{n}" for i in range(DEPTH) for n in ("attention", "feed")
     }

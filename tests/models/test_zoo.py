@@ -59,7 +59,7 @@ def everything(module, batch, steps: int):
   def forced(m):
     memory = m.encode(batch.src, batch.src_len, None, batch.src_ext)
     output = m.unroll(memory, jnp.asarray(tokens))
-    return memory, m.decoder.log_probs(memory, output)
+    return memory, m.decoder.head.log_probs(memory, output)
 
   def stepper(params, memory):
     def step(carry, tokens):
@@ -96,13 +96,13 @@ def everything(module, batch, steps: int):
     memory = module.apply(
       params, batch.src, batch.src_len, None, batch.src_ext, method="encode"
     )
-    sentences = stepfn.Sentences(
+    sentences = stepfn.Sources(
       memory,
       module.apply(params, memory, TARGET, method="start"),
       jnp.zeros(8, jnp.int32),
       jnp.full(8, TARGET, jnp.int32),
     )
-    found = greedy.greedy(
+    found = greedy.search(
       lambda memory, *args: stepper(params, memory)(*args),
       sentences,
       eos=types.EOS,
