@@ -13,7 +13,8 @@ from seq2seq_jax import config
 ROWS, LENGTH, SIZE = 64, 17, 8000
 
 
-def step_of(seeds: int):
+def step_of(seeds: int) -> measure.Program:
+  """Returns the step of several replicas, with one's number of parameters."""
   measure.setup()
   conf = config.load("configs/multi30k_deen.py")
   batch = ours.batch(ROWS, LENGTH, LENGTH, SIZE)
@@ -22,6 +23,7 @@ def step_of(seeds: int):
 
 
 def main() -> None:
+  """Measures and reports."""
   p = measure.parser(__doc__)
   p.add_argument("--seeds", type=int, default=8)
   args = p.parse_args()

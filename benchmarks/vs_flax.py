@@ -7,12 +7,15 @@ The 11.6 M parameter model as a Flax user writes it: `nn.RNN`,
 cell with attention and input feeding, Optax's loss and Adam, one jitted step.
 """
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
 
 from benchmarks import measure, ours
+from seq2seq_jax import config, types
 
 ROWS, LENGTH, SIZE = 64, 16, 7000
 
@@ -24,7 +27,14 @@ class Step(nn.Module):
   dropout: float
 
   @nn.compact
-  def __call__(self, carry, inputs, memory):
+  def __call__(self, carry: Any, inputs: jax.Array, memory: Any) -> Any:
+    """Returns the carry and the readout [B, D].
+
+    Args:
+      carry: the LSTM's state, and the readout [B, D] of the step before.
+      inputs: [B, E] embeddings.
+      memory: values [B, S, D] and keys [B, S, D].
+    """
     state, feed = carry
     values, keys = memory
     cell = nn.OptimizedLSTMCell(self.features)
@@ -38,6 +48,8 @@ class Step(nn.Module):
 
 
 class Model(nn.Module):
+  """Bidirectional encoder, and the decoder as a scan of `Step`."""
+
   size: int
   embed: int
   encoder: int
@@ -45,17 +57,23 @@ class Model(nn.Module):
   dropout: float
 
   @nn.compact
-  def __call__(self, src, inputs):
-    drop = lambda x: nn.Dropout(self.dropout, deterministic=False)(x)
-    lstm = lambda: nn.RNN(nn.OptimizedLSTMCell(self.encoder), return_carry=True)
+  def __call__(self, src: jax.Array, inputs: jax.Array) -> jax.Array:
+    """Returns logits [B, T, V]; src [B, S], inputs [B, T]."""
+
+    def drop(x: jax.Array) -> jax.Array:
+      return nn.Dropout(self.dropout, deterministic=False)(x)
+
+    def lstm() -> nn.RNN:
+      return nn.RNN(nn.OptimizedLSTMCell(self.encoder), return_carry=True)
+
     x = drop(nn.Embed(self.size, self.embed)(src))
     both = nn.Bidirectional(lstm(), lstm(), return_carry=True)
     ((c1, h1), (c2, h2)), values = both(x)
     values = drop(values)
     keys = nn.Dense(self.decoder, use_bias=False)(values)
-    join = lambda a, b: jnp.concatenate([a, b], axis=-1)
+    c, h = (jnp.concatenate(pair, axis=-1) for pair in ((c1, c2), (h1, h2)))
     feed = jnp.zeros((src.shape[0], self.decoder))
-    carry = ((join(c1, c2), join(h1, h2)), feed)
+    carry = ((c, h), feed)
     decoder = nn.scan(
       Step,
       variable_broadcast="params",
@@ -71,7 +89,7 @@ class Model(nn.Module):
 class Trainer:
   """The peer's jitted train step."""
 
-  def __init__(self, conf, batch):
+  def __init__(self, conf: config.Config, batch: types.Batch):
     m = conf.model
     self.model = Model(
       SIZE, m.embed_dim, m.encoder.dim, m.decoder.dim, m.dropout.rnn
@@ -84,7 +102,7 @@ class Trainer:
       optax.clip_by_global_norm(conf.optim.clip_norm), optax.adam(1e-3)
     )
 
-    def loss(params, key):
+    def loss(params: Any, key: jax.Array) -> jax.Array:
       rngs = {"dropout": key}
       logits = self.model.apply(params, batch.src, inputs, rngs=rngs)
       targets = optax.smooth_labels(
@@ -92,7 +110,7 @@ class Trainer:
       )
       return jnp.mean(optax.softmax_cross_entropy(logits, targets))
 
-    def step(params, state, key):
+    def step(params: Any, state: Any, key: jax.Array) -> tuple[Any, Any]:
       grads = jax.grad(loss)(params, key)
       updates, state = optimizer.update(grads, state)
       return optax.apply_updates(params, updates), state
@@ -102,28 +120,33 @@ class Trainer:
     self.count = 0
 
   def size(self) -> int:
+    """Returns the number of parameters."""
     return sum(x.size for x in jax.tree.leaves(self.state[0]))
 
   def step(self) -> None:
+    """Makes one update, to its end."""
     self.count += 1
     key = jax.random.fold_in(jax.random.key(2), self.count)
     self.state = self.compiled(*self.state, key)
     jax.block_until_ready(self.state)
 
 
-def our_step():
+def our_step() -> measure.Program:
+  """Returns our step, with the number of parameters."""
   measure.setup()
   batch = ours.batch(ROWS, LENGTH, LENGTH, SIZE)
   trainer = ours.Trainer(ours.medium(), SIZE, batch)
   return trainer.step, {"parameters": trainer.size()}
 
 
-def peer_step():
+def peer_step() -> measure.Program:
+  """Returns plain Flax's step, with its number of parameters."""
   trainer = Trainer(ours.medium(), ours.batch(ROWS, LENGTH, LENGTH, SIZE))
   return trainer.step, {"parameters": trainer.size()}
 
 
 def main() -> None:
+  """Measures and reports."""
   args = measure.parser(__doc__).parse_args()
   programs = {
     "ours": measure.Subprocess(our_step),

@@ -18,15 +18,16 @@ CONFIG = "configs/keras_tutorial.py"
 ROWS, LENGTH, SIZE = 64, 20, 1000
 
 
-def our_step():
+def our_step() -> measure.Program:
+  """Returns our step, with the number of parameters."""
   measure.setup()
   batch = ours.batch(ROWS, LENGTH, LENGTH, SIZE)
   trainer = ours.Trainer(config.load(CONFIG), SIZE, batch)
   return trainer.step, {"parameters": trainer.size()}
 
 
-def peer_step(backend: str):
-  """`train_on_batch` of the same model."""
+def peer_step(backend: str) -> measure.Program:
+  """Returns `train_on_batch` of the same model, with its parameters."""
   os.environ["KERAS_BACKEND"] = backend
   import keras
 
@@ -47,17 +48,22 @@ def peer_step(backend: str):
   )
   bos = np.ones_like(batch.tgt[:, :1])
   inputs = np.concatenate([bos, batch.tgt[:, :-1]], axis=1)
-  step = lambda: float(model.train_on_batch([batch.src, inputs], batch.tgt))
+
+  def step() -> float:
+    return float(model.train_on_batch([batch.src, inputs], batch.tgt))
+
   return step, {"parameters": model.count_params()}
 
 
-def products_alone():
+def products_alone() -> measure.Program:
+  """Returns the products of a step."""
   measure.setup()
-  call, _ = products.tutorial(config.load(CONFIG), SIZE, ROWS, LENGTH)
-  return call, {}
+  program, _ = products.plain_step(config.load(CONFIG), SIZE, ROWS, LENGTH)
+  return program, {}
 
 
 def main() -> None:
+  """Measures and reports."""
   p = measure.parser(__doc__)
   p.add_argument("--backend", default="jax")
   args = p.parse_args()

@@ -1,22 +1,47 @@
 """The peer in PyTorch, as its best users write it.
 
-`nn.LSTM` for the encoder; in the decoder the embeddings' product of all steps
-is made before the loop, the attention's keys once, readouts of all steps go
-through one output layer; fused Adam, `F.cross_entropy(label_smoothing=)`.
+`nn.LSTM` for the encoder. In the decoder the input products of all steps are
+made before the loop, the attention's keys once, and the readouts of all steps
+go through one output layer. Fused Adam, `F.cross_entropy(label_smoothing=)`.
 """
+
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
+
+from seq2seq_jax import config, types
 
 
 class Model(nn.Module):
   """An attentional encoder-decoder (Luong et al. 2015, general score)."""
 
   def __init__(
-    self, size, embed, encoder, decoder, readout, dropout, bridge, feeding=True
+    self,
+    size: int,
+    embed: int,
+    encoder: int,
+    decoder: int,
+    readout: int,
+    dropout: float,
+    bridge: bool,
+    feeding: bool = True,
   ):
+    """Makes a model.
+
+    Args:
+      size: of both vocabularies.
+      embed: width of embeddings.
+      encoder: width of the encoder in each direction.
+      decoder: width of the decoder.
+      readout: width of the readout.
+      dropout: rate.
+      bridge: dense layers between the encoder's last and the decoder's first
+        states; else they are copied.
+      feeding: input feeding.
+    """
     super().__init__()
     self.dropout, self.feeding = dropout, feeding
     self.source = nn.Embedding(size, embed)
@@ -36,11 +61,14 @@ class Model(nn.Module):
     self.readout = nn.Linear(decoder + 2 * encoder, readout)
     self.output = nn.Linear(readout, size)
 
-  def drop(self, x):
+  def drop(self, x: Tensor) -> Tensor:
+    """Returns x with dropout, in training."""
     return F.dropout(x, self.dropout, self.training)
 
-  def encode(self, src, lengths=None):
-    """[B, S] -> values [B, S, D], keys, h and c [B, D]."""
+  def encode(
+    self, src: Tensor, lengths: Tensor | None = None
+  ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Returns values and keys [B, S, D], h and c [B, D] of src [B, S]."""
     x = self.drop(self.source(src))
     if lengths is not None:
       x = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True)
@@ -53,12 +81,31 @@ class Model(nn.Module):
     values = self.drop(values)
     return values, self.keys(values), h, c
 
-  def weights(self):
-    """Feed's and state's matrix as one, for a single product a step."""
+  def weights(self) -> Tensor:
+    """Returns feed's and state's matrix as one: a single product a step."""
     return torch.cat([self.feed.weight, self.recurrent.weight], dim=1)
 
-  def step(self, gates, memory, feed, h, c, weights, mask=None):
-    """gates [B, 4H] of the input; memory values, keys [B, S, D]."""
+  def step(
+    self,
+    gates: Tensor,
+    memory: tuple[Tensor, Tensor],
+    feed: Tensor,
+    h: Tensor,
+    c: Tensor,
+    weights: Tensor,
+    mask: Tensor | None = None,
+  ) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns readout, h and c of one step.
+
+    Args:
+      gates: [B, 4H] products of the input.
+      memory: values and keys [B, S, D].
+      feed: [B, R] readout of the step before.
+      h: [B, H].
+      c: [B, H].
+      weights: see `weights`.
+      mask: [B, S] real source positions.
+    """
     values, keys = memory
     gates = gates + F.linear(torch.cat([feed, h], dim=1), weights)
     i, f, g, o = gates.chunk(4, dim=1)
@@ -72,8 +119,8 @@ class Model(nn.Module):
     read = torch.cat([self.drop(h), context], dim=1)
     return torch.tanh(self.readout(read)), h, c
 
-  def forward(self, src, inputs):
-    """Logits of all steps. [B, S], [B, T] -> [B, T, V]."""
+  def forward(self, src: Tensor, inputs: Tensor) -> Tensor:
+    """Returns logits [B, T, V] of all steps; src [B, S], inputs [B, T]."""
     values, keys, h, c = self.encode(src)
     if not self.feeding:
       return self.without_feeding(inputs, values, keys, h, c)
@@ -85,8 +132,10 @@ class Model(nn.Module):
       outputs.append(feed)
     return self.output(self.drop(torch.stack(outputs, dim=1)))
 
-  def without_feeding(self, inputs, values, keys, h, c):
-    """The decoder as one LSTM, then attention of all steps at once."""
+  def without_feeding(
+    self, inputs: Tensor, values: Tensor, keys: Tensor, h: Tensor, c: Tensor
+  ) -> Tensor:
+    """Returns logits; one LSTM, then attention of all steps at once."""
     cell = self.plain
     x = self.drop(self.target(inputs))
     h, _ = cell(x, (h[None], c[None]))
@@ -96,14 +145,16 @@ class Model(nn.Module):
     return self.output(self.drop(torch.tanh(self.readout(read))))
 
 
-def from_ours(params, conf, dropout: float, feeding: bool = True) -> Model:
-  """The same weights in the peer."""
-  p = params["params"]
-  enc, dec, m = p["encoder"], p["decoder"], conf.model
-  # (our parameter, turned, the peer's); of two tables that are one, one.
-  table = dec.get("embed_table", enc["embed"]["table"])["table"]
-  head = dec["head"]["kernel"] if m.tie == "none" else np.transpose(table)
-  source = enc["embed"]["table"]["table"] if m.tie != "all" else table
+def from_ours(
+  params: Any, conf: config.Config, dropout: float, feeding: bool = True
+) -> Model:
+  """Returns the peer with the same weights."""
+  m = conf.model
+  encoder, decoder = params["params"]["encoder"], params["params"]["decoder"]
+  # Tied tables are one parameter of ours, and copies in the peer.
+  table = decoder.get("embed_table", encoder["embed"]["table"])["table"]
+  head = decoder["head"]["kernel"] if m.tie == "none" else np.transpose(table)
+  source = encoder["embed"]["table"]["table"] if m.tie != "all" else table
   model = Model(
     head.shape[1],
     m.embed_dim,
@@ -115,41 +166,68 @@ def from_ours(params, conf, dropout: float, feeding: bool = True) -> Model:
     feeding,
   )
 
-  def put(to, value, turned=False):
-    value = np.array(value)
-    to.data.copy_(torch.from_numpy(value.T if turned else value))
+  _put(model.source.weight, source)
+  _put(model.target.weight, table)
+  _copy_encoder(model, encoder)
+  _copy_decoder(model, decoder)
+  _put(model.output.weight, head, True)
+  _put(model.output.bias, decoder["head"]["bias"])
+  return model
 
-  put(model.source.weight, source)
-  put(model.target.weight, table)
+
+def _put(to: Tensor, value: Any, transposed: bool = False) -> None:
+  array = np.array(value)
+  to.data.copy_(torch.from_numpy(array.T if transposed else array))
+
+
+def _copy_encoder(model: Model, params: Any) -> None:
   for name, suffix in (("forward_0", "l0"), ("backward_0", "l0_reverse")):
-    get = lambda what, suffix=suffix: getattr(model.encoder, f"{what}_{suffix}")
-    put(get("weight_ih"), enc[name]["kernel"], True)
-    put(get("weight_hh"), enc[name]["recurrent"], True)
-    put(get("bias_ih"), enc[name]["bias"])
-    get("bias_hh").data.zero_()
+    weights = {
+      kind: getattr(model.encoder, f"{kind}_{suffix}")
+      for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    }
+    _put(weights["weight_ih"], params[name]["kernel"], True)
+    _put(weights["weight_hh"], params[name]["recurrent"], True)
+    _put(weights["bias_ih"], params[name]["bias"])
+    weights["bias_hh"].data.zero_()  # ours has one bias
+
+
+def _copy_decoder(model: Model, params: Any) -> None:
   if model.bridge is not None:
     for i, layer in enumerate(model.bridge):
-      put(layer.weight, dec["start_bridge"][f"layer_0_{i}"]["kernel"], True)
-      put(layer.bias, dec["start_bridge"][f"layer_0_{i}"]["bias"])
-  cell = dec["layer_0"]
-  put(model.inputs.weight, cell["kernel"], True)
-  put(model.inputs.bias, cell["bias"])
-  put(model.feed.weight, cell["feed_0"], True)
-  put(model.recurrent.weight, cell["recurrent"], True)
-  put(model.keys.weight, dec["attention"]["score"]["key"], True)
-  put(model.readout.weight, dec["readout_layer"]["kernel"], True)
-  put(model.readout.bias, dec["readout_layer"]["bias"])
-  put(model.output.weight, head, True)
-  put(model.output.bias, dec["head"]["bias"])
-  return model
+      ours = params["start_bridge"][f"layer_0_{i}"]
+      _put(layer.weight, ours["kernel"], True)
+      _put(layer.bias, ours["bias"])
+  cell = params["layer_0"]
+  _put(model.inputs.weight, cell["kernel"], True)
+  _put(model.inputs.bias, cell["bias"])
+  _put(model.feed.weight, cell["feed_0"], True)
+  _put(model.recurrent.weight, cell["recurrent"], True)
+  _put(model.keys.weight, params["attention"]["score"]["key"], True)
+  _put(model.readout.weight, params["readout_layer"]["kernel"], True)
+  _put(model.readout.bias, params["readout_layer"]["bias"])
 
 
 class Trainer:
   """The peer's training step on the same batch."""
 
   def __init__(
-    self, model: Model, batch, smoothing: float, clip: float, device="cpu"
+    self,
+    model: Model,
+    batch: types.Batch,
+    smoothing: float,
+    clip: float,
+    device: str = "cpu",
   ):
+    """Makes a trainer.
+
+    Args:
+      model: on the device.
+      batch: of full rows.
+      smoothing: of the labels.
+      clip: largest norm of the gradient.
+      device: PyTorch's name of it.
+    """
     self.model, self.smoothing, self.clip = model, smoothing, clip
     self.src = torch.from_numpy(batch.src).long().to(device)
     self.tgt = torch.from_numpy(batch.tgt).long().to(device)
@@ -157,7 +235,8 @@ class Trainer:
     self.inputs = torch.cat([bos, self.tgt[:, :-1]], dim=1)
     self.adam = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
 
-  def criterion(self):
+  def criterion(self) -> Tensor:
+    """Returns the mean smoothed loss."""
     logits = self.model(self.src, self.inputs)
     return F.cross_entropy(
       logits.flatten(0, 1),
@@ -166,7 +245,7 @@ class Trainer:
     )
 
   def loss(self) -> float:
-    """Without dropout."""
+    """Returns the mean smoothed loss without dropout."""
     self.model.eval()
     with torch.no_grad():
       value = float(self.criterion())
@@ -174,6 +253,7 @@ class Trainer:
     return value
 
   def step(self) -> None:
+    """Makes one update."""
     self.adam.zero_grad(set_to_none=True)
     self.criterion().backward()
     nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)

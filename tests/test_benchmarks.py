@@ -52,7 +52,7 @@ def test_ratios_are_of_rounds():
 
 def test_products_are_those_of_the_step():
   conf = ours.medium(**SMALL)
-  call, flops = products.program(conf, 20, 4, 3, 5)
+  call, flops = products.attentional_step(conf, 20, 4, 3, 5)
   call()
   each = lambda rows, inner, columns: 6 * rows * inner * columns
   want = 2 * each(12, 8, 24) + 2 * 3 * each(4, 6, 24)  # encoder
