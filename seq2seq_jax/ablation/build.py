@@ -269,8 +269,10 @@ def _run_record(
   """What is needed to make the table again."""
   rows = results.ablation.rows
   done = [status for row in rows for status in results.done(row.name)]
-  made = [status.get("made", {}) for status in done]
-  commits = _merged([{"commit": m.get("git_commit")} for m in made])
+  records = [status.get("made", {}) for status in done]
+  commits = _merged(
+    [{"commit": record.get("git_commit")} for record in records]
+  )
   data = {
     row.name: status["identity"]["data checksums"]
     for row in rows
@@ -282,8 +284,8 @@ def _run_record(
     command=command,
     date=datetime.date.today().isoformat(),
     git_commit=commits.get("commit"),
-    versions=_merged([m.get("versions") or {} for m in made]),
-    machine=_merged([m.get("machine") or {} for m in made]),
+    versions=_merged([record.get("versions") or {} for record in records]),
+    machine=_merged([record.get("machine") or {} for record in records]),
     data=data,
     configs=dict(configs),
     base=results.ablation.base,

@@ -18,21 +18,21 @@ def bins(results: collect.Results) -> tuple[schema.LengthBin, ...]:
     return ()
   lengths = next(iter(results.lengths.values()))
   longest = int(lengths.max())
-  found: list[schema.LengthBin] = []
+  shown: list[schema.LengthBin] = []
   for low, high in itertools.zip_longest((0, *edges), edges):
     # The first bin that is shown starts at 0; the last one is open.
-    first = low + 1 if found else 0
+    first = low + 1 if shown else 0
     last = high or longest
     count = int(((lengths >= first) & (lengths <= last)).sum())
     if not count:
       continue
-    label = f"{first} to {high}" if found else f"up to {high}"
+    label = f"{first} to {high}" if shown else f"up to {high}"
     if high is None:
       label = f"more than {low}"
-    found.append(
+    shown.append(
       schema.LengthBin(label=label, low=first, high=last, sentences=count)
     )
-  return tuple(found)
+  return tuple(shown)
 
 
 def by_length(

@@ -34,8 +34,8 @@ def _with_corrected_p(
   note = ordering.note
   decided = ordering.verdict in ("PASS", "FAIL")
   if decided and p is not None and p >= statistics.ALPHA:
-    uncorrected = f"by itself; over all claims p = {p:.2f}"
-    note = "; ".join(filter(None, (note, uncorrected)))
+    correction = f"not decided over all claims: p = {p:.2f} after Holm"
+    note = "; ".join(filter(None, (note, correction)))
   return dataclasses.replace(ordering, p=p, note=note)
 
 
@@ -95,15 +95,15 @@ def _verdict(
   verdict = statistics.verdict(estimate, claim.low, claim.high)
   note = ""
   if any(term.metric for term in claim.terms):
-    note = "the noise of seeds alone"
+    note = "the interval counts seeds only"
   if not estimate.tested:
-    note = "one seed shows no noise of seeds"
+    note = "not tested: a row has one seed"
   if failed := with_failed_seeds(results, (term.row for term in claim.terms)):
     note = "; ".join(failed)
     if verdict == "PASS":
       verdict = "INCONCLUSIVE"
   if not claim.judged:
-    return "PRINTED", "published support unconfirmed: not judged"
+    return "PRINTED", "not judged: the published support is unconfirmed"
   if precondition := precondition_note(results, claim.precondition):
     return "PRINTED", precondition
   return verdict, note
@@ -136,7 +136,10 @@ def precondition_note(
   if mean < limit:
     return ""
   name = metric.replace("_", " ")
-  return f"asked where the {name} of {row} is below {limit:g}; it is {mean:.1f}"
+  return (
+    f"not judged: the claim presupposes that the {name} of {row} is below "
+    f"{limit:g}, but it is {mean:.1f}"
+  )
 
 
 def _finite(bound: float) -> float | None:

@@ -130,7 +130,8 @@ def test_a_claim_is_judged_if_its_precondition_holds(tmp_path):
     assert table.orderings[0].verdict == verdict
     note = table.orderings[0].note
     assert note == (
-      "asked where the loss of base & co_1 is below 2.4; it is 2.5"
+      "not judged: the claim presupposes that the loss of base & co_1 is below "
+      "2.4, but it is 2.5"
       if verdict == "PRINTED"
       else ""
     )
@@ -170,7 +171,7 @@ def test_claims_about_another_metric_count_seeds_alone(tmp_path):
   assert first.estimate == -0.5
   welch = scipy.stats.ttest_ind([1.5, 2.5], [1.5, 2.5, 3.5], equal_var=False)
   assert first.interval == pytest.approx(welch.confidence_interval(0.95))
-  assert "the noise of seeds alone" in first.note
+  assert "counts seeds only" in first.note
   with pytest.raises(
     ValueError, match="'bleu' is not one of the table's metrics"
   ):
