@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from seq2seq_jax.ablation import run
+from seq2seq_jax.ablation import run, schema
 from seq2seq_jax.runtime import locks
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -106,7 +106,9 @@ def test_a_table_that_was_killed_is_the_same_table(
   assert not (figures / "attention_99.png").exists()
   assert (figures / "mine.png").exists()
   assert _figures(killed) == _figures(whole)
-  table = json.loads((killed / "table.json").read_text())
+  text = (killed / "table.json").read_text()
+  assert schema.to_json(schema.from_json(text)) == text
+  table = json.loads(text)
   assert table["state"] == "complete" and table["counts"]["done"] == 2
   assert [r["name"] for r in table["rows"]] == ["attention", "greedy"]
   keys = {"name", "mean", "sd", "n", "published", "tag", "p"}
