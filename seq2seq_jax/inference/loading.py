@@ -1,33 +1,48 @@
 """From a workdir to a model that is ready for search."""
 
+import json
 import pathlib
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from seq2seq_jax import config, types
 from seq2seq_jax.checkpoints import select
 from seq2seq_jax.data import vocabulary
 from seq2seq_jax.models import build
+from seq2seq_jax.runtime import parallel
 
 
 class Loaded(NamedTuple):
-  """A workdir's model, ready for search."""
+  """A run's model, ready for search."""
 
   config: config.Config
   vocabularies: vocabulary.Vocabularies
-  model: object
-  params: object
+  model: Any
+  """The Linen module."""
+  params: Any
+  """On the mapper's devices."""
   step: int
+  """Of the checkpoint; the last one's if several are averaged."""
 
 
-def load(workdir: pathlib.Path, which: str, mapper, replica=None) -> Loaded:
-  """Reads config, vocabularies and parameters of a workdir."""
-  path = workdir / "config.json"
-  if not path.is_file():
-    raise types.UserError(
-      f"{workdir}: holds no run (no config.json); train one with "
-      f"python -m seq2seq_jax.train CONFIG --workdir {workdir}"
-    )
-  conf = config.from_json(path.read_text(), str(path))
+def load(
+  workdir: pathlib.Path,
+  checkpoint: str,
+  mapper: parallel.Mapper,
+  replica: int | None = None,
+) -> Loaded:
+  """Reads config, vocabularies and parameters of a workdir.
+
+  Args:
+    workdir: folder of a run.
+    checkpoint: last, best, average, or a step.
+    mapper: over the devices.
+    replica: which of a run's `train.seeds`.
+
+  Raises:
+    types.UserError: there is no run, or no such checkpoint or replica.
+  """
+  conf = read_config(workdir)
   vocabularies = vocabulary.load(
     conf.data, workdir / "tokenizers", conf.model.copies()
   )
@@ -36,25 +51,60 @@ def load(workdir: pathlib.Path, which: str, mapper, replica=None) -> Loaded:
     *vocabularies.sizes,
     ctc=conf.optim.ctc_weight > 0,
   )
-  params, step = select.load(workdir, which, replica)
+  params, step = select.load(workdir, checkpoint, replica)
   return Loaded(conf, vocabularies, model, mapper.replicate(params), step)
 
 
-def load_all(workdirs, which: str, mapper, replica=None) -> list[Loaded]:
+def load_all(
+  runs: Sequence[str],
+  checkpoint: str,
+  mapper: parallel.Mapper,
+  replica: int | None = None,
+) -> list[Loaded]:
   """Reads the members of an ensemble, which must read and write alike.
 
-  `DIR#REPLICA` names one of several seeds; `replica` holds for the other
-  workdirs.
+  Args:
+    runs: workdirs; `DIR#REPLICA` names one of several seeds.
+    checkpoint: of each.
+    mapper: over the devices.
+    replica: of the workdirs that name none.
+
+  Raises:
+    types.UserError: one cannot be loaded, or cannot join the others.
   """
   members = []
-  for w in workdirs:
-    place, own = select.split_replica(str(w))
-    own = replica if own is None else own
-    members.append(load(place, which, mapper, own))
-  for w, m in zip(workdirs, members):
-    difference = m.vocabularies.difference(members[0].vocabularies)
+  for run in runs:
+    workdir, named = select.place_of(run)
+    chosen = replica if named is None else named
+    members.append(load(workdir, checkpoint, mapper, chosen))
+  for run, member in zip(runs, members):
+    difference = member.vocabularies.difference(members[0].vocabularies)
     if difference:
       raise types.UserError(
-        f"{w}: cannot join an ensemble with {workdirs[0]}: {difference}"
+        f"{run}: cannot join an ensemble with {runs[0]}: {difference}"
       )
   return members
+
+
+def read_config(workdir: pathlib.Path) -> config.Config:
+  """The config of a run.
+
+  Raises:
+    types.UserError: the folder holds no run.
+  """
+  path = workdir / "config.json"
+  if not path.is_file():
+    raise types.UserError(
+      f"{workdir}: holds no run (no config.json); train one with "
+      f"python -m seq2seq_jax.train CONFIG --workdir {workdir}"
+    )
+  return config.from_json(path.read_text(), str(path))
+
+
+def recorded_checksum(workdir: pathlib.Path, split: str) -> str | None:
+  """Checksum of a split when the run was last trained; None if not known."""
+  path = workdir / "run.json"
+  try:
+    return json.loads(path.read_text()).get("data", {}).get(split)
+  except (OSError, ValueError):
+    return None

@@ -1,119 +1,183 @@
-"""From source texts to answers as text and JSON."""
+"""From source values to output texts, and to the records that hold them."""
 
+import dataclasses
 import json
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
-from seq2seq_jax import config
+from seq2seq_jax import config, types
+from seq2seq_jax.data import vocabulary
 from seq2seq_jax.inference import translator as translation
 
 
-def text_of(
-  hypothesis, vocabularies, n: int = 0, source=None, replace=False
-) -> str:
-  """The n-th best output as text.
+@dataclasses.dataclass(frozen=True)
+class Translation:
+  """An output text and what the search knows of it."""
+
+  text: str
+  tokens: list[str]
+  score: float
+  """By the length rule and penalties: hypotheses are ranked by it."""
+  log_prob: float
+  """Natural logarithm of the output's probability."""
+  token_log_probs: list[float]
+  """Of each token, EOS included."""
+  finished: bool
+  """It ends in EOS; False: cut at the longest length."""
+  attention: Float[np.ndarray, "T M"] | None = None
+  """Weight of each source position at each token; None: not asked for."""
+  source_tokens: list[str] | None = None
+  """What stands at each source position."""
+
+  def __repr__(self) -> str:
+    cut = "" if self.finished else ", finished=False"
+    return f"Translation({self.text!r}, score={self.score:.4f}{cut})"
+
+  def to_json(self) -> dict[str, Any]:
+    """As an entry of a JSONL output's `hypotheses`."""
+    entry: dict[str, Any] = {
+      "text": self.text,
+      "tokens": self.tokens,
+      "score": self.score,
+      "log_prob": self.log_prob,
+      "token_log_probs": self.token_log_probs,
+      "finished": self.finished,
+    }
+    if self.attention is not None:
+      entry["attention"] = [[float(w) for w in row] for row in self.attention]
+    return entry
+
+
+class TextTranslator:
+  """Searches for the outputs of source values, and turns them into texts.
 
   Args:
-    hypothesis: of one source.
+    translator: of the model.
     vocabularies: of the run.
-    n: which of the hypotheses.
-    source: the source's text, where the model copies or words are replaced.
-    replace: put the source word most attended to for unknown words.
+    conf: of the run, with the search to use.
   """
-  length = int(hypothesis.length[n])
-  attended = None
-  if replace and hypothesis.attention is not None:
-    attended = np.argmax(hypothesis.attention[n, :length], axis=-1)
-  return vocabularies.target_text(
-    hypothesis.tokens[n, :length], source, attended
-  )
 
-
-class Reader:
-  """From source texts to searches' answers and their texts."""
-
-  def __init__(self, translator, vocabularies, conf: config.Config):
+  def __init__(
+    self,
+    translator: translation.Translator,
+    vocabularies: vocabulary.Vocabularies,
+    conf: config.Config,
+  ):
     self.translator, self.vocabularies = translator, vocabularies
-    self.replace = conf.decode.replace_unknown
-    self.group = 2**conf.model.encoder.reductions
+    self.decode = conf.decode
+    # Source positions that a pyramidal encoder makes one of.
+    self.position_size = 2**conf.model.encoder.reductions
 
   def search(
     self,
-    params,
-    texts: list[str],
-    options: translation.Options,
-    done=None,
-    made=lambda text, hypothesis: hypothesis,
-    lengths=None,
-  ):
-    """What is `made` of every source text and its hypotheses, in order.
-
-    `lengths` are the tokens that outputs shall have, if that is given.
-    """
-    sources = [self.vocabularies.source.encode(text) for text in texts]
-    if self.replace:
-      options = options._replace(attention=True)
-    every = lambda i, hypothesis: made(texts[i], hypothesis)
+    params: tuple[Any, ...],
+    sources: Sequence[types.EncodedSide],
+    *,
+    n_best: int = 1,
+    attention: bool = False,
+    lengths: Sequence[int] | None = None,
+  ) -> Iterator[tuple[int, types.Hypotheses]]:
+    """Each encoded source's index and hypotheses; see `Translator.search`."""
     return self.translator.search(
-      params, sources, options, done, every, lengths
+      params,
+      sources,
+      self.decode,
+      n_best=n_best,
+      attention=attention or self.decode.replace_unknown,
+      lengths=lengths,
     )
 
-  def positions(self, source: str) -> list[str]:
+  def encode(self, sources: Sequence[Any]) -> list[types.EncodedSide]:
+    """Raw source values as arrays."""
+    return [self.vocabularies.source.encode(source) for source in sources]
+
+  def text(self, source: Any, hypotheses: types.Hypotheses, n: int = 0) -> str:
+    """The n-th best output of a source as text.
+
+    With `decode.replace_unknown`, unknown words are replaced by the source's
+    word that was most attended to.
+    """
+    length = int(hypotheses.length[n])
+    attended = None
+    if self.decode.replace_unknown and hypotheses.attention is not None:
+      attended = np.argmax(hypotheses.attention[n, :length], axis=-1)
+    return self.vocabularies.target_text(
+      hypotheses.tokens[n, :length], source, attended
+    )
+
+  def positions(self, source: Any) -> list[str]:
     """What stands at each position that is attended to.
 
     A token, or those that a pyramidal encoder makes one position of.
     """
     tokens = self.vocabularies.source.show(source)
-    size = self.group
+    size = self.position_size
     return [" ".join(tokens[i : i + size]) for i in range(0, len(tokens), size)]
 
-  def text(self, source: str, hypothesis, n: int = 0) -> str:
-    return text_of(hypothesis, self.vocabularies, n, source, self.replace)
+  def translations(
+    self, source: Any, hypotheses: types.Hypotheses, attention: bool = False
+  ) -> list[Translation]:
+    """The hypotheses of a source, best first; fewer than N if there are fewer.
 
+    Args:
+      source: raw value.
+      hypotheses: of this source.
+      attention: with attention weights, if the search kept them.
+    """
+    positions = self.positions(source) if attention else None
+    translations = []
+    for n in range(len(hypotheses.score)):
+      length = int(hypotheses.length[n])
+      if not length:
+        continue
+      weights = None
+      if positions is not None and hypotheses.attention is not None:
+        weights = hypotheses.attention[n, :length, : len(positions)]
+      ids = hypotheses.tokens[n, :length]
+      translations.append(
+        Translation(
+          text=self.text(source, hypotheses, n),
+          tokens=self.vocabularies.target_tokens(ids, source),
+          score=float(hypotheses.score[n]),
+          log_prob=float(hypotheses.log_prob[n]),
+          token_log_probs=[
+            float(p) for p in hypotheses.token_log_probs[n, :length]
+          ],
+          finished=bool(hypotheses.finished[n]),
+          attention=weights,
+          source_tokens=positions,
+        )
+      )
+    return translations
 
-def describe(source: str, hypothesis, reader: Reader, attention: bool) -> dict:
-  """A line of JSONL output."""
-  entries, vocabularies = [], reader.vocabularies
-  positions = reader.positions(source) if attention else ()
-  for n in range(len(hypothesis.score)):
-    length = int(hypothesis.length[n])
-    if not length:
-      continue
-    ids = hypothesis.tokens[n, :length]
-    entry = {
-      "text": reader.text(source, hypothesis, n),
-      "tokens": vocabularies.target_tokens(ids, source),
-      "score": float(hypothesis.score[n]),
-      "log_prob": float(hypothesis.log_prob[n]),
-      "token_log_probs": [
-        float(p) for p in hypothesis.token_log_probs[n, :length]
-      ],
-      "finished": bool(hypothesis.finished[n]),
+  def json_line(
+    self, source: Any, hypotheses: types.Hypotheses, attention: bool = False
+  ) -> str:
+    """The hypotheses of a source as a line of JSONL."""
+    translations = self.translations(source, hypotheses, attention)
+    line = {
+      "source": self.vocabularies.source.text(source),
+      "hypotheses": [t.to_json() for t in translations],
     }
-    if attention and hypothesis.attention is not None:
-      weights = hypothesis.attention[n, :length, : len(positions)]
-      entry["attention"] = [[float(w) for w in row] for row in weights]
-    entries.append(entry)
-  shown = vocabularies.source.text(source)
-  line = {"source": shown, "hypotheses": entries}
-  if attention:
-    line["source_tokens"] = positions
-  if hypothesis.proven is not None:
-    line["proven"] = bool(hypothesis.proven)
-  return line
+    if attention:
+      line["source_tokens"] = self.positions(source)
+    if hypotheses.proven is not None:
+      line["proven"] = bool(hypotheses.proven)
+    return json.dumps(line, ensure_ascii=False) + "\n"
+
+  def blank_json_line(self, source: Any) -> str:
+    """The line of JSONL of a source that holds nothing to translate."""
+    shown = self.vocabularies.source.text(source)
+    return json.dumps({"source": shown, "hypotheses": []}) + "\n"
 
 
-def lines(texts: list[str], n: int) -> str:
-  """Answers to one source as `n` lines, blank where there are fewer.
+def lines(texts: Sequence[str], n: int = 1) -> str:
+  """Outputs of one source as `n` lines, blank if there are fewer.
 
   An output is a line, as its source was: line feeds become blanks.
   """
   clean = [t.replace("\r", " ").replace("\n", " ") for t in texts]
   return "".join(f"{t}\n" for t in clean + [""] * (n - len(clean)))
-
-
-def blank(source: str, form: str, n: int) -> str:
-  """The answer to a source without words, as `text` or `jsonl`."""
-  if form == "text":
-    return lines([], n)
-  return json.dumps({"source": source, "hypotheses": []}) + "\n"

@@ -1,306 +1,322 @@
-"""Search of many sentences: a program a bucket, always the same rows."""
+"""Search of many sources: one program a bucket, always the same rows."""
 
 import functools
 import math
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, Int
 
 from seq2seq_jax import config, contracts, types
 from seq2seq_jax.data import batches
 from seq2seq_jax.decoding import beam, combine, exact, stepfn
 from seq2seq_jax.runtime import parallel
 
-# Source length up to which a pool is whole; beyond it, it takes as much memory.
-ROOM = 64
+# Longest source for which a pool holds `decode.pool_batches` batches; longer ones get
+# fewer, so that memory stays constant.
+FULL_POOL_LENGTH = 64
 
 
-class Options(NamedTuple):
-  """What a compiled search program depends on, beside its shapes."""
+class SourceRows(NamedTuple):
+  """Encoded sources as rows of an encoder program, and their output limits."""
 
-  beam_size: int
-  n_best: int
-  rule: str
-  alpha: float
-  attention: bool
-  coverage: float = 0.0
-  exact: int = 0  # steps of exact search behind the beam's
-  patience: float = 0.0
-  forbid_unknown: bool = False
+  src: Int[np.ndarray, "B S"] | Float[np.ndarray, "B S F"]
+  src_len: Int[np.ndarray, " B"]
+  min_len: Int[np.ndarray, " B"]
+  max_len: Int[np.ndarray, " B"]
+  src_ext: Int[np.ndarray, "B S"] | None = None
+  """Ids in the extended vocabulary; None unless the model copies."""
 
 
-def options_of(decode: config.Decode, n_best=1, attention=False) -> Options:
-  """The options of a search from a config's decode section."""
-  return Options(
-    decode.beam_size,
-    n_best,
-    decode.length_rule,
-    decode.alpha,
-    attention,
-    decode.coverage,
-    decode.exact,
-    decode.patience,
-    decode.forbid_unknown,
-  )
-
-
-class Queries(NamedTuple):
-  """Rows of a search program."""
-
-  src: np.ndarray  # [B, S] or [B, S, F]
-  src_len: np.ndarray  # [B]
-  min_len: np.ndarray  # [B]
-  max_len: np.ndarray  # [B]
-  src_ext: np.ndarray | None = None  # [B, S] where the model copies
-
-
-def make_encode(models):
-  """Builds `encode(params, queries) -> stepfn.Sources`.
+def make_encode(models: Sequence[Any]) -> Callable[..., stepfn.Sources]:
+  """Builds `encode(params, rows) -> stepfn.Sources`, without carries.
 
   Args:
     models: modules, one a member of an ensemble; `params` is a tuple of as
       many trees.
   """
 
-  def encode(params, queries: Queries) -> stepfn.Sources:
+  def encode(params: tuple[Any, ...], rows: SourceRows) -> stepfn.Sources:
     memories = tuple(
       model.apply(
-        p,
-        queries.src,
-        queries.src_len,
-        source=queries.src_ext,
-        method="encode",
+        p, rows.src, rows.src_len, source=rows.src_ext, method="encode"
       )
       for model, p in zip(models, params)
     )
     # An ensemble attends as its first member does.
-    real = memories[0].mask
-    return stepfn.Sources(memories, (), queries.min_len, queries.max_len, real)
+    mask = memories[0].mask
+    return stepfn.Sources(memories, (), rows.min_len, rows.max_len, mask)
 
   return encode
 
 
-def make_search(models, options: Options, max_steps: int, rows: int):
+def make_search(
+  models: Sequence[Any],
+  decode: config.Decode,
+  max_steps: int,
+  *,
+  n_best: int,
+  attention: bool,
+) -> Callable[..., types.Hypotheses]:
   """Builds `search(params, parts, total) -> Hypotheses` for one bucket.
 
-  `parts` is a tuple of `stepfn.Sources`, `total` the number of sentences in
-  them; several models are an ensemble: the mean of their probabilities.
+  `parts` is a tuple of `stepfn.Sources`, `total` the number of sources in them.
 
   Args:
-    models: modules, one a member; `params` is a tuple of as many trees.
-    options: of the search.
+    models: modules, one a member of an ensemble; `params` is a tuple of as
+      many trees.
+    decode: the search.
     max_steps: longest output of the bucket.
-    rows: rows computed at a time.
+    n_best: hypotheses returned of each source.
+    attention: return attention weights.
   """
 
-  def search(params, parts, total):
-    join = lambda *xs: jnp.concatenate(xs)
-    sentences = jax.tree.map(join, *parts) if len(parts) > 1 else parts[0]
+  def search(
+    params: tuple[Any, ...], parts: tuple[stepfn.Sources, ...], total: Any
+  ) -> types.Hypotheses:
+    sources = parts[0]
+    if len(parts) > 1:
+      sources = jax.tree.map(lambda *xs: jnp.concatenate(xs), *parts)
     carries = tuple(
       model.apply(p, memory, max_steps, method="start")
-      for model, p, memory in zip(models, params, sentences.memory)
+      for model, p, memory in zip(models, params, sources.memory)
     )
-
-    used = rows * options.beam_size * max_steps
-    words = tuple(_words(model, p, used) for model, p in zip(models, params))
-
+    sources = sources._replace(carry=carries)
+    embeddings = decode.batch_rows * decode.beam_size * max_steps
     step_fn = combine.ensemble(
-      [
-        functools.partial(_member_step, model, p, w)
-        for model, p, w in zip(models, params, words)
-      ]
+      [_step_of(model, p, embeddings) for model, p in zip(models, params)]
     )
-    if options.forbid_unknown:
+    if decode.forbid_unknown:
       step_fn = combine.forbid(step_fn, types.UNK)
-
-    sentences = sentences._replace(carry=carries)
-    found = beam.search(
+    hypotheses = beam.search(
       step_fn,
-      sentences,
+      sources,
       eos=types.EOS,
       bos=types.BOS,
-      beam_size=options.beam_size,
-      n_best=options.n_best,
+      beam_size=decode.beam_size,
+      n_best=n_best,
       max_steps=max_steps,
-      rule=options.rule,
-      alpha=options.alpha,
-      coverage=options.coverage,
-      patience=options.patience,
-      with_attention=options.attention,
-      rows=rows,
+      rule=decode.length_rule,
+      alpha=decode.alpha,
+      coverage=decode.coverage,
+      patience=decode.patience,
+      with_attention=attention,
+      rows=decode.batch_rows,
       total=total,
     )
-    if not options.exact:
-      return found
+    if not decode.exact:
+      return hypotheses
     return exact.improve(
       step_fn,
-      sentences,
-      found,
+      sources,
+      hypotheses,
       eos=types.EOS,
       bos=types.BOS,
       max_steps=max_steps,
-      rule=options.rule,
-      alpha=options.alpha,
-      limit=options.exact,
+      rule=decode.length_rule,
+      alpha=decode.alpha,
+      limit=decode.exact,
     )
 
   return search
 
 
-def _member_step(model, params, words, memory, carry, tokens):
-  """One member's step: a `contracts.StepFn` once the first three are given."""
-  return model.apply(params, memory, carry, tokens, words, method="step")
+def _step_of(model: Any, params: Any, embeddings: int) -> contracts.StepFn:
+  """The step of one model, its input products looked up if that is cheaper.
+
+  Args:
+    model: a module.
+    params: its parameters.
+    embeddings: tokens that the search will embed; the table of all V input
+      products is computed if there are no more.
+  """
+  table_of = functools.partial(model.apply, method="input_table")
+  table = jax.eval_shape(table_of, params)
+  if table is not None:
+    table = table_of(params) if table.shape[0] <= embeddings else None
+
+  def step(memory: Any, carry: Any, tokens: jax.Array) -> Any:
+    return model.apply(params, memory, carry, tokens, table, method="step")
+
+  return step
 
 
-def _words(model, params, used: int):
-  """All words' input products, where fewer than the search would make."""
-  table = jax.eval_shape(lambda p: model.apply(p, method="input_table"), params)
-  if table is None or table.shape[0] > used:
-    return None
-  return model.apply(params, method="input_table")
-
-
-def longest(decode: config.Decode, length):
+def longest_output(decode: config.Decode, length: Any) -> np.ndarray:
   """Longest outputs of sources of `length` tokens, EOS counted in both."""
-  most = np.floor(decode.max_ratio * np.asarray(length)) + decode.max_extra
-  return np.maximum(1, most).astype(np.int64)
+  longest = np.floor(decode.max_ratio * np.asarray(length)) + decode.max_extra
+  return np.maximum(1, longest).astype(np.int64)
+
+
+def output_limits(decode: config.Decode, length: int) -> tuple[int, int]:
+  """Shortest and longest output of a source of `length` tokens with EOS."""
+  longest = int(longest_output(decode, length))
+  return min(longest, math.ceil(decode.min_ratio * length)), longest
+
+
+def pool_batches(
+  decode: config.Decode, padded: int, attention: bool = False
+) -> int:
+  """Encoded batches of a pool of sources of `padded` positions."""
+  # Attention of all sources and steps would need much memory, and so do the
+  # untried continuations of an exact search.
+  if attention or decode.exact:
+    return 1
+  return max(1, decode.pool_batches * min(FULL_POOL_LENGTH, padded) // padded)
 
 
 class Translator:
-  """Searches with given parameters; programs are compiled once a bucket.
+  """Searches with given parameters; a program is compiled once a bucket.
 
-  Every program has `decode.batch_rows` rows on each device, whatever is asked,
-  and its shape follows from the sentence alone, so a sentence gets the same
-  bits in any batch, order and number of devices. A search program draws its
-  sentences from `decode.pool_batches` encoded batches of `rows`.
+  Every program has `decode.batch_rows` rows on each device, whatever is asked for,
+  and its shape follows from the source alone, so a source gets the same bits in
+  any batch, order and number of devices. A search program draws its sources
+  from a pool of `decode.pool_batches` encoded batches.
+
+  Args:
+    models: modules, one a member of an ensemble.
+    mapper: over the devices.
+    side: of the sources.
   """
 
   def __init__(
     self,
-    models,
-    decode: config.Decode,
+    models: Sequence[Any],
     mapper: parallel.Mapper,
     side: contracts.Side,
   ):
-    self.models, self.decode, self.mapper = tuple(models), decode, mapper
-    self.side = side
-    self.rows = decode.batch_rows
+    self.models, self.mapper, self.side = tuple(models), mapper, side
     self._encode = mapper.round_robin(make_encode(self.models))
-    self._programs = {}
+    self._programs: dict[tuple, Callable] = {}
 
-  def drawn_from(self) -> int:
-    """Sentences that fill a pool on each device.
+  def pool_size(self, decode: config.Decode) -> int:
+    """Sources that fill a pool on each device.
 
-    Of fewer at a time, rows are idle at the end of every time.
+    With fewer at a time, rows are idle at the end of every time.
     """
-    return self.decode.pool_batches * self.rows * len(self.mapper.devices)
-
-  def limits(self, length: int) -> tuple[int, int]:
-    """Shortest and longest output of a source of `length` tokens with EOS."""
-    most = int(longest(self.decode, length))
-    return min(most, math.ceil(self.decode.min_ratio * length)), most
+    return decode.pool_batches * decode.batch_rows * len(self.mapper.devices)
 
   def search(
     self,
-    params,
-    sources_,
-    options: Options,
-    done=None,
-    made=lambda i, hypothesis: hypothesis,
-    lengths=None,
-  ):
-    """Hypotheses of every source, in order, each of one row.
+    params: tuple[Any, ...],
+    sources: Sequence[types.EncodedSide],
+    decode: config.Decode,
+    *,
+    n_best: int = 1,
+    attention: bool = False,
+    lengths: Sequence[int] | None = None,
+  ) -> Iterator[tuple[int, types.Hypotheses]]:
+    """Each source's index and hypotheses, as they come.
+
+    Whoever iterates works on them while the devices search for the next ones.
 
     Args:
       params: tuple of parameter trees on the mapper's devices.
-      sources_: as the source side encodes them.
-      options: of the search.
-      done: called with the number of sentences answered so far.
-      made: what is made of the i-th source's hypotheses, while the devices
-        search for the next ones; it is returned in their place.
+      sources: as the source side encodes them.
+      decode: the search.
+      n_best: hypotheses of each source.
+      attention: with attention weights.
       lengths: tokens that each output shall have, without EOS, which then never
-        ends it; None where the search decides.
+        ends it; None: the search decides.
+
+    Yields:
+      (index, hypotheses of this one source: leaves without the axis B).
     """
-    sizes = [self.side.length(source) for source in sources_]
-    limits = [self.limits(size) for size in sizes]
+    sizes = [self.side.length(source) for source in sources]
+    limits = [output_limits(decode, size) for size in sizes]
     if lengths is not None:
-      # One more at least than there may be: so EOS is never allowed.
-      both = zip(lengths, limits, strict=True)
-      limits = [(most + 1, min(n, most)) for n, (_, most) in both]
-    out, answered = [None] * len(sources_), 0
-    if done:
-      done(0)
-    groups: dict[int, list[int]] = {}
-    for i, size in enumerate(sizes):
-      padded = batches.ceil_length(size, self.decode.length_step)
-      groups.setdefault(padded, []).append(i)
-    pending = []  # the host works while the devices do
-    ahead = len(self.mapper.devices)
-    turn = 0
-    for padded, members in sorted(groups.items()):
-      # Long ones first: at the end of a pool only short ones are left.
-      members = sorted(members, key=lambda i: -sizes[i])
-      # No more in a pool than leaves work for all devices.
-      each = -(-len(members) // (self.rows * ahead))
-      size = self.rows * min(each, self._parts(options, padded))
-      for first in range(0, len(members), size):
-        pool = members[first : first + size]
-        some = [(sources_[i], limits[i]) for i in pool]
-        found = self._search(params, some, padded, options, turn)
-        pending.append((pool, found))
-        turn += 1
-        if len(pending) > ahead:
-          answered += self._collect(out, *pending.pop(0), made)
-          if done:
-            done(answered)
+      # At least one token more than the output may have: EOS is never allowed.
+      limits = [
+        (longest + 1, min(length, longest))
+        for length, (_, longest) in zip(lengths, limits, strict=True)
+      ]
+    program = functools.partial(
+      self._program, decode, n_best=n_best, attention=attention
+    )
+    devices = len(self.mapper.devices)
+    pending: list[tuple[list[int], types.Hypotheses]] = []
+    pools = _pools(sizes, decode, devices, attention)
+    for turn, (padded, pool) in enumerate(pools):
+      parts = self._encode_pool(
+        params, [(sources[i], limits[i]) for i in pool], padded, decode, turn
+      )
+      # The number of parts never changes: copies fill up, and are not searched.
+      missing = pool_batches(decode, padded, attention) - len(parts)
+      parts += parts[:1] * missing
+      hypotheses = program(padded)(
+        params, (tuple(parts), np.int32(len(pool))), turn
+      )
+      pending.append((pool, hypotheses))
+      if len(pending) > devices:  # every device has its next pool
+        yield from _rows_on_host(*pending.pop(0))
     for batch in pending:
-      answered += self._collect(out, *batch, made)
-      if done:
-        done(answered)
-    return out
+      yield from _rows_on_host(*batch)
 
-  def _parts(self, options: Options, padded: int) -> int:
-    """Encoded batches of a pool, fewer of long sentences."""
-    # Attention of all sentences and steps would need much room, and so do the
-    # open continuations of an exact search.
-    if options.attention or options.exact:
-      return 1
-    return max(1, self.decode.pool_batches * min(ROOM, padded) // padded)
-
-  def _search(self, params, pool, padded, options, turn):
-    """Dispatches the search of a pool of sentences of one bucket."""
-    parts = []
-    for first in range(0, len(pool), self.rows):
-      queries = self._queries(pool[first : first + self.rows], padded)
-      parts.append(self._encode(params, queries, turn))
-    # The number of parts never changes; what stands in those behind is unused.
-    parts += parts[:1] * (self._parts(options, padded) - len(parts))
-    search = self._program(padded, options)
-    return search(params, (tuple(parts), np.int32(len(pool))), turn)
-
-  def _program(self, padded: int, options: Options):
-    key = (padded, options)
+  def _program(
+    self, decode: config.Decode, padded: int, *, n_best: int, attention: bool
+  ) -> Callable:
+    """The search program of a bucket, compiled at its first call."""
+    key = (padded, decode, n_best, attention)
     if key not in self._programs:
-      steps = self.limits(padded)[1]
-      search = make_search(self.models, options, steps, self.rows)
+      search = make_search(
+        self.models,
+        decode,
+        int(longest_output(decode, padded)),
+        n_best=n_best,
+        attention=attention,
+      )
       self._programs[key] = self.mapper.round_robin(
         lambda params, pool: search(params, *pool)
       )
     return self._programs[key]
 
-  def _queries(self, pool, padded: int) -> Queries:
-    filler = (None, (0, 0))
-    sources, limits = zip(*pool, *[filler] * (self.rows - len(pool)))
-    src = self.side.pad(sources, padded)
-    limits = np.array(limits, np.int32)
-    return Queries(
-      src.values, src.length, limits[:, 0], limits[:, 1], src.extended
-    )
+  def _encode_pool(
+    self,
+    params: tuple[Any, ...],
+    pool: Sequence[tuple[types.EncodedSide, tuple[int, int]]],
+    padded: int,
+    decode: config.Decode,
+    turn: int,
+  ) -> list[stepfn.Sources]:
+    """Dispatches the encoder on a pool of sources with their output limits."""
+    parts = []
+    for first in range(0, len(pool), decode.batch_rows):
+      batch = pool[first : first + decode.batch_rows]
+      filler = (None, (0, 0))
+      rows, limits = zip(*batch, *[filler] * (decode.batch_rows - len(batch)))
+      src = self.side.pad(rows, padded)
+      min_len, max_len = np.array(limits, np.int32).T
+      source_rows = SourceRows(
+        src.values, src.length, min_len, max_len, src.extended
+      )
+      parts.append(self._encode(params, source_rows, turn))
+    return parts
 
-  def _collect(self, out, part, hypotheses, made) -> int:
-    host = jax.device_get(hypotheses)
-    for row, i in enumerate(part):
-      out[i] = made(i, jax.tree.map(lambda x, row=row: x[row], host))
-    return len(part)
+
+def _pools(
+  sizes: Sequence[int], decode: config.Decode, devices: int, attention: bool
+) -> Iterator[tuple[int, list[int]]]:
+  """Padded length and sources of each pool, short buckets first."""
+  buckets: dict[int, list[int]] = {}
+  for i, size in enumerate(sizes):
+    padded = batches.ceil_length(size, decode.length_step)
+    buckets.setdefault(padded, []).append(i)
+  for padded, members in sorted(buckets.items()):
+    # Long ones first: at the end of a pool only short ones are left.
+    members = sorted(members, key=lambda i: -sizes[i])
+    # No more batches in a pool than leave work for all devices.
+    share = -(-len(members) // (decode.batch_rows * devices))
+    size = decode.batch_rows * min(share, pool_batches(decode, padded, attention))
+    for first in range(0, len(members), size):
+      yield padded, members[first : first + size]
+
+
+def _rows_on_host(
+  pool: list[int], hypotheses: types.Hypotheses
+) -> Iterator[tuple[int, types.Hypotheses]]:
+  """Waits for a pool's hypotheses; yields each source's index and own ones."""
+  host = jax.device_get(hypotheses)
+  for row, i in enumerate(pool):
+    yield i, jax.tree.map(lambda x, row=row: x[row], host)

@@ -1,0 +1,139 @@
+"""A model's scores of a split with what they are made of, for a table's cell."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from seq2seq_jax import metrics, types
+from seq2seq_jax.inference import evaluator as evaluation
+
+# Words of the longest sentence whose attention is shown, if there are shorter.
+LONGEST_SHOWN = 20
+
+
+class Details(NamedTuple):
+  """A model's scores of a split, with what they are made of."""
+
+  scores: dict[str, Any]
+  """Metric -> value; `signature`."""
+  sentences: metrics.Sentences
+  """Of one metric."""
+  outputs: list[dict[str, Any]]
+  """`source`, `reference`, `hypothesis` and `length` of the source."""
+  attention: list[dict[str, Any]]
+  """`source` and `target` tokens and `weights`, of a few sentences."""
+  parameters: int
+  """Of all members."""
+
+
+def score_with_details(
+  evaluator: evaluation.Evaluator,
+  params: tuple[Any, ...],
+  names: Sequence[str],
+  metric: str,
+  examples: int = 3,
+) -> Details:
+  """Scores a split, and keeps what a test over sentences needs.
+
+  Args:
+    evaluator: of the split, with the search to use.
+    params: tuple of parameter trees on the mapper's devices.
+    names: metrics.
+    metric: the one whose statistics of sentences are kept.
+    examples: sentences whose attention is kept.
+  """
+  token_scores = evaluator.token_scores(params)
+  with_text = [
+    scores
+    for scores, pair in zip(token_scores, evaluator.encoded)
+    if evaluation.has_text(pair)
+  ]
+  scores: dict[str, Any] = dict(evaluation.model_metrics(with_text))
+  outputs, attention = [], []
+  side = evaluator.vocabularies.source
+  if side.present:
+    hypotheses, texts = evaluator.translate(params)
+    scores |= evaluator.text_scores(texts, names)
+    oracle_length = evaluator.conf.decode.oracle_length
+    scores |= search_diagnostics(hypotheses, oracle_length)
+    outputs = [
+      {
+        "source": side.text(source),
+        "reference": reference,
+        "hypothesis": text,
+        "length": side.units(source),
+      }
+      for source, reference, text in zip(
+        evaluator.sources, evaluator.closest_references(texts), texts
+      )
+    ]
+    attention = attention_examples(evaluator, params, examples)
+  record = metrics.METRICS[metric]
+  if record.needs == "model":
+    rows = record.sentence_sums(token_scores)
+    sentences = metrics.Sentences(rows, record.of_sums)
+  else:
+    sentences = metrics.sentences(
+      metric,
+      [output["hypothesis"] for output in outputs],
+      [output["reference"] for output in outputs],
+      evaluator.comparison(),
+    )
+  parameters = sum(x.size for x in jax.tree.leaves(params))
+  return Details(scores, sentences, outputs, attention, parameters)
+
+
+def search_diagnostics(
+  hypotheses: Sequence[types.Hypotheses], oracle_length: bool = False
+) -> dict[str, float]:
+  """Diagnostics of a search by name; with an oracle's lengths all are cut."""
+  values = {
+    name: metrics.METRICS[name].function(hypotheses)
+    for name in metrics.names("search")
+    if not (oracle_length and name == "cut")
+  }
+  return {name: value for name, value in values.items() if value is not None}
+
+
+def attention_examples(
+  evaluator: evaluation.Evaluator, params: tuple[Any, ...], count: int
+) -> list[dict[str, Any]]:
+  """Attention over a few sentences of middling length; none of exact search."""
+  if evaluator.conf.decode.exact:
+    return []
+  side = evaluator.vocabularies.source
+  places = _of_middling_length(
+    [len(side.text(source).split()) for source in evaluator.sources], count
+  )
+  text_translator = evaluator.text_translator()
+  examples: dict[int, dict[str, Any]] = {}
+  found = text_translator.search(
+    params,
+    evaluator.encoded_sources(places),
+    attention=True,
+    lengths=evaluator.oracle_lengths(places),
+  )
+  for n, hypotheses in found:
+    if hypotheses.attention is None:
+      return []
+    source = evaluator.sources[places[n]]
+    translations = text_translator.translations(source, hypotheses, True)
+    if translations:
+      best = translations[0]
+      weights = np.asarray(best.attention)
+      examples[n] = {
+        "source": best.source_tokens,
+        "target": best.tokens,
+        "weights": [[round(float(w), 4) for w in row] for row in weights],
+      }
+  return [examples[n] for n in sorted(examples)]
+
+
+def _of_middling_length(lengths: Sequence[int], count: int) -> list[int]:
+  """Places spread evenly over the sentences sorted by length."""
+  order = sorted(range(len(lengths)), key=lambda i: (lengths[i], i))
+  short = [i for i in order if lengths[i] <= LONGEST_SHOWN] or order[:count]
+  places = [short[len(short) * (2 * k + 1) // (2 * count)] for k in range(count)]
+  return list(dict.fromkeys(places))

@@ -1,0 +1,417 @@
+"""A trained model in a program's hands: translate, score, evaluate.
+
+    model = load("runs/x")
+    model.translate(["jump twice"], beam_size=5)
+
+The commands `decode` and `evaluate` call the same functions.
+"""
+
+import copy
+import dataclasses
+import logging
+import os
+import pathlib
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal, overload
+
+import numpy as np
+
+from seq2seq_jax import config, metrics, types
+from seq2seq_jax.checkpoints import select
+from seq2seq_jax.data import corpus, sources
+from seq2seq_jax.inference import details, evaluator, loading, text, translator
+from seq2seq_jax.runtime import parallel
+
+log = logging.getLogger(__name__)
+
+Run = str | os.PathLike[str]
+Pair = tuple[Any, str]
+
+
+class Model:
+  """A trained model, or several as an ensemble, with the search to use.
+
+  Args:
+    members: loaded onto the mapper's devices.
+    mapper: over the devices.
+    runs: what they were loaded from.
+
+  Attributes:
+    config: of the first member.
+    params: tuple of parameter trees, one a member.
+  """
+
+  def __init__(
+    self,
+    members: Sequence[loading.Loaded],
+    mapper: parallel.Mapper,
+    runs: Sequence[str],
+  ):
+    self.members, self.mapper, self.runs = tuple(members), mapper, tuple(runs)
+    self.config = members[0].config
+    self.vocabularies = members[0].vocabularies
+    self.params = tuple(member.params for member in members)
+    models = [member.model for member in members]
+    self.translator = translator.Translator(
+      models, mapper, self.vocabularies.source
+    )
+    self.scorer = evaluator.Scorer(models, self.vocabularies, mapper)
+
+  def __repr__(self) -> str:
+    steps = ", ".join(str(member.step) for member in self.members)
+    many = "s" if len(self.members) > 1 else ""
+    return (
+      f"Model({', '.join(self.runs)}; step{many} {steps}; "
+      f"{self.parameters:,} parameters; beam {self.config.decode.beam_size})"
+    )
+
+  @property
+  def parameters(self) -> int:
+    """Number of parameters of all members."""
+    sizes = (x.size for m in self.members for x in m.model_leaves())
+    return sum(sizes)
+
+  def with_config(self, conf: config.Config) -> "Model":
+    """The same model with another search, data folder or test set."""
+    other = copy.copy(self)
+    other.config = conf
+    return other
+
+  def with_search(
+    self, beam_size: int | None = None, **decode: Any
+  ) -> "Model":
+    """The same model with other fields of the config's decode section."""
+    if beam_size is not None:
+      decode["beam_size"] = beam_size
+    if not decode:
+      return self
+    known = {field.name for field in dataclasses.fields(config.Decode)}
+    for name in decode:
+      if name not in known:
+        raise types.UserError(
+          f"{name}: the decode section has no such field; there are "
+          f"{', '.join(sorted(known))}"
+        )
+    section = dataclasses.replace(self.config.decode, **decode)
+    return self.with_config(dataclasses.replace(self.config, decode=section))
+
+  @overload
+  def translate(
+    self,
+    texts: Sequence[Any],
+    beam_size: int | None = None,
+    n_best: Literal[1] = 1,
+    *,
+    scores: Literal[False] = False,
+    attention: Literal[False] = False,
+    progress: evaluator.Progress | None = None,
+    **decode: Any,
+  ) -> list[str]: ...
+
+  @overload
+  def translate(
+    self,
+    texts: Sequence[Any],
+    beam_size: int | None = None,
+    n_best: int = 1,
+    *,
+    scores: bool = False,
+    attention: bool = False,
+    progress: evaluator.Progress | None = None,
+    **decode: Any,
+  ) -> list[Any]: ...
+
+  def translate(
+    self,
+    texts: Sequence[Any],
+    beam_size: int | None = None,
+    n_best: int = 1,
+    *,
+    scores: bool = False,
+    attention: bool = False,
+    progress: evaluator.Progress | None = None,
+    **decode: Any,
+  ) -> list[Any]:
+    """The best output of every source.
+
+    Args:
+      texts: raw source values; one that is blank has an empty output.
+      beam_size: hypotheses kept; 1 is greedy search; by default the config's.
+      n_best: outputs of each source.
+      scores: return `text.Translation`, with the score, instead of a text.
+      attention: return `text.Translation`, with the attention weights too.
+      progress: is told how many sources are answered.
+      **decode: other fields of the config's decode section.
+
+    Returns:
+      A text for each source; with `n_best` above 1 a list of texts, best first,
+      fewer if the search found fewer. With `scores` or `attention` records
+      instead of texts; None of a blank source if one output is asked for.
+
+    Raises:
+      types.UserError: the model or this search cannot give that.
+    """
+    model = self.with_search(beam_size, **decode)
+    text_translator = model.text_translator()
+    outputs: list[list[Any]] = [[] for _ in _as_list(texts)]
+    records = scores or attention
+    found = model.search(texts, n_best=n_best, attention=attention)
+    for count, (i, hypotheses) in enumerate(found, 1):
+      if records:
+        outputs[i] = text_translator.translations(
+          texts[i], hypotheses, attention
+        )
+      else:
+        outputs[i] = text_translator.texts(texts[i], hypotheses)
+      if progress:
+        progress(count)
+    if n_best > 1:
+      return outputs
+    empty = None if records else ""
+    return [best[0] if best else empty for best in outputs]
+
+  def search(
+    self, texts: Sequence[Any], *, n_best: int = 1, attention: bool = False
+  ) -> Iterator[tuple[int, types.Hypotheses]]:
+    """Index and hypotheses of every source that is not blank, as they come.
+
+    Raises:
+      types.UserError: the model or its search cannot give that.
+    """
+    self.check_search(n_best, attention)
+    side = self.vocabularies.source
+    places = [i for i, t in enumerate(_as_list(texts)) if not side.is_blank(t)]
+    found = self.text_translator().search(
+      self.params,
+      [side.encode(texts[i]) for i in places],
+      n_best=n_best,
+      attention=attention,
+    )
+    return ((places[n], hypotheses) for n, hypotheses in found)
+
+  def check_search(self, n_best: int = 1, attention: bool = False) -> None:
+    """Checks that the model and its search can give these outputs.
+
+    Raises:
+      types.UserError: they cannot.
+    """
+    decode, run = self.config.decode, self.runs[0]
+    if not self.vocabularies.source.present:
+      raise types.UserError(
+        f"{run}: a language model has no source to decode from; score texts "
+        "with it instead"
+      )
+    if attention and not self.config.model.attends():
+      raise types.UserError(f"attention: {run} has no attention")
+    if decode.oracle_length:
+      raise types.UserError(
+        "decode.oracle_length: there are no references here; set it to False"
+      )
+    if not 1 <= n_best <= decode.beam_size:
+      raise types.UserError(
+        f"n_best: {n_best} is not between 1 and the beam size "
+        f"({decode.beam_size})"
+      )
+    if decode.exact and (n_best > 1 or attention):
+      raise types.UserError(
+        "decode.exact finds one output, without attention: leave n_best and "
+        "attention out"
+      )
+
+  def text_translator(self) -> text.TextTranslator:
+    """Turns hypotheses of this model's search into texts."""
+    return text.TextTranslator(self.translator, self.vocabularies, self.config)
+
+  def score(
+    self,
+    sources: Sequence[Any] | None = None,
+    targets: Sequence[str] = (),
+    *,
+    tokens: bool = False,
+  ) -> list[Any]:
+    """Log-probability of every target given its source.
+
+    Args:
+      sources: raw source values; None of a language model.
+      targets: as many texts.
+      tokens: return an array [T] for each target, the log-probability of each
+        of its tokens and of its end, instead of their sum.
+
+    Raises:
+      types.UserError: sources and targets do not match, or nor does the model.
+    """
+    targets = _as_list(targets)
+    present = self.vocabularies.source.present
+    if present != (sources is not None):
+      raise types.UserError(
+        "score: a source is needed for every target"
+        if present
+        else "score: a language model has no sources; give targets=[...] alone"
+      )
+    raw = [None] * len(targets) if sources is None else _as_list(sources)
+    if len(raw) != len(targets):
+      raise types.UserError(
+        f"score: {len(raw)} sources but {len(targets)} targets"
+      )
+    token_scores = self.scorer.score(
+      self.params,
+      [self.vocabularies.encode(pair) for pair in zip(raw, targets)],
+      self.config.decode.batch_rows,
+    )
+    if tokens:
+      return [scores[0] for scores in token_scores]
+    return [float(np.sum(scores[0])) for scores in token_scores]
+
+  def evaluator(self, split: sources.Source) -> evaluator.Evaluator:
+    """Scores a split with this model's programs."""
+    return evaluator.Evaluator(
+      self.config,
+      self.vocabularies,
+      [member.model for member in self.members],
+      split,
+      self.mapper,
+      translator=self.translator,
+      scorer=self.scorer,
+    )
+
+  def split(self, name: str) -> sources.Source:
+    """The examples of the run's `train`, `valid` or `test` split.
+
+    Raises:
+      types.UserError: the config names none.
+    """
+    split = corpus.open_for_scoring(self.config.data, name)
+    if split is None:
+      raise types.UserError(
+        f"the run's config names no {name} split; give pairs of source and "
+        "reference (--source and --reference of `evaluate`)"
+      )
+    recorded = self.members[0].config.data
+    same_files = name != "train" and (
+      name != "test" or self.config.data.test == recorded.test
+    )
+    workdir, _ = select.place_of(self.runs[0])
+    checksum = loading.recorded_checksum(workdir, name)
+    if same_files and checksum and checksum != split.checksum():
+      log.warning(
+        f"the {name} data is not what this run had: scores are of other "
+        "sentences"
+      )
+    return split
+
+  def evaluate(
+    self,
+    data: str | Iterable[Pair] = "test",
+    *,
+    metrics: Iterable[str] = (),
+    progress: evaluator.Progress | None = None,
+  ) -> dict[str, Any]:
+    """The scores of a split, or of pairs of source and reference.
+
+    Args:
+      data: `train`, `valid` or `test` of the run's own data, or pairs; the
+        source of a language model's pairs is None.
+      metrics: further ones beside those of the run's config.
+      progress: is told how many sources are answered.
+
+    Returns:
+      Metric -> value as `evaluate` writes it, with `signature`, `sentences`,
+      `checkpoint_step` and `seconds`.
+    """
+    return self.evaluation(data, metrics=metrics, progress=progress).scores
+
+  def evaluation(
+    self,
+    data: str | Iterable[Pair] = "test",
+    *,
+    metrics: Iterable[str] = (),
+    batch_size: int | None = None,
+    progress: evaluator.Progress | None = None,
+  ) -> "Evaluation":
+    """The same, with the output texts.
+
+    Args:
+      data, metrics, progress: as those of `evaluate`.
+      batch_size: sources searched together, by default all; changes no output.
+    """
+    names = self._metric_names(metrics)
+    split = self.split(data) if isinstance(data, str) else sources.as_source(data)
+    scored = self.evaluator(split)
+    start = time.monotonic()
+    scores: dict[str, Any] = dict(scored.model_scores(self.params))
+    texts: list[str] = []
+    if self.vocabularies.source.present:
+      hypotheses, texts = scored.translate(
+        self.params, batch_size=batch_size, progress=progress
+      )
+      scores |= scored.text_scores(texts, names)
+      scores |= details.search_diagnostics(
+        hypotheses, self.config.decode.oracle_length
+      )
+    scores |= {
+      "sentences": len(scored.sources),
+      "checkpoint_step": [member.step for member in self.members],
+      "seconds": time.monotonic() - start,
+    }
+    return Evaluation(scores, texts)
+
+  def _metric_names(self, more: Iterable[str]) -> list[str]:
+    """The config's metrics and these."""
+    more, present = list(more), self.vocabularies.source.present
+    known = metrics.names("model", "outputs") if present else metrics.names("model")
+    for name in more:
+      if name not in known:
+        of_what = "" if present else "of a language model "
+        raise types.UserError(
+          f"metric {name}: {of_what}there are {', '.join(known)}"
+        )
+    return list(dict.fromkeys([*evaluator.metrics_of(self.config), *more]))
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+  """A model's scores of a split, and its outputs."""
+
+  scores: dict[str, Any]
+  texts: list[str]
+  """One a source; none of a language model."""
+
+
+def load(
+  runs: Run | Sequence[Run],
+  checkpoint: str | int = "best",
+  replica: int | None = None,
+) -> Model:
+  """A trained model, ready to translate, score and evaluate.
+
+  Args:
+    runs: the workdir of a run, `DIR#REPLICA` for one of several seeds, or
+      several of them, which become an ensemble.
+    checkpoint: last, best, average, or a step.
+    replica: which of a run's `train.seeds`, for workdirs that name none.
+
+  Raises:
+    types.UserError: one cannot be loaded, or cannot join the others.
+  """
+  names = run_names(runs)
+  mapper = parallel.Mapper("pmap", local=True)
+  members = loading.load_all(names, str(checkpoint), mapper, replica)
+  return Model(members, mapper, names)
+
+
+def run_names(runs: Run | Sequence[Run]) -> list[str]:
+  """One or several workdirs as a list of texts."""
+  if isinstance(runs, str | os.PathLike):
+    runs = [runs]
+  names = [os.fspath(run) for run in runs]
+  if not names:
+    raise types.UserError("there is no run to load: the list is empty")
+  return names
+
+
+def _as_list(texts: Sequence[Any]) -> Sequence[Any]:
+  """Refuses a single text: its characters would each be a source."""
+  if isinstance(texts, str):
+    raise types.UserError("a list of texts is needed: write [text] for one")
+  return texts

@@ -1,0 +1,99 @@
+"""Scores of a run with several seeds: each replica's, their means and spread."""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from seq2seq_jax import config, types
+from seq2seq_jax.checkpoints import select
+from seq2seq_jax.inference import evaluator, loading, model
+
+log = logging.getLogger(__name__)
+
+
+def evaluate(
+  runs: model.Run | Sequence[model.Run],
+  data: str | Iterable[model.Pair] = "test",
+  *,
+  checkpoint: str | int = "best",
+  replica: int | None = None,
+  metrics: Iterable[str] = (),
+  batch_size: int | None = None,
+  progress: evaluator.Progress | None = None,
+  configure: Callable[[config.Config], config.Config] | None = None,
+  **decode: Any,
+) -> dict[str, Any]:
+  """The scores of a trained model on a split or on pairs.
+
+  Args:
+    runs: a workdir, `DIR#REPLICA`, or several, which become an ensemble.
+    data: `train`, `valid` or `test` of the run's own data, or pairs of source
+      and reference.
+    checkpoint: last, best, average, or a step.
+    replica: which of a run's `train.seeds`; None: all that have not diverged.
+    metrics: further ones beside those of the run's config.
+    batch_size: sources searched together, by default all; changes no output.
+    progress: is told how many sources are answered.
+    configure: changes the stored config, such as its search.
+    **decode: fields of the config's decode section, such as `beam_size`.
+
+  Returns:
+    Metric -> value, see `Model.evaluate`. Of several replicas the means,
+    deviations as `NAME_sd`, and each one's values under `replicas`.
+  """
+  metrics = list(metrics)
+  data = data if isinstance(data, str) else list(data)
+
+  def one(number: int | None) -> dict[str, Any]:
+    loaded = model.load(runs, checkpoint, number).with_search(**decode)
+    if configure:
+      loaded = loaded.with_config(configure(loaded.config))
+    return loaded.evaluation(
+      data, metrics=metrics, batch_size=batch_size, progress=progress
+    ).scores
+
+  numbers = undiverged(runs) if replica is None else None
+  if numbers is None:
+    return one(replica)
+  return summary([{"replica": n} | one(n) for n in numbers])
+
+
+def count(runs: model.Run | Sequence[model.Run]) -> int:
+  """Replicas of the first run; 1 if `DIR#REPLICA` names one of them."""
+  workdir, named = select.place_of(model.run_names(runs)[0])
+  return 1 if named is not None else loading.read_config(workdir).train.seeds
+
+
+def undiverged(runs: model.Run | Sequence[model.Run]) -> list[int] | None:
+  """Replicas of the first run whose loss is finite; None if it has but one.
+
+  Raises:
+    types.UserError: all have diverged.
+  """
+  replicas = count(runs)
+  if replicas == 1:
+    return None
+  workdir, _ = select.place_of(model.run_names(runs)[0])
+  diverged = select.diverged(workdir)
+  for replica in sorted(diverged):
+    log.warning(f"replica {replica} diverged and is left out")
+  numbers = [n for n in range(replicas) if n not in diverged]
+  if not numbers:
+    raise types.UserError(f"{workdir}: all replicas diverged")
+  return numbers
+
+
+def summary(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+  """Means and deviations over replicas' results, and the results."""
+  merged: dict[str, Any] = {}
+  for name, value in results[0].items():
+    if isinstance(value, float):
+      values = [result[name] for result in results]
+      merged[name] = float(np.mean(values))
+      if len(values) > 1:
+        merged[f"{name}_sd"] = float(np.std(values, ddof=1))
+    elif name not in ("checkpoint_step", "replica"):
+      merged[name] = value
+  return merged | {"replicas": list(results)}
