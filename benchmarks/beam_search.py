@@ -13,10 +13,7 @@ import sys
 import torch
 
 from benchmarks import measure, vs_pytorch, vs_pytorch_search
-from seq2seq_jax.data import corpus
-from seq2seq_jax.inference import loading, text
-from seq2seq_jax.inference import translator as translation
-from seq2seq_jax.runtime import parallel
+from seq2seq_jax.inference import model as model_lib
 
 WORKDIR = "runs/benchmark_beam_search"
 
@@ -24,29 +21,22 @@ WORKDIR = "runs/benchmark_beam_search"
 class Ours:
   """`decode` without its files."""
 
-  def __init__(self, loaded: loading.Loaded, mapper, patience: float):
-    conf = loaded.config
-    translator = translation.Translator(
-      [loaded.model], conf.decode, mapper, loaded.vocabularies.source
-    )
-    self.reader = text.Reader(translator, loaded.vocabularies, conf)
-    self.params = (loaded.params,)
-    options = translation.options_of(conf.decode)
-    self.options = options._replace(patience=patience)
+  def __init__(self, model: model_lib.Model, patience: float):
+    self.model = model.with_search(patience=patience)
 
   def translate(self, lines: list[str]) -> list[str]:
-    found = self.reader.search(self.params, lines, self.options)
-    return [self.reader.text(s, h) for s, h in zip(lines, found)]
+    return self.model.translate(lines)
 
 
 class Peer:
   """The same from text to text in PyTorch."""
 
-  def __init__(self, loaded: loading.Loaded, rows: int, patience: float):
-    self.vocabularies = loaded.vocabularies
-    self.conf, self.rows = loaded.config, rows
+  def __init__(self, model: model_lib.Model, rows: int, patience: float):
+    self.vocabularies = model.vocabularies
+    self.conf, self.rows = model.config, rows
     self.patience = patience
-    self.model = vs_pytorch.from_ours(loaded.params, loaded.config, 0.0).eval()
+    [params] = model.params
+    self.model = vs_pytorch.from_ours(params, model.config, 0.0).eval()
 
   def translate(self, lines: list[str]) -> list[str]:
     d, out = self.conf.decode, [None] * len(lines)
@@ -78,25 +68,24 @@ def trained() -> str:
 
 
 def loaded(args):
-  mapper = parallel.Mapper("pmap", local=True)
-  run = loading.load_all([args.workdir], args.checkpoint, mapper)[0]
-  data = run.config.data
-  split = corpus.open_split(data, "test")
+  model = model_lib.load(args.workdir, args.checkpoint)
+  split = model.split("test")
   lines = [split[i][0] for i in range(min(args.sentences, len(split)))]
-  return run, mapper, lines
+  return model, lines
 
 
 def our_search(args):
   measure.setup()
-  run, mapper, lines = loaded(args)
-  mine = Ours(run, mapper, args.patience)
+  model, lines = loaded(args)
+  mine = Ours(model, args.patience)
   return lambda: mine.translate(lines), {"texts": mine.translate(lines)}
 
 
 def peer_search(args):
-  run, _, lines = loaded(args)
-  assert run.config.decode.length_rule == "average"
-  peer = Peer(run, run.config.decode.batch_rows, args.patience)
+  model, lines = loaded(args)
+  decode = model.config.decode
+  assert decode.length_rule == "average"
+  peer = Peer(model, decode.batch_rows, args.patience)
   return lambda: peer.translate(lines), {"texts": peer.translate(lines)}
 
 

@@ -98,17 +98,18 @@ def decoding(small: bool):
   )
   trainer = ours.Trainer(conf, size, ours.batch(2, 3, 3, size))
   mapper = parallel.Mapper("pmap", local=True)
-  translator = translation.Translator([trainer.model], search, mapper)
+  translator = translation.Translator([trainer.model], mapper, ours.IdSource())
   params = (mapper.replicate(trainer.params),)
-  options = translation.Options(5, 1, "gnmt", 0.6, False)
   rng = np.random.default_rng(0)
   ids = [
-    np.append(rng.integers(4, size, length - 1), types.EOS).astype(np.int32)
+    types.EncodedSide(
+      np.append(rng.integers(4, size, length - 1), types.EOS).astype(np.int32)
+    )
     for _ in range(2 * rows)
   ]
-  run = lambda: translator.search(params, ids, options)
-  made = sum(int(h.length[0]) for h in run())
-  return run, {"tokens": made + sum(map(len, ids))}
+  run = lambda: list(translator.search(params, ids, search))
+  output = sum(int(h.length[0]) for _, h in run())
+  return run, {"tokens": output + sum(len(side.values) for side in ids)}
 
 
 def our_medium(feeding: bool):

@@ -51,6 +51,22 @@ def batch(rows: int, source: int, target: int, size: int, seed: int = 0):
   )
 
 
+class IdSource:
+  """A source side whose values are ids already: all that a translator asks."""
+
+  def length(self, encoded: types.EncodedSide) -> int:
+    return len(encoded.values)
+
+  def pad(self, rows, length: int) -> types.PaddedSide:
+    filler = types.EncodedSide(np.array([types.EOS], np.int32))
+    rows = [filler if row is None else row for row in rows]
+    values = np.full((len(rows), length), types.PAD, np.int32)
+    for i, row in enumerate(rows):
+      values[i, : len(row.values)] = row.values
+    lengths = np.array([len(row.values) for row in rows], np.int32)
+    return types.PaddedSide(values, lengths)
+
+
 class Trainer:
   """A model, its state and its compiled train step; of `seeds` replicas."""
 

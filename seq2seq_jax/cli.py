@@ -113,18 +113,15 @@ def override(
 
 
 @contextlib.contextmanager
-def counter(
-  total: int | None = None, shown: bool | None = None
-) -> Iterator[Callable[[int], None] | None]:
+def counter(shown: bool | None = None) -> Iterator[Callable[..., None] | None]:
   """Counts answered sentences on one line of standard error.
 
   Args:
-    total: sentences to come, if that is known.
     shown: draw the line; by default if standard error is a terminal.
 
   Yields:
-    A function that is called with the number answered so far, or None if
-    nothing is shown.
+    A function that is called with the number answered so far, and with that of
+    all if it is known; None if nothing is shown.
   """
   if not (sys.stderr.isatty() if shown is None else shown):
     yield None
@@ -133,9 +130,8 @@ def counter(
   import rich.progress
 
   console = rich.console.Console(file=sys.stderr, highlight=False)
-  numbers = "{task.completed:,}" + (f"/{total:,}" if total else "")
   bar = rich.progress.Progress(
-    rich.progress.TextColumn(numbers + " sentences {task.description}"),
+    rich.progress.TextColumn("{task.description}"),
     rich.progress.TimeElapsedColumn(),
     console=console,
   )
@@ -145,13 +141,15 @@ def counter(
     bar.console.print(text, soft_wrap=True, markup=False)
 
   with bar, log.above(write_line):
-    # The first are answered when their programs are compiled.
-    task = bar.add_task("(compiling and searching)", total=total)
+    task = bar.add_task("")
 
-    def show(answered: int) -> None:
-      waiting = "" if answered else "(compiling and searching)"
-      bar.update(task, completed=answered, description=waiting)
+    def show(answered: int, total: int | None = None) -> None:
+      of_all = f"/{total:,}" if total else ""
+      # The first are answered when their programs are compiled.
+      waiting = "" if answered else " (compiling and searching)"
+      bar.update(task, description=f"{answered:,}{of_all} sentences{waiting}")
 
+    show(0)
     yield show
 
 

@@ -6,24 +6,23 @@ out in the same order. At a terminal, sentences can be typed.
 
 import argparse
 import codecs
-import json
 import logging
 import sys
 import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TextIO
 
 from seq2seq_jax import cli, types
-from seq2seq_jax.data import sources
-from seq2seq_jax.inference import loading
-from seq2seq_jax.inference import text as inference_text
-from seq2seq_jax.inference import translator as translation
-from seq2seq_jax.runtime import files, parallel
+from seq2seq_jax.runtime import files
 
 log = logging.getLogger(__name__)
 
 
 def parser() -> argparse.ArgumentParser:
+  """The command's flags."""
   p = argparse.ArgumentParser(
-    prog="python -m seq2seq_jax.decode", description=__doc__.split("\n\n")[0]
+    prog="python -m seq2seq_jax.decode",
+    description=(__doc__ or "").split("\n\n")[0],
   )
   cli.add_model_flags(p)
   p.add_argument("--input", help="text file, may be gzipped; else stdin")
@@ -34,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
     type=cli.positive,
     default=1,
     metavar="N",
-    help="outputs a sentence; N lines of text, blank where there are fewer",
+    help="outputs a sentence; N lines of text, blank if there are fewer",
   )
   p.add_argument(
     "--attention", action="store_true", help="attention weights in the JSONL"
@@ -42,92 +41,81 @@ def parser() -> argparse.ArgumentParser:
   return p
 
 
-def main(argv=None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
+  """Translates lines of text; returns the exit code."""
   args, rest = parser().parse_known_args(argv)
-  mapper = parallel.Mapper("pmap", local=True)
-  members = loading.load_all(
-    args.workdir, args.checkpoint, mapper, args.replica
-  )
-  first = members[0]
-  conf = cli.override(first.config, args, rest, "decode")
-  side = first.vocabularies.source
-  if not side.present:
-    raise types.UserError(
-      f"{args.workdir[0]}: a language model has nothing to decode from; "
-      "evaluate scores text with it"
-    )
   if args.attention and args.format != "jsonl":
     raise types.UserError("--attention needs --format jsonl")
-  if args.attention and not first.config.model.attends():
-    raise types.UserError(f"--attention: {args.workdir[0]} has no attention")
-  if conf.decode.oracle_length:
-    raise types.UserError(
-      "decode.oracle_length: there are no references; give "
-      "--decode.oracle_length False"
-    )
-  n_best = args.n_best
-  if n_best > conf.decode.beam_size:
-    raise types.UserError(
-      f"--n-best {n_best} is more than the beam size {conf.decode.beam_size}"
-    )
-  if conf.decode.exact and (n_best > 1 or args.attention):
-    raise types.UserError(
-      "--decode.exact finds one output, without attention: leave --n-best and "
-      "--attention out"
-    )
-  translator = translation.Translator(
-    [m.model for m in members], conf.decode, mapper, side
-  )
-  params = tuple(m.params for m in members)
-  options = translation.options_of(conf.decode, n_best, args.attention)
-
-  reader = inference_text.Reader(translator, first.vocabularies, conf)
-
-  def written(line: str, hypothesis) -> str:
-    if args.format == "jsonl":
-      told = inference_text.describe(line, hypothesis, reader, args.attention)
-      return json.dumps(told, ensure_ascii=False) + "\n"
-    found = [n for n in range(n_best) if hypothesis.length[n]]
-    texts = [reader.text(line, hypothesis, n) for n in found]
-    return inference_text.lines(texts, n_best)
-
-  def answer(lines: list[str], done=None) -> str:
-    """Of a blank line there is nothing to translate, and a blank answer."""
-    real = [line for line in lines if not side.is_blank(line)]
-    found = iter(reader.search(params, real, options, done, written))
-    blank = lambda line: inference_text.blank(line, args.format, n_best)
-    return "".join(
-      blank(line) if side.is_blank(line) else next(found) for line in lines
-    )
-
   if args.output:
     files.check_writable("--output", args.output)
+  from seq2seq_jax.inference import model as model_lib
+  from seq2seq_jax.inference import text as inference_text
+
+  model = model_lib.load(args.workdir, args.checkpoint, args.replica)
+  model = model.with_config(cli.override(model.config, args, rest, "decode"))
+  model.check_search(args.n_best, args.attention)
+
+  text_translator = model.text_translator()
+
+  def answers(lines: list[str], progress: Callable[[int], None] | None) -> str:
+    """The answers to lines; a blank line has a blank answer."""
+    jsonl, n = args.format == "jsonl", args.n_best
+    blank = text_translator.blank_json_line if jsonl else lambda _: "\n" * n
+    answered = [blank(line) for line in lines]
+    found = model.search(lines, n_best=n, attention=args.attention)
+    for count, (i, hypotheses) in enumerate(found, 1):
+      if jsonl:
+        answered[i] = text_translator.json_line(
+          lines[i], hypotheses, args.attention
+        )
+      else:
+        texts = text_translator.texts(lines[i], hypotheses)
+        answered[i] = inference_text.lines(texts, n)
+      if progress:
+        progress(count)
+    return "".join(answered)
+
   with files.output(args.output) as out:
     if args.input is None and sys.stdin.isatty():
-      _converse(answer, out)
+      _converse(answers, out)
       return 0
-    together = args.batch_size or translator.drawn_from()
-    start, count = time.monotonic(), 0
-    # Answers that are seen to come need no count.
-    shown = sys.stderr.isatty() and (args.output or not sys.stdout.isatty())
-    with cli.counter(shown=bool(shown)) as done:
-      for lines in _chunks(args.input, together):
-        so_far = done and (lambda n, before=count: done(before + n))
-        out.write(answer(lines, so_far))
-        out.flush()
-        count += len(lines)
-        if done:
-          done(count)
-  if not shown:
-    log.info(f"{count} sentences in {time.monotonic() - start:.1f} s")
+    size = args.batch_size or model.pool_size()
+    _translate_all(answers, _chunks(args.input, size), out, args.output)
   return 0
 
 
-def _chunks(path: str | None, size: int):
-  """Lists of at most `size` lines."""
-  lines = sources.text_lines(path) if path else _stdin()
-  chunk = []
-  for line in lines:
+def _translate_all(
+  answers: Callable[..., str],
+  chunks: Iterator[list[str]],
+  out: TextIO,
+  output: str | None,
+) -> None:
+  """Writes the answers to all lines, a chunk at a time, and counts them."""
+  start, count = time.monotonic(), 0
+  # Answers that are seen to come need no count.
+  shown = sys.stderr.isatty() and bool(output or not sys.stdout.isatty())
+  with cli.counter(shown=shown) as show:
+    for lines in chunks:
+
+      def progress(n: int, before: int = count) -> None:
+        if show:
+          show(before + n)
+
+      out.write(answers(lines, progress))
+      out.flush()
+      count += len(lines)
+      if show:
+        show(count)
+  if not shown:
+    log.info(f"{count} sentences in {time.monotonic() - start:.1f} s")
+
+
+def _chunks(path: str | None, size: int) -> Iterator[list[str]]:
+  """Lists of at most `size` lines of a file or of standard input."""
+  from seq2seq_jax.data import sources
+
+  chunk: list[str] = []
+  for line in sources.text_lines(path) if path else _stdin():
     chunk.append(line)
     if len(chunk) == size:
       yield chunk
@@ -136,7 +124,7 @@ def _chunks(path: str | None, size: int):
     yield chunk
 
 
-def _stdin():
+def _stdin() -> Iterator[str]:
   for n, line in enumerate(sys.stdin.buffer, 1):
     line = line.removeprefix(codecs.BOM_UTF8) if n == 1 else line
     try:
@@ -145,7 +133,7 @@ def _stdin():
       raise types.UserError(f"standard input, line {n}: not UTF-8") from e
 
 
-def _converse(answer, out) -> None:
+def _converse(answers: Callable[..., str], out: TextIO) -> None:
   print("Type a sentence; Ctrl-D ends.", file=sys.stderr)
   while True:
     try:
@@ -155,7 +143,7 @@ def _converse(answer, out) -> None:
     except (EOFError, KeyboardInterrupt):
       print(file=sys.stderr)
       return
-    out.write(answer([line]))
+    out.write(answers([line], None))
     out.flush()
 
 

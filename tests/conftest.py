@@ -100,15 +100,8 @@ def whole(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def translator(whole):
-  """A model ready for search, and its parameters."""
-  from seq2seq_jax.inference import loading
-  from seq2seq_jax.inference import translator as translation
-  from seq2seq_jax.runtime import parallel
+def model(whole):
+  """The finished run's model."""
+  from seq2seq_jax.inference import model as model_lib
 
-  mapper = parallel.Mapper("pmap", local=True)
-  loaded = loading.load(whole, "best", mapper)
-  translator = translation.Translator(
-    [loaded.model], loaded.config.decode, mapper, loaded.vocabularies.source
-  )
-  return translator, loaded
+  return model_lib.load(whole)

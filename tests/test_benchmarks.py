@@ -102,9 +102,14 @@ def test_peer_in_pytorch_finds_our_translations(tie, patience):
   mine = ours.Trainer(conf, 30, ours.batch(2, 3, 3, 30))
   params = jax.tree.map(lambda x: 4.0 * x, jax.device_get(mine.params))
   mapper = parallel.Mapper("pmap", local=True)
-  translator = translation.Translator([mine.model], conf.decode, mapper)
-  options = translation.options_of(conf.decode)._replace(patience=patience)
-  found = translator.search((mapper.replicate(params),), ids, options)
+  translator = translation.Translator([mine.model], mapper, ours.IdSource())
+  found = dict(
+    translator.search(
+      (mapper.replicate(params),),
+      [types.EncodedSide(i) for i in ids],
+      dataclasses.replace(conf.decode, patience=patience),
+    )
+  )
   peer = vs_pytorch.from_ours(params, conf, 0.0).eval()
   order = sorted(range(20), key=lambda i: -len(ids[i]))
   lengths = torch.tensor([len(ids[i]) for i in order])

@@ -63,12 +63,12 @@ def test_a_command_ends_with_a_code_and_no_traceback(
 
 
 def test_the_counter_counts_only_where_it_is_shown(capsys):
-  with cli.counter(10, shown=False) as show:
+  with cli.counter(shown=False) as show:
     assert show is None
   assert capsys.readouterr().err == ""
-  with cli.counter(1000, shown=True) as show:
+  with cli.counter(shown=True) as show:
     show(0)
-    show(1000)
+    show(1000, 1000)
   assert "1,000/1,000 sentences" in capsys.readouterr().err
 
 

@@ -6,8 +6,7 @@ import pathlib
 import pytest
 
 from seq2seq_jax import config
-from seq2seq_jax.inference import evaluator, translator
-from seq2seq_jax.inference import text as inference_text
+from seq2seq_jax.inference import evaluator
 from seq2seq_jax.training import loop
 
 TINY = pathlib.Path(__file__).parent / "configs" / "tiny.py"
@@ -37,16 +36,16 @@ def test_model_that_copies_learns_words_it_does_not_know(head, tmp_path):
     train=change(base.train, steps=300, validate_every=150, average=0),
   )
   run = loop.fit(conf, tmp_path)
-  options = translator.Options(2, 1, "none", 0.0, False)
-  found, texts = run.evaluator.translate((run.params(),), options)
+  decode = change(conf.decode, beam_size=2, length_rule="none", alpha=0.0)
+  hypotheses, texts = run.evaluator.translate((run.params(),), decode)
   known = set(run.vocabularies.target.tokenizer.pieces)
   copied = [w for t in texts for w in t.split() if w not in known]
   wanted = [w for r in run.evaluator.references for w in r[0].split()]
   assert len(copied) > 0.5 * sum(w not in known for w in wanted)
-  score = run.evaluator.score_texts(texts, ["exact_match"])["exact_match"]
+  score = run.evaluator.text_scores(texts, ["exact_match"])["exact_match"]
   assert score > 30  # a model without copying stands below 1
-  line = inference_text.describe(
-    run.evaluator.sources[0], found[0], run.evaluator.reader, False
+  [translation] = run.evaluator.text_translator(decode).translations(
+    run.evaluator.sources[0], hypotheses[0]
   )
-  assert line["hypotheses"][0]["text"] == texts[0]
-  assert evaluator.wanted(conf) == ["exact_match"]
+  assert translation.text == texts[0]
+  assert evaluator.metrics_of(conf) == ["exact_match"]

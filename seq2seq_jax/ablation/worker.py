@@ -22,8 +22,9 @@ import numpy as np
 from seq2seq_jax import config, types
 from seq2seq_jax.ablation import cells, learning_curve, plan, spec
 from seq2seq_jax.data import corpus as corpus_lib
-from seq2seq_jax.inference import evaluator, loading
-from seq2seq_jax.runtime import files, glibc, jax_setup, locks, parallel
+from seq2seq_jax.inference import details as details_lib
+from seq2seq_jax.inference import model as model_lib
+from seq2seq_jax.runtime import files, glibc, jax_setup, locks
 from seq2seq_jax.runtime import log as log_lib
 from seq2seq_jax.training import loop
 
@@ -166,13 +167,14 @@ class Worker:
       cell: whose members are trained.
       epochs: batches in an epoch, one for each member.
     """
-    mapper = parallel.Mapper("pmap", local=True)
     replica = None
     if len(cell.members[0].seeds) > 1:
       replica = cell.members[0].seeds.index(cell.seed)
     folders = [member.folder for member in cell.members]
-    members = loading.load_all(folders, self.job.checkpoint, mapper, replica)
-    conf = dataclasses.replace(members[0].config, decode=cell.config.decode)
+    model = model_lib.load(folders, self.job.checkpoint, replica)
+    model = model.with_config(
+      dataclasses.replace(model.config, decode=cell.config.decode)
+    )
     corpus = corpus_lib.Corpus(cell.config.data)
     split = corpus.test if corpus.test is not None else corpus.valid
     if split is None:
@@ -180,8 +182,8 @@ class Worker:
         "the config names neither a test nor a validation set to score on"
       )
     metric = self.job.metric
-    details = evaluator.detail(
-      members, conf, split, cell.identity["metrics"], metric, mapper
+    details = details_lib.score_with_details(
+      model.evaluator(split), model.params, cell.identity["metrics"], metric
     )
     cell.folder.mkdir(parents=True, exist_ok=True)
     with files.replacing(cell.folder / "sentences.npz") as path:
@@ -197,7 +199,7 @@ class Worker:
       "sentences": len(details.sentences.rows),
       "test": split.checksum(),
       "parameters": details.parameters,
-      "best_step": members[0].step,
+      "best_step": model.members[0].step,
       "learning_curves": [
         dataclasses.asdict(learning_curve.read(member.folder, epoch, replica))
         for member, epoch in zip(cell.members, epochs, strict=True)

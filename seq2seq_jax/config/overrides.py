@@ -1,13 +1,46 @@
 """Typed overrides of a config by dotted names, as on the command line."""
 
+import contextlib
+import io
 import os
 import pathlib
+import re
+import threading
 from collections.abc import Sequence
 from typing import TypeVar
 
-from seq2seq_jax.config import extensions
+from seq2seq_jax import types
+from seq2seq_jax.config import experiment, extensions, files
 
 T = TypeVar("T")
+
+# Standard error belongs to the whole process: one capture at a time.
+_capture = threading.Lock()
+
+
+def load_config(
+  path: str | os.PathLike[str], overrides: Sequence[str] = ()
+) -> experiment.Config:
+  """The config that a file's `get_config` returns, with fields changed.
+
+  Args:
+    path: of the Python file.
+    overrides: as words of a command line: `["--train.steps", "300"]`.
+
+  Raises:
+    types.UserError: no such file or field, or a value that cannot be.
+  """
+  default = files.load(os.fspath(path))
+  if not overrides:
+    return default
+  messages = io.StringIO()
+  with _capture, contextlib.redirect_stderr(messages):
+    try:
+      return apply(default, list(overrides), "load_config")
+    except SystemExit as e:
+      raise types.UserError(
+        f"{path}: {_first_message(messages.getvalue())}"
+      ) from e
 
 
 def apply(
@@ -40,3 +73,13 @@ def apply(
     config=(tyro.conf.FlagConversionOff,),
   )
   return extensions.locate(config, pathlib.Path(folder))
+
+
+def _first_message(printed: str) -> str:
+  """One line of what tyro prints: the error, and the flags that it suggests."""
+  lines = [line.strip(" -│╭╮╰╯─") for line in printed.splitlines()]
+  lines = [line for line in lines if line]
+  message = lines[1] if len(lines) > 1 else "the overrides cannot be parsed"
+  after = printed.partition("Perhaps you meant:")[2]
+  flags = re.findall(r"^[ │]*(--[\w.]+)", after, re.M)
+  return message + (f"; nearest: {', '.join(flags)}" if flags else "")

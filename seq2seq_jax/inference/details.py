@@ -1,4 +1,4 @@
-"""A model's scores of a split with what they are made of, for a table's cell."""
+"""Scores of a split with what they are made of, for a cell of a table."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -135,5 +135,5 @@ def _of_middling_length(lengths: Sequence[int], count: int) -> list[int]:
   """Places spread evenly over the sentences sorted by length."""
   order = sorted(range(len(lengths)), key=lambda i: (lengths[i], i))
   short = [i for i in order if lengths[i] <= LONGEST_SHOWN] or order[:count]
-  places = [short[len(short) * (2 * k + 1) // (2 * count)] for k in range(count)]
-  return list(dict.fromkeys(places))
+  middles = (len(short) * (2 * k + 1) // (2 * count) for k in range(count))
+  return list(dict.fromkeys(short[middle] for middle in middles))

@@ -1,4 +1,4 @@
-"""Scores of a split: of its references under a model, and of a model's outputs."""
+"""Scores of a split: of references under a model, and of a model's outputs."""
 
 import dataclasses
 import math
@@ -16,8 +16,8 @@ from seq2seq_jax.inference import text as inference_text
 from seq2seq_jax.inference import translator as translation
 from seq2seq_jax.runtime import parallel
 
-# Called with the number of sources answered so far.
-Progress = Callable[[int], None]
+# Called with the number of sources answered so far, and with that of all.
+Progress = Callable[[int, int], None]
 
 
 def make_scoring(models: Sequence[Any]) -> Callable[..., tuple[jax.Array, ...]]:
@@ -181,7 +181,7 @@ class Evaluator:
     hypotheses: dict[int, types.Hypotheses] = {}
     texts = [""] * len(self.sources)
     if progress:
-      progress(0)
+      progress(0, len(places))
     size = batch_size or max(1, len(places))
     for first in range(0, len(places), size):
       batch = places[first : first + size]
@@ -193,7 +193,7 @@ class Evaluator:
         hypotheses[i] = outputs
         texts[i] = text_translator.text(self.sources[i], outputs)
         if progress:
-          progress(len(hypotheses))
+          progress(len(hypotheses), len(places))
     return [hypotheses[i] for i in places], texts
 
   def text_translator(

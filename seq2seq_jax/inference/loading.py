@@ -74,7 +74,7 @@ def load_all(
   """
   members = []
   for run in runs:
-    workdir, named = select.place_of(run)
+    workdir, named = select.split_replica(run)
     chosen = replica if named is None else named
     members.append(load(workdir, checkpoint, mapper, chosen))
   for run, member in zip(runs, members):

@@ -10,17 +10,18 @@ import copy
 import dataclasses
 import logging
 import os
-import pathlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, overload
 
+import jax
 import numpy as np
 
 from seq2seq_jax import config, metrics, types
 from seq2seq_jax.checkpoints import select
 from seq2seq_jax.data import corpus, sources
-from seq2seq_jax.inference import details, evaluator, loading, text, translator
+from seq2seq_jax.inference import details, loading, text, translator
+from seq2seq_jax.inference import evaluator as evaluation
 from seq2seq_jax.runtime import parallel
 
 log = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ class Model:
     self.translator = translator.Translator(
       models, mapper, self.vocabularies.source
     )
-    self.scorer = evaluator.Scorer(models, self.vocabularies, mapper)
+    self.scorer = evaluation.Scorer(models, self.vocabularies, mapper)
 
   def __repr__(self) -> str:
     steps = ", ".join(str(member.step) for member in self.members)
@@ -69,8 +70,7 @@ class Model:
   @property
   def parameters(self) -> int:
     """Number of parameters of all members."""
-    sizes = (x.size for m in self.members for x in m.model_leaves())
-    return sum(sizes)
+    return sum(x.size for x in jax.tree.leaves(self.params))
 
   def with_config(self, conf: config.Config) -> "Model":
     """The same model with another search, data folder or test set."""
@@ -78,9 +78,7 @@ class Model:
     other.config = conf
     return other
 
-  def with_search(
-    self, beam_size: int | None = None, **decode: Any
-  ) -> "Model":
+  def with_search(self, beam_size: int | None = None, **decode: Any) -> "Model":
     """The same model with other fields of the config's decode section."""
     if beam_size is not None:
       decode["beam_size"] = beam_size
@@ -105,7 +103,7 @@ class Model:
     *,
     scores: Literal[False] = False,
     attention: Literal[False] = False,
-    progress: evaluator.Progress | None = None,
+    progress: evaluation.Progress | None = None,
     **decode: Any,
   ) -> list[str]: ...
 
@@ -118,7 +116,7 @@ class Model:
     *,
     scores: bool = False,
     attention: bool = False,
-    progress: evaluator.Progress | None = None,
+    progress: evaluation.Progress | None = None,
     **decode: Any,
   ) -> list[Any]: ...
 
@@ -130,7 +128,7 @@ class Model:
     *,
     scores: bool = False,
     attention: bool = False,
-    progress: evaluator.Progress | None = None,
+    progress: evaluation.Progress | None = None,
     **decode: Any,
   ) -> list[Any]:
     """The best output of every source.
@@ -165,7 +163,7 @@ class Model:
       else:
         outputs[i] = text_translator.texts(texts[i], hypotheses)
       if progress:
-        progress(count)
+        progress(count, len(outputs))
     if n_best > 1:
       return outputs
     empty = None if records else ""
@@ -263,9 +261,31 @@ class Model:
       return [scores[0] for scores in token_scores]
     return [float(np.sum(scores[0])) for scores in token_scores]
 
-  def evaluator(self, split: sources.Source) -> evaluator.Evaluator:
+  def score_split(
+    self, data: str | Iterable[Pair] = "test"
+  ) -> tuple[dict[str, Any], list[float]]:
+    """Scores of references under the model, without outputs of its own.
+
+    Args:
+      data: as that of `evaluate`.
+
+    Returns:
+      Metric -> value with `sentences`, and every reference's log-probability.
+    """
+    scored = self.evaluator(self._examples(data))
+    token_scores = scored.token_scores(self.params)
+    log_probs = [float(np.sum(scores[0])) for scores in token_scores]
+    with_text = [
+      scores
+      for scores, pair in zip(token_scores, scored.encoded)
+      if evaluation.has_text(pair)
+    ]
+    scores: dict[str, Any] = dict(evaluation.model_metrics(with_text))
+    return scores | {"sentences": len(log_probs)}, log_probs
+
+  def evaluator(self, split: sources.Source) -> evaluation.Evaluator:
     """Scores a split with this model's programs."""
-    return evaluator.Evaluator(
+    return evaluation.Evaluator(
       self.config,
       self.vocabularies,
       [member.model for member in self.members],
@@ -291,7 +311,7 @@ class Model:
     same_files = name != "train" and (
       name != "test" or self.config.data.test == recorded.test
     )
-    workdir, _ = select.place_of(self.runs[0])
+    workdir, _ = select.split_replica(self.runs[0])
     checksum = loading.recorded_checksum(workdir, name)
     if same_files and checksum and checksum != split.checksum():
       log.warning(
@@ -305,7 +325,7 @@ class Model:
     data: str | Iterable[Pair] = "test",
     *,
     metrics: Iterable[str] = (),
-    progress: evaluator.Progress | None = None,
+    progress: evaluation.Progress | None = None,
   ) -> dict[str, Any]:
     """The scores of a split, or of pairs of source and reference.
 
@@ -327,7 +347,7 @@ class Model:
     *,
     metrics: Iterable[str] = (),
     batch_size: int | None = None,
-    progress: evaluator.Progress | None = None,
+    progress: evaluation.Progress | None = None,
   ) -> "Evaluation":
     """The same, with the output texts.
 
@@ -336,8 +356,7 @@ class Model:
       batch_size: sources searched together, by default all; changes no output.
     """
     names = self._metric_names(metrics)
-    split = self.split(data) if isinstance(data, str) else sources.as_source(data)
-    scored = self.evaluator(split)
+    scored = self.evaluator(self._examples(data))
     start = time.monotonic()
     scores: dict[str, Any] = dict(scored.model_scores(self.params))
     texts: list[str] = []
@@ -356,17 +375,36 @@ class Model:
     }
     return Evaluation(scores, texts)
 
+  def _examples(self, data: str | Iterable[Pair]) -> sources.Source:
+    """A split of the run's own data, or pairs as examples."""
+    if isinstance(data, str):
+      return self.split(data)
+    examples = sources.as_source(data)
+    if self.vocabularies.source.present and any(
+      examples[i][0] is None for i in range(len(examples))
+    ):
+      raise types.UserError(
+        "every reference needs a source (--source and --reference of "
+        "`evaluate` are given together)"
+      )
+    return examples
+
+  def pool_size(self) -> int:
+    """Sources that are best searched together; fewer leave rows idle."""
+    return self.translator.pool_size(self.config.decode)
+
   def _metric_names(self, more: Iterable[str]) -> list[str]:
     """The config's metrics and these."""
     more, present = list(more), self.vocabularies.source.present
-    known = metrics.names("model", "outputs") if present else metrics.names("model")
+    needs = ("model", "outputs") if present else ("model",)
+    known = metrics.names(*needs)
     for name in more:
       if name not in known:
         of_what = "" if present else "of a language model "
         raise types.UserError(
           f"metric {name}: {of_what}there are {', '.join(known)}"
         )
-    return list(dict.fromkeys([*evaluator.metrics_of(self.config), *more]))
+    return list(dict.fromkeys([*evaluation.metrics_of(self.config), *more]))
 
 
 @dataclasses.dataclass(frozen=True)

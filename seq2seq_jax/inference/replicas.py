@@ -1,6 +1,7 @@
-"""Scores of a run with several seeds: each replica's, their means and spread."""
+"""Scores of a run, of several seeds each one's and their means and spread."""
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -8,7 +9,9 @@ import numpy as np
 
 from seq2seq_jax import config, types
 from seq2seq_jax.checkpoints import select
-from seq2seq_jax.inference import evaluator, loading, model
+from seq2seq_jax.data import sources
+from seq2seq_jax.inference import evaluator, loading, model, text
+from seq2seq_jax.runtime import files
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +26,7 @@ def evaluate(
   batch_size: int | None = None,
   progress: evaluator.Progress | None = None,
   configure: Callable[[config.Config], config.Config] | None = None,
+  output: str | os.PathLike[str] | None = None,
   **decode: Any,
 ) -> dict[str, Any]:
   """The scores of a trained model on a split or on pairs.
@@ -37,6 +41,7 @@ def evaluate(
     batch_size: sources searched together, by default all; changes no output.
     progress: is told how many sources are answered.
     configure: changes the stored config, such as its search.
+    output: file for the output texts, a line a source.
     **decode: fields of the config's decode section, such as `beam_size`.
 
   Returns:
@@ -44,25 +49,36 @@ def evaluate(
     deviations as `NAME_sd`, and each one's values under `replicas`.
   """
   metrics = list(metrics)
-  data = data if isinstance(data, str) else list(data)
+  data = data if isinstance(data, str) else sources.as_source(data)
 
   def one(number: int | None) -> dict[str, Any]:
     loaded = model.load(runs, checkpoint, number).with_search(**decode)
     if configure:
       loaded = loaded.with_config(configure(loaded.config))
-    return loaded.evaluation(
+    if output and not loaded.vocabularies.source.present:
+      raise types.UserError("--output: a language model translates nothing")
+    evaluation = loaded.evaluation(
       data, metrics=metrics, batch_size=batch_size, progress=progress
-    ).scores
+    )
+    if output:
+      with files.output(output) as out:
+        out.writelines(text.lines([t]) for t in evaluation.texts)
+    return evaluation.scores
 
   numbers = undiverged(runs) if replica is None else None
   if numbers is None:
     return one(replica)
+  if output:
+    raise types.UserError(
+      f"--output: {model.run_names(runs)[0]} holds several runs; choose one "
+      "with --replica"
+    )
   return summary([{"replica": n} | one(n) for n in numbers])
 
 
 def count(runs: model.Run | Sequence[model.Run]) -> int:
   """Replicas of the first run; 1 if `DIR#REPLICA` names one of them."""
-  workdir, named = select.place_of(model.run_names(runs)[0])
+  workdir, named = select.split_replica(model.run_names(runs)[0])
   return 1 if named is not None else loading.read_config(workdir).train.seeds
 
 
@@ -75,7 +91,7 @@ def undiverged(runs: model.Run | Sequence[model.Run]) -> list[int] | None:
   replicas = count(runs)
   if replicas == 1:
     return None
-  workdir, _ = select.place_of(model.run_names(runs)[0])
+  workdir, _ = select.split_replica(model.run_names(runs)[0])
   diverged = select.diverged(workdir)
   for replica in sorted(diverged):
     log.warning(f"replica {replica} diverged and is left out")

@@ -108,6 +108,14 @@ class TextTranslator:
       hypotheses.tokens[n, :length], source, attended
     )
 
+  def texts(self, source: Any, hypotheses: types.Hypotheses) -> list[str]:
+    """The outputs of a source, best first; fewer than N if there are fewer."""
+    return [
+      self.text(source, hypotheses, n)
+      for n in range(len(hypotheses.score))
+      if hypotheses.length[n]
+    ]
+
   def positions(self, source: Any) -> list[str]:
     """What stands at each position that is attended to.
 

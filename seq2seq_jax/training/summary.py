@@ -42,7 +42,7 @@ def log_start(run: run_lib.Run) -> None:
 def unreachable_targets(run: run_lib.Run) -> int:
   """Number of training examples whose target is longer than any output."""
   source, target = run.data.lengths.T
-  limit = translator.longest(run.config.decode, source)
+  limit = translator.longest_output(run.config.decode, source)
   return int((target > limit).sum())
 
 

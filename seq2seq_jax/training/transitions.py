@@ -4,12 +4,14 @@ At a boundary the order is: validate, fold the score into the state, save. So a
 checkpoint holds every decision up to its step, and none is made twice.
 """
 
+import dataclasses
+import functools
 import logging
 
 import numpy as np
 
 from seq2seq_jax import metrics, types
-from seq2seq_jax.inference import evaluator, translator
+from seq2seq_jax.inference import evaluator
 from seq2seq_jax.runtime import parallel
 from seq2seq_jax.training import metrics_writer, model_selection, throughput
 from seq2seq_jax.training import run as run_lib
@@ -178,21 +180,18 @@ def _validation_scores(
 ) -> dict[str, float]:
   """Scores of the validation set under a replica's parameters."""
   assert run.evaluator is not None
-  names = evaluator.wanted(run.config)
+  names = evaluator.metrics_of(run.config)
   params = (run.params(replica),)
-  total = len(run.evaluator.sources)
   writer.display.phase("validating: loss")
-  values = run.evaluator.losses(params)
+  values = run.evaluator.model_scores(params)
   if any(n not in metrics.names("model") for n in names):
-    options = translator.options_of(run.config.decode)._replace(
-      beam_size=run.config.decode.valid_beam_size, exact=0
+    decode = run.config.decode
+    _, texts = run.evaluator.translate(
+      params,
+      dataclasses.replace(decode, beam_size=decode.valid_beam_size, exact=0),
+      progress=functools.partial(writer.display.phase, "validating: decoding"),
     )
-
-    def show(count: int) -> None:
-      writer.display.phase("validating: decoding", count, total)
-
-    _, texts = run.evaluator.translate(params, options, show)
-    scores = run.evaluator.score_texts(texts, names)
+    scores = run.evaluator.text_scores(texts, names)
     values |= {k: v for k, v in scores.items() if isinstance(v, float)}
   return values
 

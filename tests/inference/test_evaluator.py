@@ -1,0 +1,126 @@
+"""Scores of references and of outputs, on a trained model."""
+
+import numpy as np
+import pytest
+
+from seq2seq_jax import metrics, types
+from seq2seq_jax.data import sources
+from seq2seq_jax.inference import details
+from seq2seq_jax.inference import evaluator as evaluation
+from seq2seq_jax.inference import text as inference_text
+from tests.helpers.tiny_runs import tiny
+
+
+def _evaluator(model, pairs, conf=None):
+  return model.with_config(conf or model.config).evaluator(sources.Pairs(pairs))
+
+
+def test_an_ensemble_has_no_token_accuracy(model):
+  pair = model.vocabularies.encode(("1 2 3", "1 2 3"))
+  member = model.members[0].model
+  one, two = (
+    evaluation.Scorer([member] * n, model.vocabularies, model.mapper).score(
+      model.params * n, [pair], 16
+    )
+    for n in (1, 2)
+  )
+  alone, both = evaluation.model_metrics(one), evaluation.model_metrics(two)
+  assert "token_accuracy" in alone and "token_accuracy" not in both
+  np.testing.assert_allclose(both["loss"], alone["loss"], rtol=1e-5)
+  with pytest.raises(types.UserError, match="not of an ensemble"):
+    metrics.METRICS["token_accuracy"].sentence_sums(two)
+
+
+def test_the_split_is_encoded_once(model, monkeypatch):
+  pairs = [("1 2 3", "3 3"), ("2 2", "2"), ("", "1")]
+  texts = []
+  side = model.vocabularies.source
+  encode = side.encode
+  monkeypatch.setattr(
+    side, "encode", lambda text, *rng: texts.append(text) or encode(text, *rng)
+  )
+  evaluator = _evaluator(model, pairs)
+  evaluator.model_scores(model.params)
+  evaluator.translate(model.params)
+  assert sorted(texts) == sorted(source for source, _ in pairs)
+
+
+def test_outputs_come_in_the_order_of_the_sources(model):
+  texts = ["1 2 3", "", "3 3 3 3 3 3 3 3 3 3", "1"]
+  evaluator = _evaluator(model, [(text, text or "0") for text in texts])
+  counts = []
+  hypotheses, outputs = evaluator.translate(
+    model.params, progress=lambda *n: counts.append(n)
+  )
+  assert outputs == model.translate(texts) and outputs[1] == ""
+  assert len(hypotheses) == 3
+  assert counts[0] == (0, 3) and counts[-1] == (3, 3)
+  assert counts == sorted(counts)
+  few = evaluator.translate(model.params, batch_size=2)
+  assert few[1] == outputs
+
+
+def test_an_output_is_compared_with_the_closest_alternative(model):
+  pairs = [
+    ("1 2 3", "3 3 3"),
+    ("2 2", "2"),
+    ("1 2 3", "1 2 3"),
+    ("2 2", "2 2 2"),
+  ]
+  evaluator = _evaluator(model, pairs, tiny(data={"alternatives": True}))
+  assert evaluator.sources == ["1 2 3", "2 2"]
+  assert len(evaluator.encoded) == 4  # the loss is of all of them
+  texts = ["1 2 3", "2 2 2 2"]
+  assert evaluator.closest_references(texts) == ["1 2 3", "2 2 2"]
+  scores = evaluator.text_scores(texts, ["exact_match", "wer", "loss"])
+  assert scores["exact_match"] == 50
+  assert scores["wer"] == pytest.approx(100 / 6)
+  assert scores["sentences"] == 2
+
+
+def test_outputs_have_the_length_of_their_references(model):
+  conf = tiny(decode={"oracle_length": True, "beam_size": 1})
+  pairs = [("1 2 3", "1 2 3 4 0"), ("4 0", "1"), ("2", "2")]
+  evaluator = _evaluator(model, pairs, conf)
+  hypotheses, texts = evaluator.translate(model.params)
+  assert [len(t.split()) for t in texts] == [5, 1, 1]
+  assert not details.search_diagnostics(hypotheses, oracle_length=True)
+  with pytest.raises(types.UserError, match="one reference for every source"):
+    tiny(decode={"oracle_length": True}, data={"alternatives": True})
+
+
+def test_nothing_to_score_is_refused(model):
+  with pytest.raises(types.UserError, match="no reference with text"):
+    _evaluator(model, [("1", ""), ("2", " ")])
+
+
+def test_details_hold_what_the_scores_are_made_of(model):
+  pairs = [(text, text) for text in ("1 2 3", "2 2", "4", "0 1 2 3")]
+  evaluator = _evaluator(model, pairs)
+  for metric in ("loss", "exact_match", "wer"):
+    found = details.score_with_details(
+      evaluator, model.params, [metric], metric, examples=2
+    )
+    total = found.sentences.score(found.sentences.rows.sum(axis=0))
+    assert total == pytest.approx(found.scores[metric], rel=1e-6)
+    assert len(found.sentences.rows) == 4
+  assert [o["length"] for o in found.outputs] == [3, 2, 1, 4]
+  assert [o["hypothesis"] for o in found.outputs] == model.translate(
+    [source for source, _ in pairs]
+  )
+  assert found.parameters == model.parameters
+  assert 1 <= len(found.attention) <= 2
+  for example in found.attention:
+    assert len(example["weights"]) == len(example["target"])
+    assert len(example["weights"][0]) == len(example["source"])
+
+
+def test_outputs_are_lines_and_positions_are_what_is_attended_to(model):
+  assert inference_text.lines(["a\nb\r\nc"], 2) == "a b  c\n\n"
+  conf = tiny(model={"encoder.layers": 2, "encoder.reductions": 1})
+  translator = inference_text.TextTranslator(None, model.vocabularies, conf)
+  assert [p.split() for p in translator.positions("1 2 3 4")] == [
+    ["1", "2"],
+    ["3", "4"],
+    model.vocabularies.source.tokenizer.tokens([types.EOS]),
+  ]
