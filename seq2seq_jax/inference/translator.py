@@ -15,8 +15,8 @@ from seq2seq_jax.data import batches
 from seq2seq_jax.decoding import beam, combine, exact, stepfn
 from seq2seq_jax.runtime import parallel
 
-# Longest source for which a pool holds `decode.pool_batches` batches; longer ones get
-# fewer, so that memory stays constant.
+# Longest source for which a pool holds `decode.pool_batches` batches; longer
+# ones get fewer, so that memory stays constant.
 FULL_POOL_LENGTH = 64
 
 
@@ -170,10 +170,10 @@ def pool_batches(
 class Translator:
   """Searches with given parameters; a program is compiled once a bucket.
 
-  Every program has `decode.batch_rows` rows on each device, whatever is asked for,
-  and its shape follows from the source alone, so a source gets the same bits in
-  any batch, order and number of devices. A search program draws its sources
-  from a pool of `decode.pool_batches` encoded batches.
+  Every program has `decode.batch_rows` rows on each device, whatever is asked
+  for, and its shape follows from the source alone, so a source gets the same
+  bits in any batch, order and number of devices. A search program draws its
+  sources from a pool of `decode.pool_batches` encoded batches.
 
   Args:
     models: modules, one a member of an ensemble.
@@ -308,7 +308,9 @@ def _pools(
     members = sorted(members, key=lambda i: -sizes[i])
     # No more batches in a pool than leave work for all devices.
     share = -(-len(members) // (decode.batch_rows * devices))
-    size = decode.batch_rows * min(share, pool_batches(decode, padded, attention))
+    size = decode.batch_rows * min(
+      share, pool_batches(decode, padded, attention)
+    )
     for first in range(0, len(members), size):
       yield padded, members[first : first + size]
 
