@@ -4,7 +4,7 @@ Shape letters are those of `types.py`.
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -20,10 +20,8 @@ class Side(Protocol):
   outside `data/` never asks which kind it is.
   """
 
-  @property
-  def present(self) -> bool:
-    """False if examples have no such side: a language model has no source."""
-    ...
+  present: ClassVar[bool]
+  """False if examples have no such side: a language model has no source."""
 
   @property
   def vocab_size(self) -> int | None:

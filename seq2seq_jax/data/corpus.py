@@ -1,6 +1,7 @@
 """The splits of a config's task: opened, held out, limited, checksummed."""
 
 import collections
+import dataclasses
 import hashlib
 import os
 import pathlib
@@ -10,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from seq2seq_jax import config, types
-from seq2seq_jax.data import copynet_rules, scan, sources, synthetic
+from seq2seq_jax.config import extensions
+from seq2seq_jax.data import copynet_rules, scan, sides, sources, synthetic
 
 SPLITS = ("train", "valid", "test")
 
@@ -20,8 +22,27 @@ def root(data: config.Data) -> str:
   return data.root or os.environ.get("SEQ2SEQ_JAX_DATA", "")
 
 
+def in_memory(data: config.Data) -> config.Data:
+  """The data section of a run whose examples are given in memory.
+
+  It names no files, so that nothing is later scored on other examples than the
+  run's. A language model keeps its task, which says that there is no source.
+  """
+  if data.task == "language_model":
+    return data
+  return dataclasses.replace(
+    data, task="pairs", train=(), valid=(), test=(), only=""
+  )
+
+
 def open_split(data: config.Data, split: str) -> sources.Source | None:
   """The examples of a split, or None if the config names no such split.
+
+  A task of the user's own, `FILE.py:NAME`, is called as `NAME(data, split)`. It
+  returns None if there is no such split, else pairs of a source (text, frames
+  [L, F]) and a target text: a list, an iterator, or an object with `__len__`
+  and `__getitem__` that is read when needed. If that has a method `checksum`,
+  it is asked instead of reading all pairs.
 
   Args:
     data: names the task and its files.
@@ -30,7 +51,11 @@ def open_split(data: config.Data, split: str) -> sources.Source | None:
   Raises:
     types.UserError: a file is missing or cannot be read as the task says.
   """
-  return TASKS[data.task](data, split)
+  task = TASKS.get(data.task)
+  if task is not None:
+    return task(data, split)
+  examples = extensions.resolve(data.task)(data, split)
+  return None if examples is None else sources.as_source(examples, split)
 
 
 def open_for_scoring(data: config.Data, split: str) -> sources.Source | None:
@@ -54,7 +79,8 @@ class Corpus:
   Args:
     data: names the task and its files.
     train: training examples in memory, pairs of source and target; the task's
-      files are then not read.
+      files are then not read. A source is a text, an array of frames [L, F], or
+      None for a language model; a target is a text.
     valid: validation examples in memory.
     test: test examples in memory.
 
@@ -77,15 +103,18 @@ class Corpus:
       splits = [open_split(data, split) for split in SPLITS]
     else:
       splits = [
-        None if pairs is None else sources.as_source(pairs)
-        for pairs in (train, valid, test)
+        None if pairs is None else sources.as_source(pairs, name)
+        for name, pairs in zip(SPLITS, (train, valid, test))
       ]
     training, self.valid, self.test = splits
     if training is None:
       raise types.UserError(
-        f"data.train: names no file or split of task {data.task}"
+        "data.task pairs: the examples are in memory alone; hand them to `fit`"
+        if data.task == "pairs"
+        else f"data.train: names no file or split of task {data.task}"
       )
     self.train: sources.Source = training
+    _check_presence(data, self.train)
     self.indices = sources.trainable(self.train)
     self.limited = data.limit > 0
     if data.holdout and self.valid is None:
@@ -141,6 +170,23 @@ class Corpus:
       drawn = sums["train"].encode() + self.indices.tobytes()
       sums["train"] = hashlib.sha256(drawn).hexdigest()
     return sums
+
+
+def _check_presence(data: config.Data, train: sources.Source) -> None:
+  """Refuses a language model with sources, and other models without."""
+  if not len(train):
+    return  # the caller says so
+  present = sides.kind_of(train[0][0]).present
+  if present == (data.task == "language_model"):
+    reason = "has a source" if present else "has no source (None)"
+    raise types.UserError(
+      f"data.task {data.task}: the first training example {reason}; the "
+      "examples of a language model, and no others, are pairs (None, text)"
+    )
+
+
+def _in_memory(data: config.Data, split: str) -> None:
+  """No split: the examples are given to `Corpus`."""
 
 
 def _scan(data: config.Data, split: str) -> sources.Source | None:
@@ -212,4 +258,5 @@ TASKS: dict[str, Callable[[config.Data, str], sources.Source | None]] = {
   "jsonl": _from_files(sources.jsonl, "source_field", "target_field"),
   "tfds": _tfds,
   "language_model": _from_files(sources.lines),
+  "pairs": _in_memory,
 }

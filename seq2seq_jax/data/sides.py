@@ -6,7 +6,7 @@ in a file of its own, and a line in `KINDS` and in `STORED`.
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -28,7 +28,7 @@ class _Text:
     filler: ids of a filler row.
   """
 
-  present = True
+  present: ClassVar[bool] = True
   features = 0
   reverse = False
 
@@ -203,7 +203,7 @@ class SourceFrames:
     reverse: the encoder reads the frames from last to first.
   """
 
-  present = True
+  present: ClassVar[bool] = True
   vocab_size = 0
   samples = False
   segmentation = None
@@ -288,7 +288,7 @@ class SourceFrames:
 class NoSource:
   """The source of a language model: there is none."""
 
-  present = False
+  present: ClassVar[bool] = False
   vocab_size = None
   features = 0
   reverse = False

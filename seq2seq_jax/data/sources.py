@@ -67,9 +67,32 @@ class Pairs:
     return digest.hexdigest()
 
 
-def as_source(pairs: Iterable[Pair] | Source) -> Source:
-  """Pairs as a source of examples; what has a checksum is one already."""
-  return cast(Source, pairs) if hasattr(pairs, "checksum") else Pairs(pairs)
+def as_source(pairs: Iterable[Pair] | Source, name: str = "train") -> Source:
+  """Pairs as a source of examples; what has a checksum is one already.
+
+  Args:
+    pairs: as of `Pairs`.
+    name: of the split, for messages.
+
+  Raises:
+    types.UserError: an example is not a pair of a source and a target text.
+  """
+  if hasattr(pairs, "checksum"):
+    return cast(Source, pairs)
+  source = Pairs(pairs)
+  for i in range(len(source)):
+    pair = source[i]
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
+      raise types.UserError(
+        f"{name}: example {i} is not a pair (source, target): {pair!r:.60}"
+      )
+    if not isinstance(pair[1], str):
+      raise types.UserError(
+        f"{name}: the target of example {i} is {type(pair[1]).__name__}, not "
+        "text"
+      )
+    sides.kind_of(pair[0])
+  return source
 
 
 def content(values: Sequence[Any]) -> tuple[bytes, ...]:

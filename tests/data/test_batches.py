@@ -134,3 +134,149 @@ def test_examples_beyond_the_room_are_encoded_anew(monkeypatch):
   assert len(large._cache) == 60 and 0 < len(small._cache) < 10
   for a, b in zip(expected, loaded, strict=True):
     _same(a, b)
+
+
+def _of_frames(n=20, features=3, **changes):
+  """Training data of float frames with texts, and the raw pairs."""
+  rng = np.random.default_rng(0)
+  pairs = [
+    (
+      rng.normal(size=(int(rng.integers(1, 30)), features)).astype(np.float32),
+      " ".join(rng.choice([*"abc"], rng.integers(1, 6))),
+    )
+    for _ in range(n)
+  ]
+  data = config.Data(task="pairs", batch_size=8, buckets=2, **changes)
+  corpus = corpus_lib.Corpus(data, train=pairs)
+  vocabularies = vocabulary.train(data, corpus)
+  return batches.TrainData(data, corpus, vocabularies, seed=0), pairs
+
+
+def test_batches_of_frames_hold_the_frames():
+  train, pairs = _of_frames()
+  loaded, fillers = {}, 0
+  for step in range(len(train.plan)):
+    batch = train.load(step)
+    shape = train.buckets[train.bucket(step)]
+    assert batch.src.shape == (shape.rows, shape.source, 3)
+    assert batch.src.dtype == np.float32 and batch.src_ext is None
+    for row in range(shape.rows):
+      n, m = batch.src_len[row], batch.tgt_len[row]
+      assert not batch.src[row, n:].any()
+      if m == 0:
+        fillers += 1
+        assert n == 1 and not batch.src[row].any()
+        continue
+      text = train.vocabularies.target_text(batch.tgt[row, :m])
+      loaded[batch.src[row, :n].tobytes()] = text
+  assert loaded == {frames.tobytes(): text for frames, text in pairs}
+  assert fillers == len(train.plan) * 8 - len(pairs)
+  for batch, step in zip(train.batches(1, 3), (1, 2), strict=True):
+    _same(batch, train.load(step))
+
+
+def test_frames_that_are_too_long_are_left_out():
+  train, pairs = _of_frames(max_source_length=10)
+  long = sum(len(frames) > 10 for frames, _ in pairs)
+  assert train.left_out == long > 0
+  assert max(bucket.source for bucket in train.buckets) <= 10
+
+
+def test_batches_of_a_language_model_have_no_source():
+  data = config.Data(task="language_model", train=("x",), batch_size=8)
+  corpus = corpus_lib.Corpus(data, train=[(None, "a b"), (None, "c")])
+  vocabularies = vocabulary.train(data, corpus)
+  train = batches.TrainData(data, corpus, vocabularies, seed=0)
+  batch = train.load(0)
+  assert batch.src is None and batch.src_len is None
+  assert sorted(batch.tgt_len.tolist()) == [0] * 6 + [2, 3]
+  assert train.lengths.tolist() == [[0, 3], [0, 2]]
+
+
+def test_a_batch_of_filler_has_the_shape_of_a_bucket():
+  train, _ = _of_frames()
+  batch = batches.filler(train.vocabularies, rows=4, source=9, target=5)
+  assert batch.src.shape == (4, 9, 3) and batch.tgt.shape == (4, 5)
+  assert batch.src_len.tolist() == [1] * 4
+  assert batch.tgt_len.tolist() == [0] * 4
+  assert batch.row.tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("frames", [False, True])
+def test_a_pair_meets_the_same_evaluation_shape_in_any_company(frames):
+  train = _of_frames()[0] if frames else _train()
+  vocabularies = train.vocabularies
+  pairs = [vocabularies.encode(train.source[i]) for i in range(20)]
+
+  def shapes(order):
+    by_pair = {}
+    part_of = [pairs[i] for i in order]
+    for part, batch in batches.evaluation(vocabularies, part_of, rows=6):
+      assert len(batch.row) == 6 and 0 < len(part) <= 6
+      assert batch.tgt_len[len(part) :].tolist() == [0] * (6 - len(part))
+      for row, i in enumerate(part):
+        source, target = vocabularies.lengths(part_of[i])
+        assert batch.src_len[row] == source and batch.tgt_len[row] == target
+        by_pair[order[i]] = (batch.src.shape, batch.tgt.shape)
+    return by_pair
+
+  whole = shapes(list(range(20)))
+  assert len(whole) == 20
+  some = shapes([7, 3, 11])
+  assert some == {i: whole[i] for i in (7, 3, 11)}
+
+
+def test_padded_lengths_are_few_and_never_too_short():
+  padded = [batches.ceil_length(n) for n in range(2000)]
+  assert all(p >= n for n, p in enumerate(padded))
+  assert padded == sorted(padded) and len(set(padded)) <= 1 + 8 + 5
+  assert padded[0] == 0 and padded[1] == 8 and padded[65] == 128
+
+
+def test_several_steps_are_stacked_in_the_widest_shape():
+  train = _train()
+  together = train.load_call(1, 3)
+  widest = train.buckets[-1]
+  assert together.src.shape == (16, 3, widest.source)
+  for n, step in enumerate((3, 4, 5)):
+    single = train.load(step)
+    width = single.src.shape[1]
+    np.testing.assert_array_equal(together.src[:, n, :width], single.src)
+    assert not together.src[:, n, width:].any()
+
+
+def test_replicas_share_shapes_but_not_examples():
+  one, two = _train(0), _train(1)
+  both = batches.Replicas([one, two])
+  for step, batch in enumerate(both.batches(0, 5)):
+    assert batch.src.shape[1] == 2
+    np.testing.assert_array_equal(batch.src[:, 0], one.load(step).src)
+    np.testing.assert_array_equal(batch.src[:, 1], two.load(step).src)
+  assert not np.array_equal(one.load(0).src, two.load(0).src)
+
+
+def test_sampled_segmentations_change_by_epoch_and_fit_their_bucket():
+  text = config.Text(tokenizer="bpe", vocab_size=24, sampling=0.5)
+  words = ["lower", "newest", "wider", "low"]
+  rng = np.random.default_rng(1)
+  pairs = [
+    (" ".join(rng.choice(words, 3)), " ".join(rng.choice(words, 2)))
+    for _ in range(24)
+  ]
+  data = config.Data(task="pairs", batch_size=8, source=text, target=text)
+  corpus = corpus_lib.Corpus(data, train=pairs)
+  train = batches.TrainData(
+    data, corpus, vocabulary.train(data, corpus), seed=0
+  )
+  assert train.samples
+  epoch = len(train.plan)
+  source = lambda step: {
+    train.vocabularies.source.tokenizer.decode(row): row.tolist()
+    for row in train.load(step).src
+  }
+  first = {k: v for s in range(epoch) for k, v in source(s).items()}
+  second = {k: v for s in range(epoch, 2 * epoch) for k, v in source(s).items()}
+  assert set(first) - {""} == {pair[0] for pair in pairs}
+  shared = [k for k in first if k and len(first[k]) == len(second[k])]
+  assert any(first[k] != second[k] for k in shared)
+  _same(train.load(1), train.load(1))

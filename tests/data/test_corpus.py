@@ -3,6 +3,7 @@
 import dataclasses
 import typing
 
+import numpy as np
 import pytest
 
 from seq2seq_jax import config, types
@@ -115,3 +116,119 @@ def test_a_missing_file_is_named_in_full(tmp_path, monkeypatch):
     path = str(tmp_path / "no.txt")
     for words in ("data.train", path, "--data.root", "SEQ2SEQ_JAX_DATA"):
       assert words in str(e.value)
+
+
+PAIRS = [("a b", "c"), ("", "d"), ("e", "f"), ("g", " ")]
+
+
+def test_pairs_in_memory_are_a_corpus():
+  data = corpus_lib.in_memory(config.Data(task="scan"))
+  corpus = corpus_lib.Corpus(data, train=iter(PAIRS), valid=PAIRS[:1])
+  assert corpus.indices.tolist() == [0, 2]
+  assert corpus.valid[0] == ("a b", "c") and corpus.test is None
+  sums = corpus.checksums()
+  assert set(sums) == {"train", "valid"}
+  again = corpus_lib.Corpus(data, train=PAIRS, valid=PAIRS[:1])
+  assert again.checksums() == sums
+  changed = corpus_lib.Corpus(data, train=[*PAIRS, ("x", "y")])
+  assert changed.checksums()["train"] != sums["train"]
+
+
+def test_files_and_memory_with_the_same_text_are_the_same_corpus(tmp_path):
+  lines = [f"w{i}\t{i % 7}" for i in range(30)]
+  of_files = _words(tmp_path, lines, holdout=5, limit=10)
+  data = config.Data(task="pairs", holdout=5, limit=10)
+  of_memory = corpus_lib.Corpus(data, train=[x.split("\t") for x in lines])
+  assert of_memory.indices.tolist() == of_files.indices.tolist()
+  assert of_memory.checksums() == of_files.checksums()
+  assert list(map(tuple, of_memory.valid.pairs)) == of_files.valid.pairs
+
+
+def test_a_random_access_object_is_read_when_needed():
+  class Squares:
+    """Pairs that are made when they are asked for."""
+
+    def __len__(self):
+      return 9
+
+    def __getitem__(self, i):
+      return str(i), str(i * i)
+
+  corpus = corpus_lib.Corpus(config.Data(task="pairs"), train=Squares())
+  assert isinstance(corpus.train.pairs, Squares)
+  assert corpus.train[8] == ("8", "64") and len(corpus.indices) == 9
+  assert corpus.checksums() == (
+    corpus_lib.Corpus(
+      config.Data(task="pairs"), train=[(str(i), str(i * i)) for i in range(9)]
+    ).checksums()
+  )
+
+
+def test_frames_in_memory_can_be_held_out():
+  pairs = [(np.full((i + 1, 2), i, np.float32), f"t{i}") for i in range(8)]
+  pairs.append((np.zeros((0, 2), np.float32), "blank"))
+  data = config.Data(task="pairs", holdout=3)
+  corpus = corpus_lib.Corpus(data, train=pairs)
+  assert len(corpus.valid) == 3 and len(corpus.indices) == 5
+  held_out = {target for _, target in corpus.valid.pairs}
+  assert not held_out & {pairs[i][1] for i in corpus.indices}
+  changed = [(frames + 1, target) for frames, target in pairs]
+  other = corpus_lib.Corpus(data, train=changed)
+  assert other.checksums()["train"] != corpus.checksums()["train"]
+
+
+@pytest.mark.parametrize(
+  "pairs,message",
+  [
+    ([("a", "b"), "cd"], "train: example 1 is not a pair"),
+    ([("a", "b", "c")], "train: example 0 is not a pair"),
+    ([("a", 3)], "train: the target of example 0 is int, not text"),
+    ([(3, "a")], "a side of an example is int"),
+    ([(None, "a")], r"data\.task pairs: the first .* has no source"),
+    ([], "nothing to train on"),
+    ([("", "a")], "nothing to train on"),
+  ],
+)
+def test_wrong_pairs_are_refused(pairs, message):
+  with pytest.raises(types.UserError, match=message):
+    corpus_lib.Corpus(config.Data(task="pairs"), train=pairs)
+
+
+def test_a_language_model_has_no_sources():
+  data = config.Data(task="language_model", train=("x",))
+  assert corpus_lib.in_memory(data) == data
+  assert len(corpus_lib.Corpus(data, train=[(None, "a")]).indices) == 1
+  with pytest.raises(types.UserError, match="has a source"):
+    corpus_lib.Corpus(data, train=[("a", "b")])
+
+
+def test_pairs_without_any_given_are_asked_for():
+  data = config.Data(task="pairs")
+  with pytest.raises(types.UserError, match=r"data\.task pairs: .* in memory"):
+    corpus_lib.Corpus(data)
+  assert corpus_lib.open_for_scoring(data, "test") is None
+
+
+def test_what_a_model_is_scored_on(tmp_path):
+  (tmp_path / "train").write_text("a\tb\n\tc\nd\te\nf\tg\n")
+  (tmp_path / "test").write_text("x\ty\n\tz\n")
+  data = config.Data(
+    task="tsv",
+    root=str(tmp_path),
+    train=("train",),
+    test=("test",),
+    holdout=1,
+  )
+  read = lambda split: [
+    tuple(pair) for pair in corpus_lib.open_for_scoring(data, split)
+  ]
+  assert read("test") == [("x", "y"), ("", "z")]
+  assert len(read("valid")) == 1 and len(read("train")) == 2
+  assert {*read("valid"), *read("train")} == {
+    ("a", "b"),
+    ("d", "e"),
+    ("f", "g"),
+  }
+  plain = dataclasses.replace(data, holdout=0, test=())
+  assert corpus_lib.open_for_scoring(plain, "valid") is None
+  assert corpus_lib.open_for_scoring(plain, "test") is None

@@ -79,3 +79,86 @@ def test_unknown_words_are_replaced_by_the_source_attended_to():
   assert text == "z b <unk>"
   text = _copying(reverse=True).target_text(ids, "x y z", attended)
   assert text == "x b <unk>"
+
+
+def _frames(length, features=4):
+  return np.full((length, features), 0.5, np.float32)
+
+
+CORPORA = {
+  "text": ("pairs", [("a b", "c"), ("b", "d d")]),
+  "frames": ("pairs", [(_frames(5), "a b"), (_frames(3), "c")]),
+  "language model": ("language_model", [(None, "a b"), (None, "c")]),
+}
+
+
+@pytest.mark.parametrize("joint", [False, True])
+@pytest.mark.parametrize("name", CORPORA)
+def test_vocabularies_are_stored_and_loaded(name, joint, tmp_path):
+  task, pairs = CORPORA[name]
+  files = ("x",) if task == "language_model" else ()
+  data = config.Data(task=task, train=files, joint=joint)
+  made = vocabulary.train(data, corpus_lib.Corpus(data, train=pairs))
+  _store(made, tmp_path)
+  loaded = vocabulary.load(data, tmp_path)
+  assert loaded.checksum() == made.checksum() and loaded.sizes == made.sizes
+  assert loaded.joint == made.joint == (joint and name == "text")
+  assert (tmp_path / "source.json").exists() != made.joint
+  for pair in pairs:
+    for a, b in zip(made.encode(pair), loaded.encode(pair), strict=True):
+      np.testing.assert_array_equal(a.values, b.values)
+  source, target = made.sizes
+  assert target > 4
+  assert source == {"frames": 0, "language model": None}.get(name, source)
+  assert loaded.source.present == (name != "language model")
+
+
+def test_a_lost_file_is_named(tmp_path):
+  data = config.Data(task="pairs")
+  made = vocabulary.train(data, corpus_lib.Corpus(data, train=[("a", "b")]))
+  _store(made, tmp_path)
+  (tmp_path / "source.json").unlink()
+  with pytest.raises(types.UserError, match=r"source\.json: cannot read"):
+    vocabulary.load(data, tmp_path)
+
+
+def test_equal_vocabularies_of_two_sides_are_two_files():
+  data = config.Data(task="pairs")
+  made = vocabulary.train(data, corpus_lib.Corpus(data, train=[("a", "a")]))
+  assert set(made.files()) == {"source.json", "target.json"}
+
+
+def test_a_joint_vocabulary_knows_both_sides():
+  data = config.Data(task="pairs", joint=True)
+  made = vocabulary.train(data, corpus_lib.Corpus(data, train=[("a", "b")]))
+  assert made.source.tokenizer is made.target.tokenizer
+  assert set(made.target.tokenizer.pieces[4:]) == {"a", "b"}
+
+
+@pytest.mark.parametrize("name", CORPORA)
+def test_the_model_must_read_what_the_data_hold(name):
+  task, pairs = CORPORA[name]
+  files = ("x",) if task == "language_model" else ()
+  data = config.Data(task=task, train=files)
+  made = vocabulary.train(data, corpus_lib.Corpus(data, train=pairs))
+  features = 4 if name == "frames" else 0
+  made.check_features(features)
+  with pytest.raises(types.UserError, match=r"^model\.\S+ is 7, and the sou"):
+    made.check_features(7)
+
+
+def test_what_parts_an_ensemble():
+  words = tokenizers.train(["a b"], kind="word", vocab_size=9)
+  other = tokenizers.train(["c"], kind="word", vocab_size=9)
+
+  def of(tokenizer=words, reverse=False, copies=False):
+    output = tokenizer if copies else None
+    return vocabulary.Vocabularies(
+      sides.SourceText(tokenizer, reverse=reverse, output=output),
+      sides.TargetText(tokenizer, copies),
+    )
+
+  assert of().difference(of()) is None
+  assert "vocabularies" in of().difference(of(other))
+  assert "reverse_source" in of().difference(of(reverse=True))
+  assert "copies" in of().difference(of(copies=True))
