@@ -83,11 +83,11 @@ class Data:
   """Where examples come from and how they are batched."""
 
   task: str = fields.name("scan", TASKS)
-  """Kind of source, or `FILE.py:NAME`, a function (data, split) of your own that
-  returns the split's pairs or None: `scan`; `copy`, `reverse`, `sort`,
-  `addition` and `copy_rules` are generated; `parallel` reads two text files a
-  split, `tsv` and `jsonl` one, `tfds` a prepared data set; `language_model` one
-  text file a split; `pairs` are in memory: given to `fit`."""
+  """Kind of source: `scan`; `copy`, `reverse`, `sort`, `addition` and
+  `copy_rules` are generated; `parallel` reads two text files a split, `tsv` and
+  `jsonl` one, `tfds` a prepared data set; `language_model` one text file a
+  split; `pairs` are in memory: given to `fit`. Or `FILE.py:NAME`, a function
+  (data, split) of your own that returns the split's pairs, or None."""
   root: str = fields.mutable_on_resume("")
   """Folder of the data sets; else the environment's SEQ2SEQ_JAX_DATA."""
   name: str = "simple"

@@ -1,12 +1,12 @@
 """Splits of a task: opened, held out, limited, checksummed."""
 
 import dataclasses
-import typing
 
 import numpy as np
 import pytest
 
 from seq2seq_jax import config, types
+from seq2seq_jax.config import data as data_config
 from seq2seq_jax.data import corpus as corpus_lib
 from seq2seq_jax.data import scan, synthetic
 
@@ -101,8 +101,7 @@ def test_open_split_generates():
 
 
 def test_every_task_of_the_schema_is_opened():
-  hints = typing.get_type_hints(config.Data)
-  assert set(corpus_lib.TASKS) == set(typing.get_args(hints["task"]))
+  assert set(corpus_lib.TASKS) == set(data_config.TASKS)
 
 
 def test_a_missing_file_is_named_in_full(tmp_path, monkeypatch):
@@ -232,3 +231,56 @@ def test_what_a_model_is_scored_on(tmp_path):
   plain = dataclasses.replace(data, holdout=0, test=())
   assert corpus_lib.open_for_scoring(plain, "valid") is None
   assert corpus_lib.open_for_scoring(plain, "test") is None
+
+
+OWN_TASK = """
+class Numbers:
+  def __init__(self, first, last):
+    self.first, self.last = first, last
+
+  def __len__(self):
+    return self.last - self.first
+
+  def __getitem__(self, i):
+    return str(self.first + i), str(-self.first - i)
+
+
+def numbers(data, split):
+  if split == "train":
+    return Numbers(0, int(data.train[0]))
+  if split == "test":
+    return [("7", "-7")]
+
+
+def broken(data, split):
+  return ["no pair"]
+
+
+class Reversed(Numbers):
+  def __init__(self, data, split):
+    super().__init__(0, 3)
+
+  def checksum(self):
+    return "of reversed"
+"""
+
+
+def test_a_task_of_the_users_own(tmp_path):
+  file = tmp_path / "own.py"
+  file.write_text(OWN_TASK)
+  data = config.Data(task=f"{file}:numbers", train=("12",), holdout=2)
+  corpus = corpus_lib.Corpus(data)
+  assert len(corpus.train) == 12 and len(corpus.indices) == 10
+  assert len(corpus.valid) == 2 and corpus.test[0] == ("7", "-7")
+  larger = dataclasses.replace(data, train=("13",))
+  sums = corpus_lib.Corpus(larger).checksums()
+  assert sums["train"] != corpus.checksums()["train"]
+  assert sums["test"] == corpus.checksums()["test"]
+  whole_class = config.Data(task=f"{file}:Reversed")
+  assert set(corpus_lib.Corpus(whole_class).checksums().values()) == {
+    "of reversed"
+  }
+  with pytest.raises(types.UserError, match="train: example 0 is not a pair"):
+    corpus_lib.Corpus(config.Data(task=f"{file}:broken"))
+  with pytest.raises(types.UserError, match="defines no nothing"):
+    corpus_lib.Corpus(config.Data(task=f"{file}:nothing"))
