@@ -32,18 +32,15 @@ Biases are added where the paper leaves them out.
 """
 
 from seq2seq_jax import config
+from seq2seq_jax.config import presets
 
 
 def get_config() -> config.Config:
   return config.Config(
-    data=config.Data(
-      task="tfds",
-      name="wmt14_translate/fr-en",
-      train=("train",),
-      valid=("validation",),
-      test=("test",),
-      source_field="en",
-      target_field="fr",
+    data=presets.tfds(
+      "wmt14_translate/fr-en",
+      "en",
+      "fr",
       source=config.Text(tokenizer="bpe", vocab_size=30000),
       target=config.Text(tokenizer="bpe", vocab_size=30000),
       max_source_length=51,

@@ -27,18 +27,15 @@ the paper gives none.
 """
 
 from seq2seq_jax import config
+from seq2seq_jax.config import presets
 
 
 def get_config() -> config.Config:
   return config.Config(
-    data=config.Data(
-      task="tfds",
-      name="wmt14_translate/fr-en",
-      train=("train",),
-      valid=("validation",),
-      test=("test",),
-      source_field="en",
-      target_field="fr",
+    data=presets.tfds(
+      "wmt14_translate/fr-en",
+      "en",
+      "fr",
       source=config.Text(tokenizer="bpe", vocab_size=15000),
       target=config.Text(tokenizer="bpe", vocab_size=15000),
       max_source_length=31,

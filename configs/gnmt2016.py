@@ -32,18 +32,15 @@ the search prunes nothing.
 """
 
 from seq2seq_jax import config
+from seq2seq_jax.config import presets
 
 
 def get_config() -> config.Config:
   return config.Config(
-    data=config.Data(
-      task="tfds",
-      name="wmt14_translate/fr-en",
-      train=("train",),
-      valid=("validation",),
-      test=("test",),
-      source_field="en",
-      target_field="fr",
+    data=presets.tfds(
+      "wmt14_translate/fr-en",
+      "en",
+      "fr",
       source=config.Text(tokenizer="bpe", vocab_size=32000),
       joint=True,
       batch_size=128,

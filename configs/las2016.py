@@ -28,20 +28,20 @@ our choice, and so is the batch size.
 """
 
 from seq2seq_jax import config
+from seq2seq_jax.config import presets
 
 EPOCH = 281_241 // 32
 
 
 def get_config() -> config.Config:
   return config.Config(
-    data=config.Data(
-      task="tfds",
-      name="librispeech",
-      train=("train_clean100+train_clean360+train_other500",),
-      valid=("dev_clean",),
-      test=("test_clean",),
-      source_field="speech",
-      target_field="text",
+    data=presets.tfds(
+      "librispeech",
+      "speech",
+      "text",
+      train="train_clean100+train_clean360+train_other500",
+      valid="dev_clean",
+      test="test_clean",
       # 28 characters and the special ids.
       target=config.Text(tokenizer="char", vocab_size=32, lowercase=True),
       max_source_length=2500,

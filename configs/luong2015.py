@@ -27,20 +27,17 @@ counts pieces and there are no unknown words to replace; epochs are counted on
 """
 
 from seq2seq_jax import config
+from seq2seq_jax.config import presets
 
 EPOCH = 4_500_000 // 128
 
 
 def get_config() -> config.Config:
   return config.Config(
-    data=config.Data(
-      task="tfds",
-      name="wmt14_translate/de-en",
-      train=("train",),
-      valid=("validation",),
-      test=("test",),
-      source_field="en",
-      target_field="de",
+    data=presets.tfds(
+      "wmt14_translate/de-en",
+      "en",
+      "de",
       source=config.Text(tokenizer="bpe", vocab_size=50000),
       target=config.Text(tokenizer="bpe", vocab_size=50000),
       reverse_source=True,

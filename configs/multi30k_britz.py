@@ -15,20 +15,14 @@ official lower-cased tokenised text.
 """
 
 from seq2seq_jax import config
-
-
-def _files(split: str) -> tuple[str, str]:
-  stem = f"multi30k/lc.norm.tok/{split}.lc.norm.tok"
-  return f"{stem}.en.gz", f"{stem}.de.gz"
+from seq2seq_jax.config import presets
 
 
 def get_config() -> config.Config:
   return config.Config(
-    data=config.Data(
-      task="parallel",
-      train=_files("train"),
-      valid=_files("val"),
-      test=_files("test_2016_flickr"),
+    data=presets.multi30k(
+      "en",
+      "de",
       source=config.Text(tokenizer="bpe", vocab_size=5000),
       joint=True,
       batch_size=128,

@@ -12,20 +12,14 @@ by greedy BLEU on the validation set. BLEU is lower-cased and tokenised.
 """
 
 from seq2seq_jax import config
-
-
-def _files(split: str) -> tuple[str, str]:
-  stem = f"multi30k/lc.norm.tok/{split}.lc.norm.tok"
-  return f"{stem}.de.gz", f"{stem}.en.gz"
+from seq2seq_jax.config import presets
 
 
 def get_config() -> config.Config:
   return config.Config(
-    data=config.Data(
-      task="parallel",
-      train=_files("train"),
-      valid=_files("val"),
-      test=_files("test_2016_flickr"),
+    data=presets.multi30k(
+      "de",
+      "en",
       source=config.Text(tokenizer="bpe", vocab_size=8000),
       joint=True,
       batch_size=64,

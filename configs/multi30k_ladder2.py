@@ -25,20 +25,14 @@ made by length.
 """
 
 from seq2seq_jax import config
-
-
-def _files(split: str) -> tuple[str, str]:
-  stem = f"multi30k/lc.norm.tok/{split}.lc.norm.tok"
-  return f"{stem}.de.gz", f"{stem}.en.gz"
+from seq2seq_jax.config import presets
 
 
 def get_config() -> config.Config:
   return config.Config(
-    data=config.Data(
-      task="parallel",
-      train=_files("train"),
-      valid=_files("val"),
-      test=_files("test_2016_flickr"),
+    data=presets.multi30k(
+      "de",
+      "en",
       source=config.Text(tokenizer="word", vocab_size=7859, min_count=2),
       target=config.Text(tokenizer="word", vocab_size=5921, min_count=2),
       batch_size=128,

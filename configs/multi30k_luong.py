@@ -15,20 +15,14 @@ whose sentences have 13 words.
 """
 
 from seq2seq_jax import config
-
-
-def _files(split: str) -> tuple[str, str]:
-  stem = f"multi30k/lc.norm.tok/{split}.lc.norm.tok"
-  return f"{stem}.de.gz", f"{stem}.en.gz"
+from seq2seq_jax.config import presets
 
 
 def get_config() -> config.Config:
   return config.Config(
-    data=config.Data(
-      task="parallel",
-      train=_files("train"),
-      valid=_files("val"),
-      test=_files("test_2016_flickr"),
+    data=presets.multi30k(
+      "de",
+      "en",
       source=config.Text(tokenizer="word", vocab_size=8000, min_count=2),
       target=config.Text(tokenizer="word", vocab_size=6000, min_count=2),
       reverse_source=True,

@@ -16,18 +16,18 @@ expected; the paper's test sets are cut otherwise.
 """
 
 from seq2seq_jax import config
+from seq2seq_jax.config import presets
 
 
 def get_config() -> config.Config:
   return config.Config(
-    data=config.Data(
-      task="tfds",
-      name="opus/medical",
-      train=("train[:98%]",),
-      valid=("train[98%:99%]",),
-      test=("train[99%:]",),
-      source_field="en",
-      target_field="de",
+    data=presets.tfds(
+      "opus/medical",
+      "en",
+      "de",
+      train="train[:98%]",
+      valid="train[98%:99%]",
+      test="train[99%:]",
       source=config.Text(tokenizer="bpe", vocab_size=16000),
       joint=True,
       max_source_length=80,

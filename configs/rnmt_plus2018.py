@@ -30,18 +30,15 @@ exponential. The number of updates is ours, and so is the length penalty.
 """
 
 from seq2seq_jax import config
+from seq2seq_jax.config import presets
 
 
 def get_config() -> config.Config:
   return config.Config(
-    data=config.Data(
-      task="tfds",
-      name="wmt14_translate/de-en",
-      train=("train",),
-      valid=("validation",),
-      test=("test",),
-      source_field="en",
-      target_field="de",
+    data=presets.tfds(
+      "wmt14_translate/de-en",
+      "en",
+      "de",
       source=config.Text(tokenizer="bpe", vocab_size=32000),
       joint=True,
       batch_size=16 * 4096,

@@ -39,18 +39,16 @@ shortest summary is 1/20 of the article (theirs: 35 words). Validation uses
 """
 
 from seq2seq_jax import config
+from seq2seq_jax.config import presets
 
 
 def get_config() -> config.Config:
   return config.Config(
-    data=config.Data(
-      task="tfds",
-      name="cnn_dailymail",
-      train=("train",),
-      valid=("validation[:1000]",),
-      test=("test",),
-      source_field="article",
-      target_field="highlights",
+    data=presets.tfds(
+      "cnn_dailymail",
+      "article",
+      "highlights",
+      valid="validation[:1000]",
       source=config.Text(tokenizer="word", vocab_size=50000, lowercase=True),
       joint=True,
       max_source_length=800,

@@ -24,20 +24,17 @@ selection; biases start at 0 and are not drawn; scores are SacreBLEU's.
 """
 
 from seq2seq_jax import config
+from seq2seq_jax.config import presets
 
 EPOCH = 12_000_000 // 128
 
 
 def get_config() -> config.Config:
   return config.Config(
-    data=config.Data(
-      task="tfds",
-      name="wmt14_translate/fr-en",
-      train=("train",),
-      valid=("validation",),
-      test=("test",),
-      source_field="en",
-      target_field="fr",
+    data=presets.tfds(
+      "wmt14_translate/fr-en",
+      "en",
+      "fr",
       limit=12_000_000,
       source=config.Text(tokenizer="bpe", vocab_size=32000),
       target=config.Text(tokenizer="bpe", vocab_size=32000),

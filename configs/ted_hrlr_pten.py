@@ -15,18 +15,15 @@ trained here, so no number is expected.
 """
 
 from seq2seq_jax import config
+from seq2seq_jax.config import presets
 
 
 def get_config() -> config.Config:
   return config.Config(
-    data=config.Data(
-      task="tfds",
-      name="ted_hrlr_translate/pt_to_en",
-      train=("train",),
-      valid=("validation",),
-      test=("test",),
-      source_field="pt",
-      target_field="en",
+    data=presets.tfds(
+      "ted_hrlr_translate/pt_to_en",
+      "pt",
+      "en",
       source=config.Text(tokenizer="bpe", vocab_size=8000, sampling=0.1),
       joint=True,
       max_source_length=80,

@@ -20,18 +20,15 @@ updates apart, stand for their five of ten minutes.
 """
 
 from seq2seq_jax import config
+from seq2seq_jax.config import presets
 
 
 def get_config() -> config.Config:
   return config.Config(
-    data=config.Data(
-      task="tfds",
-      name="wmt14_translate/de-en",
-      train=("train",),
-      valid=("validation",),
-      test=("test",),
-      source_field="en",
-      target_field="de",
+    data=presets.tfds(
+      "wmt14_translate/de-en",
+      "en",
+      "de",
       source=config.Text(tokenizer="bpe", vocab_size=37000),
       joint=True,
       max_source_length=150,

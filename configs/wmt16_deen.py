@@ -15,18 +15,15 @@ and 29.9 with GNMT's attention), tokenised. `valid` here is newstest2015.
 """
 
 from seq2seq_jax import config
+from seq2seq_jax.config import presets
 
 
 def get_config() -> config.Config:
   return config.Config(
-    data=config.Data(
-      task="tfds",
-      name="wmt16_translate/de-en",
-      train=("train",),
-      valid=("validation",),
-      test=("test",),
-      source_field="de",
-      target_field="en",
+    data=presets.tfds(
+      "wmt16_translate/de-en",
+      "de",
+      "en",
       source=config.Text(tokenizer="bpe", vocab_size=32000),
       joint=True,
       max_source_length=80,

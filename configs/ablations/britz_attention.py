@@ -17,9 +17,7 @@ widest multiplicative score is worse than that of 512 by at least 1; the fixed
 vector is better at every step than at the start.
 """
 
-from seq2seq_jax.ablation import orderings, suite, sweep
-
-SMALL = "multi30k_britz_small.py"
+from seq2seq_jax.ablation import orderings, scales, suite, sweep
 
 NONES = ("None-State", "None-Input")
 
@@ -65,13 +63,8 @@ def get_ablation() -> suite.Ablation:
       orderings.above("Mul-512", "Mul-1024", by=1),
     ),
     base="multi30k_britz.py",
-    base_by_scale={"smoke": SMALL, "cpu": SMALL, "pod": "britz2017.py"},
-    scales={
-      "smoke": suite.SMOKE,
-      "cpu": (),
-      "gpu": (),
-      "pod": suite.NEWSTEST2013,
-    },
+    base_by_scale=scales.BRITZ_BASES,
+    scales=scales.BRITZ,
     rows_by_scale={
       "smoke": ("Add-128", "Mul-128", *NONES),
       "cpu": ("Add-128", "Add-256", "Add-512", "Mul-128", "Mul-512", *NONES),

@@ -13,9 +13,7 @@ the plain decoder learns fastest there, and the LSTM slowest
 (`results/britz_cells`).
 """
 
-from seq2seq_jax.ablation import orderings, suite, sweep
-
-SMALL = "multi30k_britz_small.py"
+from seq2seq_jax.ablation import orderings, scales, suite, sweep
 
 
 def get_ablation() -> suite.Ablation:
@@ -37,13 +35,8 @@ def get_ablation() -> suite.Ablation:
       orderings.above("LSTM", "Vanilla-Dec", by=3),
     ),
     base="multi30k_britz.py",
-    base_by_scale={"smoke": SMALL, "cpu": SMALL, "pod": "britz2017.py"},
-    scales={
-      "smoke": suite.SMOKE,
-      "cpu": (),
-      "gpu": (),
-      "pod": suite.NEWSTEST2013,
-    },
+    base_by_scale=scales.BRITZ_BASES,
+    scales=scales.BRITZ,
     note=(
       "Published: WMT15 English to German, newstest2013, multiplicative "
       "attention of 512. Here additive attention, as in the authors' released "

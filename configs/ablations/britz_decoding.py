@@ -12,9 +12,7 @@ To be seen: beam 10 is better than greedy search by at least 0.5 BLEU and like
 beam 5; beam 100 is worse; normalisation helps.
 """
 
-from seq2seq_jax.ablation import orderings, suite, sweep
-
-SMALL = "multi30k_britz_small.py"
+from seq2seq_jax.ablation import orderings, scales, suite, sweep
 
 
 def _row(beam: int, alpha: float = 0.0) -> suite.Row:
@@ -43,13 +41,8 @@ def get_ablation() -> suite.Ablation:
       orderings.above("B10-LP-1.0", "B10"),
     ),
     base="multi30k_britz.py",
-    base_by_scale={"smoke": SMALL, "cpu": SMALL, "pod": "britz2017.py"},
-    scales={
-      "smoke": suite.SMOKE,
-      "cpu": (),
-      "gpu": (),
-      "pod": suite.NEWSTEST2013,
-    },
+    base_by_scale=scales.BRITZ_BASES,
+    scales=scales.BRITZ,
     note=(
       "Published: WMT15 English to German, newstest2013, multiplicative "
       "attention of 512. Here additive attention, as in the authors' released "

@@ -13,9 +13,7 @@ To be seen: eight decoder layers without residuals fail, with them they do not,
 and dense residuals are the better ones; the encoder's depth matters little.
 """
 
-from seq2seq_jax.ablation import orderings, suite, sweep
-
-SMALL = "multi30k_britz_small.py"
+from seq2seq_jax.ablation import orderings, scales, suite, sweep
 
 
 def _row(side: str, depth: int, residual: str = "") -> suite.Row:
@@ -51,13 +49,8 @@ def get_ablation() -> suite.Ablation:
       orderings.alike("Enc-8", "Enc-2", 0.7),
     ),
     base="multi30k_britz.py",
-    base_by_scale={"smoke": SMALL, "cpu": SMALL, "pod": "britz2017.py"},
-    scales={
-      "smoke": suite.SMOKE,
-      "cpu": (),
-      "gpu": (),
-      "pod": suite.NEWSTEST2013,
-    },
+    base_by_scale=scales.BRITZ_BASES,
+    scales=scales.BRITZ,
     rows_by_scale={
       "smoke": ("Dec-2", "Enc-4", "Dec-4", "Dec-4-Res", "Dec-4-ResD"),
     },

@@ -11,9 +11,7 @@ To be seen: both directions are at least as good as one; reversal helps one
 direction at depths 1 and 2.
 """
 
-from seq2seq_jax.ablation import orderings, suite, sweep
-
-SMALL = "multi30k_britz_small.py"
+from seq2seq_jax.ablation import orderings, scales, suite, sweep
 
 
 def _row(depth: int, reverse: bool) -> suite.Row:
@@ -47,13 +45,8 @@ def get_ablation() -> suite.Ablation:
       orderings.above("Uni-2R", "Uni-2"),
     ),
     base="multi30k_britz.py",
-    base_by_scale={"smoke": SMALL, "cpu": SMALL, "pod": "britz2017.py"},
-    scales={
-      "smoke": suite.SMOKE,
-      "cpu": (),
-      "gpu": (),
-      "pod": suite.NEWSTEST2013,
-    },
+    base_by_scale=scales.BRITZ_BASES,
+    scales=scales.BRITZ,
     rows_by_scale={"smoke": ("Bidi-2", "Uni-1", "Uni-1R", "Uni-2", "Uni-2R")},
     note=(
       "Published: WMT15 English to German, newstest2013, multiplicative "

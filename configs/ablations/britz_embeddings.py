@@ -10,9 +10,7 @@ embeddings change.
 To be seen: no difference above 0.5 BLEU.
 """
 
-from seq2seq_jax.ablation import orderings, suite, sweep
-
-SMALL = "multi30k_britz_small.py"
+from seq2seq_jax.ablation import orderings, scales, suite, sweep
 
 
 def get_ablation() -> suite.Ablation:
@@ -30,13 +28,8 @@ def get_ablation() -> suite.Ablation:
       orderings.alike(name, "512", 0.5) for name in names if name != "512"
     ),
     base="multi30k_britz.py",
-    base_by_scale={"smoke": SMALL, "cpu": SMALL, "pod": "britz2017.py"},
-    scales={
-      "smoke": suite.SMOKE,
-      "cpu": (),
-      "gpu": (),
-      "pod": suite.NEWSTEST2013,
-    },
+    base_by_scale=scales.BRITZ_BASES,
+    scales=scales.BRITZ,
     rows_by_scale={"smoke": names[:3], "cpu": names[:4]},
     note=(
       "Published: WMT15 English to German, newstest2013, multiplicative "

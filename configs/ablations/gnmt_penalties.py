@@ -12,9 +12,8 @@ To be seen, where translations without penalties are too short: a little of both
 helps, much of both at once hurts.
 """
 
-from seq2seq_jax.ablation import orderings, suite, sweep
+from seq2seq_jax.ablation import orderings, scales, suite, sweep
 
-SMALL = "multi30k_britz_small.py"
 VALUES = ("0.0", "0.2", "0.4", "0.6", "0.8", "1.0")
 
 
@@ -40,13 +39,8 @@ def get_ablation() -> suite.Ablation:
       orderings.above(little, much),
     ),
     base="multi30k_britz.py",
-    base_by_scale={"smoke": SMALL, "cpu": SMALL, "pod": "gnmt2016.py"},
-    scales={
-      "smoke": suite.SMOKE,
-      "cpu": (),
-      "gpu": (),
-      "pod": (),
-    },
+    base_by_scale=scales.BRITZ_BASES | {"pod": "gnmt2016.py"},
+    scales=scales.BRITZ | {"pod": ()},
     rows_by_scale={"smoke": (none, little, much)},
     note=(
       "Published: English to French, development set, maximum likelihood, 8 to "

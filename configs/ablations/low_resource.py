@@ -15,7 +15,7 @@ numbers are recalled, unconfirmed, so nothing is judged. The lexical model of
 the paper does not exist here.
 """
 
-from seq2seq_jax.ablation import orderings, suite, sweep
+from seq2seq_jax.ablation import orderings, scales, suite, sweep
 
 BASE = """
   --data.source.vocab_size 8000 --data.batch_size 128
@@ -31,7 +31,8 @@ SIZES = {
 }
 """Sentences, updates of the baseline, published table."""
 UNKNOWN = "words_3200k/4 + smaller BPE"  # has no published number
-SMOKE = "--decode.beam_size 1 --data.buckets 1"
+SMOKE = ("--decode.beam_size", "1", "--data.buckets", "1")
+NO_AVERAGE = ("--train.average", "0")
 
 
 def _updates(n: int) -> str:
@@ -69,13 +70,6 @@ def _ladder(size: str) -> list[suite.Row]:
   return out
 
 
-def _size(n: int) -> str:
-  return (
-    f"--model.embed_dim {n} --model.encoder.dim {n} --model.decoder.dim {n} "
-    f"--model.readout.dim {n} --model.attention.dim {n} --train.average 0"
-  )
-
-
 def get_ablation() -> suite.Ablation:
   rows = {size: _ladder(size) for size in SIZES}
   names = {size: tuple(r.name for r in part) for size, part in rows.items()}
@@ -98,9 +92,9 @@ def get_ablation() -> suite.Ablation:
       *orderings.rising(names["29k"], by=-0.3, judged=False),
     ),
     scales={
-      "smoke": tuple(f"{_size(16)} {SMOKE}".split()),
-      "cpu": tuple(_size(128).split()),
-      "gpu": tuple(_size(256).split()),
+      "smoke": (*scales.width(16), *NO_AVERAGE, *SMOKE),
+      "cpu": (*scales.width(128), *NO_AVERAGE),
+      "gpu": (*scales.width(256), *NO_AVERAGE),
     },
     rows_by_scale={
       "smoke": names["1k"][:3],

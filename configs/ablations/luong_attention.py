@@ -14,7 +14,7 @@ local-m (dot) stayed above 7 and it has no BLEU, so that it is below all others
 is not judged; scores by concat have no BLEU either.
 """
 
-from seq2seq_jax.ablation import orderings, suite
+from seq2seq_jax.ablation import orderings, scales, suite
 
 WINDOWS = {"global": "none", "local-m": "monotonic", "local-p": "predictive"}
 SCORES = {
@@ -30,17 +30,8 @@ BACKWARD = (
   "backward",
 )
 # Of 13 words, where the paper's 10 go with 26.
-WINDOW = "--model.attention.window_size 4"
-
-SMOKE = """
-  --data.buckets 1
-  --data.limit 2000 --data.batch_size 32 --train.steps 60
-  --train.validate_every 60 --decode.beam_size 1
-"""
-CPU = """
-  --data.limit 10000 --data.batch_size 64 --train.steps 1500
-  --train.validate_every 500 --decode.beam_size 5
-"""
+WINDOW = ("--model.attention.window_size", "4")
+ONE_LAYER = ("--model.encoder.layers", "1", "--model.decoder.layers", "1")
 
 
 def _row(window: str, score: str) -> suite.Row:
@@ -51,14 +42,6 @@ def _row(window: str, score: str) -> suite.Row:
     name,
     (*words, "--model.attention.score", score),
     f"luong2015/attention/{name}" if known else "",
-  )
-
-
-def _size(n: int) -> str:
-  return (
-    f"--model.embed_dim {n} --model.encoder.dim {n} --model.decoder.dim {n} "
-    f"--model.readout.dim {n} --model.attention.dim {n} "
-    "--model.encoder.layers 1 --model.decoder.layers 1"
   )
 
 
@@ -82,12 +65,12 @@ def get_ablation() -> suite.Ablation:
       ),
     ),
     base_by_scale={"pod": "luong2015.py"},
-    scales={
-      "smoke": tuple(f"{_size(32)} {WINDOW} {SMOKE}".split()),
-      "cpu": tuple(f"{_size(128)} {WINDOW} {CPU}".split()),
-      "gpu": tuple(WINDOW.split()),
-      "pod": (),
-    },
+    scales=scales.multi30k(
+      smoke=(*scales.width(32), *ONE_LAYER, *WINDOW),
+      cpu=(*scales.width(128), *ONE_LAYER, *WINDOW),
+      gpu=WINDOW,
+      pod=(),
+    ),
     note=(
       "Published: WMT14 English to German, four layers of 1,000, before "
       "unknown words are replaced. The paper's concat fixes the half of its "

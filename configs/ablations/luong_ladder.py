@@ -13,7 +13,7 @@ least 3 over the same model without, and no step is larger than attention.
 
 import dataclasses
 
-from seq2seq_jax.ablation import orderings, suite, sweep
+from seq2seq_jax.ablation import orderings, scales, suite, sweep
 
 BASE = """
   --data.reverse_source False --model.dropout.embed 0 --model.dropout.rnn 0
@@ -22,23 +22,14 @@ BASE = """
 """
 
 # Of 13 words, where the paper's 10 go with 26.
-WINDOW = "--model.attention.window_size 4"
-
-SMOKE = """
-  --data.buckets 1
-  --data.limit 2000 --data.batch_size 32 --train.steps 60
-  --train.validate_every 60 --decode.beam_size 1
-"""
+WINDOW = ("--model.attention.window_size", "4")
+ONE_LAYER = ("--model.encoder.layers", "1", "--model.decoder.layers", "1")
 # The first two rows' course, without dropout: in the paper's epochs.
 EPOCH = 4_500_000 // 128
 TEN_EPOCHS = (
   *("--train.steps", str(10 * EPOCH)),
   *("--optim.decay_start", str(5 * EPOCH)),
 )
-CPU = """
-  --data.limit 10000 --data.batch_size 64 --train.steps 1500
-  --train.validate_every 500 --decode.beam_size 5
-"""
 
 
 def get_ablation() -> suite.Ablation:
@@ -92,12 +83,12 @@ def get_ablation() -> suite.Ablation:
       orderings.above("ensemble of 4", "+ unknown words"),
     ),
     base_by_scale={"pod": "luong2015.py"},
-    scales={
-      "smoke": tuple(f"{_size(32)} {WINDOW} {SMOKE}".split()),
-      "cpu": tuple(f"{_size(128)} {WINDOW} {CPU}".split()),
-      "gpu": tuple(WINDOW.split()),
-      "pod": (),
-    },
+    scales=scales.multi30k(
+      smoke=(*scales.width(32), *ONE_LAYER, *WINDOW),
+      cpu=(*scales.width(128), *ONE_LAYER, *WINDOW),
+      gpu=WINDOW,
+      pod=(),
+    ),
     # Subwords leave no unknown words to replace.
     rows_by_scale={"pod": tuple(steps[:-1])},
     curves=("luong2015/curves/none", "luong2015/curves/local-p"),
@@ -123,12 +114,4 @@ def _largest(better: str, worse: str) -> orderings.Ordering:
       orderings.Term(-1, better),
       orderings.Term(1, worse),
     ),
-  )
-
-
-def _size(n: int) -> str:
-  return (
-    f"--model.embed_dim {n} --model.encoder.dim {n} --model.decoder.dim {n} "
-    f"--model.readout.dim {n} --model.attention.dim {n} "
-    "--model.encoder.layers 1 --model.decoder.layers 1"
   )

@@ -15,7 +15,7 @@ Multi30k, German to English. Domhan's numbers are not known here, and those of
 RNMT+ are recalled, unconfirmed, so nothing is judged.
 """
 
-from seq2seq_jax.ablation import orderings, suite
+from seq2seq_jax.ablation import orderings, scales, suite
 
 # A first layer of two directions, then forward ones, residual.
 RNN = """
@@ -48,13 +48,13 @@ CPU = """
 """
 
 
-def _size(n: int) -> str:
+def _size(n: int) -> tuple[str, ...]:
   """One width for all, so that dot products can be taken."""
   return (
-    f"--model.embed_dim {n} --model.encoder.dim {n} --model.decoder.dim {n} "
-    f"--model.readout.dim {n} --model.attention.dim {n} "
-    f"--model.transformer.dim {n} --model.transformer.hidden {4 * n} "
-    "--train.average 0"
+    *scales.width(n),
+    *("--model.transformer.dim", str(n)),
+    *("--model.transformer.hidden", str(4 * n)),
+    *("--train.average", "0"),
   )
 
 
@@ -113,9 +113,9 @@ def get_ablation() -> suite.Ablation:
       ),
     ),
     scales={
-      "smoke": tuple(f"{_size(32)} {SMOKE}".split()),
-      "cpu": tuple(f"{_size(128)} {CPU}".split()),
-      "gpu": tuple(_size(256).split()),
+      "smoke": (*_size(32), *SMOKE.split()),
+      "cpu": (*_size(128), *CPU.split()),
+      "gpu": _size(256),
     },
     note=(
       "Published: WMT14 English to French (recalled, unconfirmed); a row "

@@ -15,10 +15,7 @@ penalty is here, all of it in `gnmt_penalties.py`. Exact search
 (`--decode.exact`) is for smaller vocabularies.
 """
 
-from seq2seq_jax.ablation import orderings, suite
-
-SMALL = "multi30k_britz_small.py"
-
+from seq2seq_jax.ablation import orderings, scales, suite
 
 RULES = {
   "none": ("--decode.length_rule", "none"),
@@ -68,13 +65,8 @@ def get_ablation() -> suite.Ablation:
       orderings.above("reward, beam 100", "none, beam 100", judged=False),
     ),
     base="multi30k_britz.py",
-    base_by_scale={"smoke": SMALL, "cpu": SMALL, "pod": "britz2017.py"},
-    scales={
-      "smoke": suite.SMOKE,
-      "cpu": (),
-      "gpu": (),
-      "pod": (),
-    },
+    base_by_scale=scales.BRITZ_BASES,
+    scales=scales.BRITZ | {"pod": ()},
     rows_by_scale={"smoke": few},
     note=(
       "Published: English to French, development set, 8 to 12 hypotheses. "

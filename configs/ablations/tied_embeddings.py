@@ -11,9 +11,7 @@ To be seen: no loss with far fewer parameters. The published numbers are
 recalled, unconfirmed, so nothing is judged.
 """
 
-from seq2seq_jax.ablation import orderings, suite, sweep
-
-SMALL = "multi30k_britz_small.py"
+from seq2seq_jax.ablation import orderings, scales, suite, sweep
 
 
 def get_ablation() -> suite.Ablation:
@@ -34,12 +32,7 @@ def get_ablation() -> suite.Ablation:
       orderings.alike("three-way", "baseline", 0.5, judged=False),
     ),
     base="multi30k_britz.py",
-    base_by_scale={"smoke": SMALL, "cpu": SMALL, "pod": "britz2017.py"},
-    scales={
-      "smoke": suite.SMOKE,
-      "cpu": (),
-      "gpu": (),
-      "pod": (),
-    },
+    base_by_scale=scales.BRITZ_BASES,
+    scales=scales.BRITZ | {"pod": ()},
     note="Published: WMT14 English to German (recalled, unconfirmed).",
   )

@@ -66,8 +66,10 @@ def _find(base: Any, file: pathlib.Path) -> Any:
   """
   if isinstance(base, str) and base:
     for folder in (file.parent, file.parent.parent):
-      if (folder / base).is_file():
-        return str(folder / base)
+      path = folder / base
+      # A suite may be called like its base, a folder above it.
+      if path.is_file() and path != file:
+        return str(path)
   return base
 
 

@@ -11,17 +11,6 @@ from typing import Any
 
 from seq2seq_jax.ablation import orderings as orderings_lib
 
-# The scale `smoke` of tables on subwords: whether the table runs at all, in
-# minutes. A few updates on a few sentences, one shape of batch.
-SMOKE = (
-  *("--data.limit", "2000", "--data.source.vocab_size", "1000"),
-  *("--data.buckets", "1", "--decode.beam_size", "1"),
-  *("--train.steps", "60", "--train.validate_every", "60"),
-)
-
-# The one of WMT's German test sets that Britz et al. report on.
-NEWSTEST2013 = ("--data.test", "validation")
-
 Overrides = str | Iterable[str] | Mapping[str, Any]
 
 

@@ -139,7 +139,8 @@ def write(
   }
   try:
     files.write_json(workdir / "run.json", info)
-    files.replace(workdir / "config.json", config.to_json(conf))
+    stored = config.extensions.copy(conf, workdir)
+    files.replace(workdir / "config.json", config.to_json(stored))
   except OSError as e:
     raise types.UserError(f"{workdir}: cannot write: {e.strerror}") from e
 

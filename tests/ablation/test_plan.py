@@ -179,6 +179,13 @@ def test_the_base_lies_beside_the_file_or_above(tmp_path, place):
   assert pathlib.Path(path).resolve() == base.resolve()
 
 
+def test_a_suite_may_be_called_like_its_base(tmp_path):
+  file = _file(tmp_path, "x.py")  # suites/x.py itself is no base
+  base = tmp_path / "x.py"
+  base.write_text(pathlib.Path(tiny_table.CONFIG).read_text())
+  assert pathlib.Path(plan.load(file).base).resolve() == base.resolve()
+
+
 def test_a_base_may_be_a_config(tmp_path):
   conf = config.load(tiny_table.CONFIG)
   table = tiny_table.planned(tmp_path, 1, base=conf)

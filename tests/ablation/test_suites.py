@@ -8,7 +8,7 @@ import pathlib
 import pytest
 
 from seq2seq_jax import config, metrics
-from seq2seq_jax.ablation import published
+from seq2seq_jax.ablation import published, scales
 from seq2seq_jax.ablation import suite as suite_lib
 from seq2seq_jax.config import overrides
 from seq2seq_jax.training import optim
@@ -136,7 +136,7 @@ def test_the_largest_scale_is_the_paper_s(path):
     return
   assert suite.at("pod").base == paper
   # Other data may be scored, but nothing else is trained.
-  assert suite.scales["pod"] in ((), suite_lib.NEWSTEST2013)
+  assert suite.scales["pod"] in ((), scales.NEWSTEST2013)
 
 
 def test_scan_is_the_paper_s_own_protocol():
