@@ -225,7 +225,7 @@ class RunRecord:
   published_sources: dict[str, str | None]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class Table:
   """An ablation table."""
 
@@ -258,6 +258,27 @@ class Table:
   sentences: tuple[SentencePair, ...]
   attention: tuple[AttentionExample, ...]
   run: RunRecord
+
+  def row(self, name: str) -> Row:
+    """The row of this name.
+
+    Raises:
+      KeyError: there is none; the message lists the names.
+    """
+    for row in self.rows:
+      if row.name == name:
+        return row
+    names = ", ".join(repr(row.name) for row in self.rows)
+    raise KeyError(f"no row is called {name!r}; there are {names}")
+
+  def __repr__(self) -> str:
+    """The scores, a line for each row; all the rest would fill pages."""
+    lines = [f"<Table {self.title!r}, {self.metric}, {self.state}"]
+    for row in self.rows:
+      score = "no score" if row.mean is None else f"{row.mean:.2f}"
+      spread = "" if row.sd is None else f" ± {row.sd:.2f}"
+      lines.append(f"  {row.name}: {score}{spread} (n = {row.n})")
+    return "\n".join(lines) + ">"
 
 
 def to_json(table: Table) -> str:

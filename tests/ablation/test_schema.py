@@ -31,6 +31,17 @@ def test_json_and_back(data):
   assert schema.from_json(schema.to_json(table)) == table
 
 
+def test_a_table_is_shown_by_its_scores(data):
+  table = schema.from_json(json.dumps(data))
+  lines = repr(table).splitlines()
+  assert lines[0] == "<Table 'SCAN', exact_match, complete"
+  assert lines[1] == "  simple, top: 99.72 ± 0.11 (n = 3)"
+  assert len(lines) == 1 + len(table.rows)
+  assert table.row("length, top") is table.rows[2]
+  with pytest.raises(KeyError, match="'length'; there are 'simple, top', "):
+    table.row("length")
+
+
 def _changed(data, path, value):
   *parts, last = path
   for part in parts:

@@ -34,10 +34,10 @@ def _texts(seed, n=60):
 
 
 def _system(name, hypotheses, references):
-  found = metrics.sentences(
+  sentences = metrics.sentences(
     name, hypotheses, references, metrics.Comparison(tokenize="none")
   )
-  return statistics.System([found.rows], found.score)
+  return statistics.System([sentences.rows], sentences.score)
 
 
 METRICS = {
@@ -160,9 +160,9 @@ def test_one_seed_is_not_tested():
     "b": statistics.System(_constant(B), metrics.ratio),
   }
   terms = [statistics.Term(1, "a"), statistics.Term(-1, "b")]
-  found = statistics.estimate(terms, systems)
-  assert found.p is None and not found.tested
-  assert statistics.verdict(found, 0, 100) == "INCONCLUSIVE"
+  estimate = statistics.estimate(terms, systems)
+  assert estimate.p is None and not estimate.tested
+  assert statistics.verdict(estimate, 0, 100) == "INCONCLUSIVE"
 
 
 @pytest.mark.quick
@@ -177,8 +177,8 @@ def test_one_seed_is_not_tested():
   ],
 )
 def test_verdicts(low, high, verdict):
-  found = statistics.Estimate(5.0, 3.0, 7.0, 0.01, True, 0, 0)
-  assert statistics.verdict(found, low, high) == verdict
+  estimate = statistics.Estimate(5.0, 3.0, 7.0, 0.01, True, 0, 0)
+  assert statistics.verdict(estimate, low, high) == verdict
 
 
 @pytest.mark.quick
@@ -262,16 +262,16 @@ def test_claims_on_identical_rows():
     luck = rng.normal(0, 0.3, (4, 3))
     systems = {
       str(row): statistics.System(
-        [_run(rng, hard, 0.5 + x) for x in own], metrics.ratio
+        [_run(rng, hard, 0.5 + x) for x in row_luck], metrics.ratio
       )
-      for row, own in enumerate(luck)
+      for row, row_luck in enumerate(luck)
     }
     ps = []
     for better, worse in itertools.combinations(systems, 2):
       terms = [statistics.Term(1, better), statistics.Term(-1, worse)]
-      found = statistics.estimate(terms, systems, resamples=100)
-      ps.append(statistics.p_of_verdict(found, 0, np.inf))
-      decided = statistics.verdict(found, 0, np.inf) != "INCONCLUSIVE"
+      estimate = statistics.estimate(terms, systems, resamples=100)
+      ps.append(statistics.p_of_verdict(estimate, 0, np.inf))
+      decided = statistics.verdict(estimate, 0, np.inf) != "INCONCLUSIVE"
       assert decided == (ps[-1] < 0.05)
     wrong += min(statistics.holm(ps)) < 0.05
   _at_most_five_percent(wrong, tables)
@@ -280,12 +280,12 @@ def test_claims_on_identical_rows():
 @pytest.mark.quick
 def test_p_of_a_verdict_is_that_of_the_bounds():
   p_at = lambda bound: 1 / (1 + abs(5 - bound))
-  found = statistics.Estimate(5.0, 4.0, 6.0, 0.1, True, 0, 0, p_at)
-  p = lambda low, high: statistics.p_of_verdict(found, low, high)
+  estimate = statistics.Estimate(5.0, 4.0, 6.0, 0.1, True, 0, 0, p_at)
+  p = lambda low, high: statistics.p_of_verdict(estimate, low, high)
   assert p(0, np.inf) == p_at(0)  # passes by the one bound that there is
   assert p(0, 6) == p_at(6)  # passes by both: the nearer one
   assert p(7, 9) == p_at(7) and p(-2, 1) == p_at(1)  # fails by what it misses
-  assert statistics.p_of_verdict(found._replace(tested=False), 0, 1) is None
+  assert statistics.p_of_verdict(estimate._replace(tested=False), 0, 1) is None
 
 
 @pytest.mark.parametrize("seeds", [2, 3])
@@ -301,10 +301,10 @@ def test_the_interval_of_one_row_misses_seldom(noise, seeds):
     sentences = rng.choice(hard[:, 0], 150)
     runs = [_run(rng, sentences, 0.5 + x) for x in rng.choice(luck, seeds)]
     systems = {"a": statistics.System(runs, metrics.ratio)}
-    found = statistics.estimate(
+    estimate = statistics.estimate(
       [statistics.Term(1, "a")], systems, resamples=100
     )
-    wrong += not found.low <= truth <= found.high
+    wrong += not estimate.low <= truth <= estimate.high
   _at_most_five_percent(wrong, tables)
 
 
@@ -313,8 +313,8 @@ def test_randomisation_pairs_runs_of_the_same_seed():
   """Of seeds 0 to 2 one row lacks the first, the other the last."""
   rng = np.random.default_rng(7)
   runs = [_run(rng, rng.normal(0, 1.5, 100), q) for q in (0.0, 0.5, 1.0, 2.0)]
-  system = lambda some, seeds: statistics.System(
-    [runs[i] for i in some], metrics.ratio, seeds=seeds
+  system = lambda chosen, seeds: statistics.System(
+    [runs[i] for i in chosen], metrics.ratio, seeds=seeds
   )
   test = lambda a, b: statistics.approximate_randomisation(a, b, trials=500)
   holes = test(system((0, 1), (1, 2)), system((3, 2), (0, 1)))
@@ -341,5 +341,5 @@ def test_sentences_alone_take_seeds_for_differences():
 
 def test_a_planted_difference_is_found():
   rng = np.random.default_rng(3)
-  found = [_table(rng, 4, 5, 0.1, gain=1.0)[0] < 0.05 for _ in range(40)]
-  assert sum(found) >= 32
+  detected = [_table(rng, 4, 5, 0.1, gain=1.0)[0] < 0.05 for _ in range(40)]
+  assert sum(detected) >= 32
