@@ -1,7 +1,6 @@
 """Imports follow the arrows of docs/architecture.md, the top level too."""
 
 import ast
-import inspect
 import pathlib
 from collections.abc import Iterator
 
@@ -169,30 +168,3 @@ def test_no_jax_where_worker_processes_and_help_import():
     if part_of(path, PACKAGE) in NO_JAX:
       modules = {module.split(".")[0] for module, _ in imports(path)}
       assert not modules & {"jax", "flax", "optax", "tensorflow"}, path
-
-
-def test_every_config_field_is_read():
-  from seq2seq_jax import config
-
-  text = "".join(
-    p.read_text()
-    for p in PACKAGE.rglob("*.py")
-    if p.parent != PACKAGE / "config"
-  )
-  # What others ask a section, its checks aside.
-  asked = [
-    name
-    for name, value in vars(config.Model).items()
-    if callable(value) and name[0] != "_" and f".{name}(" in text
-  ]
-  text += "".join(
-    inspect.getsource(getattr(config.Model, name)) for name in asked
-  )
-  unread = [
-    name
-    for name, _, _ in config.leaves(config.Config())
-    if f".{name.split('.')[-1]}" not in text
-    and f'"{name.split(".")[-1]}"' not in text
-  ]
-  # Read by `getattr(data, split)`.
-  assert set(unread) <= {"data.train"}, unread
