@@ -9,12 +9,13 @@ import hashlib
 import json
 import os
 import pathlib
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from seq2seq_jax import config, metrics, types
 from seq2seq_jax.ablation import cells, suite
+from seq2seq_jax.config import extensions, shipped
 from seq2seq_jax.config import overrides as overrides_lib
-from seq2seq_jax.config import shipped
 from seq2seq_jax.data import corpus
 
 EXECUTION_ONLY = (
@@ -45,6 +46,21 @@ def load(path: str | pathlib.Path) -> suite.Ablation:
     )
   ablation = config.returned_by(file, "get_ablation", suite.Ablation)
   check_metrics(ablation, str(path))
+  return _absolute(ablation, file)
+
+
+def _absolute(ablation: suite.Ablation, file: pathlib.Path) -> suite.Ablation:
+  """Returns a suite with the files that it names found from its own file."""
+  folder = file.absolute().parent
+
+  def located(words: Iterable[str]) -> tuple[str, ...]:
+    return tuple(_locate(word, folder) for word in words)
+
+  def located_by_scale(
+    overrides: Mapping[str, Iterable[str]],
+  ) -> dict[str, tuple[str, ...]]:
+    return {scale: located(words) for scale, words in overrides.items()}
+
   return dataclasses.replace(
     ablation,
     base=_find(ablation.base, file),
@@ -52,10 +68,25 @@ def load(path: str | pathlib.Path) -> suite.Ablation:
       scale: _find(base, file) for scale, base in ablation.base_by_scale.items()
     },
     rows=tuple(
-      dataclasses.replace(row, base=_find(row.base, file))
+      dataclasses.replace(
+        row,
+        base=_find(row.base, file),
+        overrides=located(row.overrides),
+        overrides_by_scale=located_by_scale(row.overrides_by_scale),
+      )
       for row in ablation.rows
     ),
+    scales=located_by_scale(ablation.scales),
   )
+
+
+def _locate(word: str, folder: pathlib.Path) -> str:
+  """Returns a reference `FILE.py:NAME` as absolute if the folder has FILE."""
+  if extensions.is_reference(word):
+    path = folder / word.partition(".py:")[0]
+    if path.with_name(f"{path.name}.py").is_file():
+      return str(folder / word)
+  return word
 
 
 def _find(base: Any, file: pathlib.Path) -> Any:
@@ -234,9 +265,10 @@ def result_identity(
   Every field except `EXECUTION_ONLY`, whether or not it is at its default, so
   that a changed default makes finished cells stale.
   """
+  # A part of the user's own is known by its content, not by its place.
   fields = {
     name: list(value) if isinstance(value, tuple) else value
-    for name, value, _ in config.leaves(conf)
+    for name, value, _ in config.leaves(extensions.portable(conf))
     if name not in EXECUTION_ONLY
   }
   return fields | {

@@ -76,6 +76,15 @@ def locate(config: Section, folder: pathlib.Path) -> Section:
   return _replace_files(config, absolute)
 
 
+def portable_name(text: str) -> str:
+  """A reference as a workdir holds it; a text that is none, as it is."""
+  match = _REFERENCE.fullmatch(text)
+  if match is None:
+    return text
+  name = _copy_name(pathlib.Path(match["file"])).as_posix()
+  return f"{name}:{match['name']}{match['weight'] or ''}"
+
+
 def portable(config: Section) -> Section:
   """The config as a workdir holds it: references name copies by checksum."""
   return _replace_files(config, lambda _, path: _copy_name(path))

@@ -186,6 +186,25 @@ def test_a_suite_may_be_called_like_its_base(tmp_path):
   assert pathlib.Path(plan.load(file).base).resolve() == base.resolve()
 
 
+def test_a_part_of_ones_own_is_known_by_its_content(tmp_path):
+  """A row names it from its suite's file; moving it makes nothing stale."""
+  keys = []
+  for name, text in (("a", "x = 1"), ("b", "x = 1"), ("a", "x = 2")):
+    folder = tmp_path / name
+    folder.mkdir(exist_ok=True)
+    file = _file(folder)
+    (file.parent / "score.py").write_text(text)
+    file.write_text(
+      file.read_text().replace(
+        '{"decode.beam_size": 1}', '{"model.attention.score": "score.py:x"}'
+      )
+    )
+    ablation = plan.load(file)
+    assert ablation.rows[1].overrides[1] == f"{file.parent}/score.py:x"
+    keys.append(plan.Plan(ablation, tmp_path / "t", 1).cells[1].key)
+  assert keys[0] == keys[1] != keys[2]
+
+
 def test_a_base_may_be_a_config(tmp_path):
   conf = config.load(tiny_table.CONFIG)
   table = tiny_table.planned(tmp_path, 1, base=conf)
