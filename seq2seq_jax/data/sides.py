@@ -56,6 +56,10 @@ class _Text:
 
   @staticmethod
   def is_blank(value: str) -> bool:
+    if not isinstance(value, str):
+      raise types.UserError(
+        f"a source is {type(value).__name__}; this model reads text (str)"
+      )
     return not value.strip()
 
   @staticmethod

@@ -1,6 +1,7 @@
 """The training loop: from a config to a trained run."""
 
 import contextlib
+import dataclasses
 import logging
 import os
 import pathlib
@@ -47,7 +48,9 @@ def fit(
     conf: of the run.
     workdir: its folder; a run of the same config that it holds is resumed.
     train: training examples in memory, pairs of source and target text; by
-      default those that the config names.
+      default those that the config names. A source may also be an array of
+      frames [L, F], or None for a language model. The run's config then says
+      `data.task pairs`, so that nothing is scored on other data.
     valid: validation examples in memory; only with `train`.
     show_progress: draw a live display on a terminal, else write plain lines.
 
@@ -57,6 +60,11 @@ def fit(
     types.Diverged: the loss is not finite any more.
   """
   workdir = pathlib.Path(workdir)
+  if train is not None:
+    data = corpus_lib.in_memory(conf.data)
+    conf = dataclasses.replace(conf, data=data)
+  elif valid is not None:
+    raise types.UserError("valid: pairs in memory need train=pairs as well")
   try:
     workdir.mkdir(parents=True, exist_ok=True)
   except OSError as e:

@@ -1,0 +1,69 @@
+"""Frames in memory, from `fit` to scores: no code asks what a source is."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import seq2seq_jax as s2s
+from seq2seq_jax import types
+from seq2seq_jax.inference import details
+from seq2seq_jax.training import loop
+from tests.helpers.tiny_runs import small
+
+FEATURES, SYMBOLS = 6, 4
+
+
+def _pairs(n, seed):
+  """Sequences of symbols, each shown as two or three noisy frames."""
+  rng = np.random.default_rng(seed)
+  pairs = []
+  for _ in range(n):
+    symbols = rng.integers(SYMBOLS, size=int(rng.integers(1, 5)))
+    frames = np.repeat(symbols, rng.integers(2, 4, size=len(symbols)))
+    values = np.eye(FEATURES, dtype=np.float32)[frames]
+    values += 0.1 * rng.normal(size=values.shape).astype(np.float32)
+    pairs.append((values, " ".join(map(str, symbols))))
+  return pairs
+
+
+def _config(features=FEATURES, steps=60):
+  base = small(train={"steps": steps, "validate_every": steps})
+  encoder = dataclasses.replace(base.model.encoder, features=features)
+  return dataclasses.replace(
+    base, model=dataclasses.replace(base.model, encoder=encoder)
+  )
+
+
+def test_frames_are_trained_on_translated_and_scored(tmp_path):
+  valid = _pairs(40, 1)
+  run = loop.fit(_config(), tmp_path, train=_pairs(300, 0), valid=valid)
+  assert run.config.data.task == "pairs"
+  assert run.selection[0].best_score < 0.8 * np.log(SYMBOLS)
+  detail = details.score_with_details(
+    run.evaluator, (run.params(),), ["exact_match"], "loss"
+  )
+  assert len(detail.outputs) == len(valid)
+  assert detail.outputs[0]["source"] == f"{len(valid[0][0])} frames"
+  assert detail.outputs[0]["length"] == len(valid[0][0])
+  assert 0 <= detail.scores["exact_match"] <= 100
+  model = s2s.load(tmp_path, "last")
+  frames = [source for source, _ in valid]
+  texts = model.translate(frames)
+  assert len(texts) == len(valid) and len(set(texts)) > 3
+  record = model.translate(frames[:1], attention=True)[0]
+  assert len(record.source_tokens) == len(frames[0])
+  scores = model.score(frames, [target for _, target in valid])
+  right = np.mean(scores)
+  wrong = np.mean(model.score(frames[::-1], [target for _, target in valid]))
+  assert right > wrong
+  with pytest.raises(types.UserError, match="array of frames"):
+    model.translate(["a text"])
+
+
+def test_frames_of_another_size_are_refused(tmp_path):
+  match = r"model\.encoder\.features is 7, .* 6 features"
+  with pytest.raises(types.UserError, match=match):
+    loop.fit(
+      _config(features=7), tmp_path, train=_pairs(30, 0), valid=_pairs(9, 1)
+    )
