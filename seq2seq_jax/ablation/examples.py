@@ -51,6 +51,11 @@ def _of_row(
   best = [i for i in order[:-3:-1] if difference[i] > 0]
   total = sorted(order, key=lambda i: sign * (score[i] + other_score[i]))
   hardest = [i for i in total if i not in (*worst, *best)][:1]
+  chosen: dict[schema.SentenceKind, list[int]] = {
+    "this row best": best,
+    "reference row best": worst,
+    "both worst": hardest,
+  }
   return [
     schema.SentencePair(
       kind=kind,
@@ -63,12 +68,8 @@ def _of_row(
       score=float(score[i]),
       other_score=float(other_score[i]),
     )
-    for kind, chosen in (
-      ("this row best", best),
-      ("reference row best", worst),
-      ("both worst", hardest),
-    )
-    for i in chosen
+    for kind, indices in chosen.items()
+    for i in indices
   ]
 
 

@@ -15,6 +15,7 @@ from seq2seq_jax.ablation import record_json
 Status = Literal["done", "failed", "diverged", "running", "stale", "waiting"]
 Significance = Literal["better", "worse", "same", "untested", "reference"]
 Decision = Literal["PASS", "FAIL", "INCONCLUSIVE", "PRINTED", "MISSING"]
+SentenceKind = Literal["this row best", "reference row best", "both worst"]
 NO_SCORE = ("failed", "diverged")  # statuses of a cell that ended without one
 
 
@@ -187,7 +188,7 @@ class LearningCurve:
 class SentencePair:
   """A test sentence with the outputs of a row and of its reference row."""
 
-  kind: str
+  kind: SentenceKind
   row: str
   against: str
   source: str

@@ -35,7 +35,7 @@ BADGES = {
   "diverged": ("diverged", "bad"),
   "stale": ("stale", "open"),
 }
-SENTENCE_KINDS = {
+SENTENCE_KINDS: dict[schema.SentenceKind, str] = {
   "this row best": "The row is furthest ahead",
   "reference row best": "The reference is furthest ahead",
   "both worst": "Both at their worst",

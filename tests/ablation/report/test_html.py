@@ -294,7 +294,7 @@ def test_everything_is_escaped():
       return {k: poisoned(v, k) for k, v in value.items()}
     if isinstance(value, list):
       return [poisoned(v, key) for v in value]
-    kept = ("status", "tag_significance", "verdict", "state", "tag")
+    kept = ("status", "tag_significance", "verdict", "state", "tag", "kind")
     return poison if isinstance(value, str) and key not in kept else value
 
   table = _table()
