@@ -198,6 +198,7 @@ class _BeamSearch:
     paths = _extend(old, total, parent, token, log_probs, weights)
     attention_total = None
     if self.coverage:
+      assert old.attention_total is not None and weights is not None
       attention_total = stepfn.reorder(old.attention_total + weights, parent)
 
     # Those that end in EOS compete for the finished list. With patience only
@@ -206,7 +207,7 @@ class _BeamSearch:
     is_eos = token == self.eos
     enters, ended_count = is_eos & (total > -jnp.inf), old.ended_count
     score = self._score(sources, total, length, attention_total)
-    if self.patience:
+    if ended_count is not None:
       enters &= jnp.cumsum(~is_eos, axis=1) < k
       ended_count = ended_count + jnp.sum(enters, axis=1, dtype=jnp.int32)
     score = jnp.where(enters, score, -jnp.inf)
@@ -262,7 +263,7 @@ class _BeamSearch:
     )
     worst = beam.finished.score[:, self.n_best - 1]
     decided = (worst > -jnp.inf) & (reachable <= worst)
-    if self.patience:
+    if beam.ended_count is not None:
       decided |= beam.ended_count >= self.patience * self.beam_size
     return decided
 

@@ -108,8 +108,10 @@ class _Greedy:
     ended = token[:, 0] == self.eos
     attention, attention_total = old.attention, old.attention_total
     if attention is not None:
+      assert weights is not None
       attention = stepfn.write_step(attention, old.step, weights)
     if attention_total is not None:
+      assert weights is not None
       attention_total = attention_total + weights
     new = _Hypotheses(
       step=length,

@@ -81,5 +81,6 @@ def coverage_penalty(
   """
   if not beta:
     return 0.0
+  assert attention_total is not None and mask is not None
   log = jnp.log(jnp.clip(attention_total, 1e-10, 1.0))
   return beta * jnp.sum(jnp.where(mask[:, None], log, 0.0), axis=-1)

@@ -13,8 +13,10 @@ from seq2seq_jax.decoding import slots, stepfn
 class Method(Protocol):
   """A way of searching. What a step changes is a tree of leaves [B, ...]."""
 
-  coverage: float
-  """Weight of the coverage penalty; 0: the sources' mask is not needed."""
+  @property
+  def coverage(self) -> float:
+    """Weight of the coverage penalty; 0: the sources' mask is not needed."""
+    ...
 
   def start(self, sources: stepfn.Sources) -> Any:
     """What the first step changes."""

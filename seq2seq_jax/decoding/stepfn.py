@@ -115,7 +115,7 @@ def freeze_rows(frozen: Bool[jax.Array, " B"], old: Any, new: Any) -> Any:
 
 def is_forbidden(
   ids: Int[jax.Array, "#B I"],
-  length: Int[jax.Array, "#B"],
+  length: Int[jax.Array, "#B"] | int,
   min_len: Int[jax.Array, " B"],
   eos: int,
 ) -> Bool[jax.Array, "B I"]:
@@ -129,7 +129,7 @@ def is_forbidden(
 
 def mask_forbidden(
   log_probs: Float[jax.Array, "B K V"],
-  length: Int[jax.Array, "#B"],
+  length: Int[jax.Array, "#B"] | int,
   min_len: Int[jax.Array, " B"],
   eos: int,
 ) -> Float[jax.Array, "B K V"]:

@@ -50,12 +50,14 @@ def score_with_details(
     for scores, pair in zip(token_scores, evaluator.encoded)
     if evaluation.has_text(pair)
   ]
-  scores: dict[str, Any] = dict(evaluation.model_metrics(with_text))
-  outputs, attention = [], []
+  scores: dict[str, Any] = dict(evaluator.model_metrics(with_text))
+  outputs: list[dict[str, Any]] = []
+  attention: list[dict[str, Any]] = []
   side = evaluator.vocabularies.source
   if side.present:
     hypotheses, texts = evaluator.translate(params)
-    scores |= evaluator.text_scores(texts, names)
+    chosen = [evaluation.find_metric(name) for name in names]
+    scores |= evaluator.text_scores(texts, chosen)
     oracle_length = evaluator.conf.decode.oracle_length
     scores |= search_diagnostics(hypotheses, oracle_length)
     outputs = [
@@ -70,13 +72,12 @@ def score_with_details(
       )
     ]
     attention = attention_examples(evaluator, params, examples)
-  record = metrics.METRICS[metric]
+  record = evaluation.find_metric(metric)
   if record.needs == "model":
-    rows = record.sentence_sums(token_scores)
-    sentences = metrics.Sentences(rows, record.of_sums)
+    sentences = metrics.token_sentences(record, token_scores)
   else:
     sentences = metrics.sentences(
-      metric,
+      record,
       [output["hypothesis"] for output in outputs],
       [output["reference"] for output in outputs],
       evaluator.comparison(),
@@ -89,12 +90,10 @@ def search_diagnostics(
   hypotheses: Sequence[types.Hypotheses], oracle_length: bool = False
 ) -> dict[str, float]:
   """Diagnostics of a search by name; with an oracle's lengths all are cut."""
-  values = {
-    name: metrics.METRICS[name].function(hypotheses)
-    for name in metrics.names("search")
-    if not (oracle_length and name == "cut")
-  }
-  return {name: value for name, value in values.items() if value is not None}
+  values = metrics.values("search", (), hypotheses)
+  if oracle_length:
+    values.pop("cut", None)
+  return values
 
 
 def attention_examples(

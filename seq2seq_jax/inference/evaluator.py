@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from seq2seq_jax import config, metrics, types
+from seq2seq_jax.config import extensions
 from seq2seq_jax.data import batches, sources, vocabulary
 from seq2seq_jax.inference import text as inference_text
 from seq2seq_jax.inference import translator as translation
@@ -38,6 +39,15 @@ def make_scoring(models: Sequence[Any]) -> Callable[..., tuple[jax.Array, ...]]:
     return (math.log(len(terms)) - jax.nn.logsumexp(log_probs, axis=0),)
 
   return score
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+  """A model's scores of a split, and its outputs."""
+
+  scores: dict[str, Any]
+  texts: list[str]
+  """One a source; none of a language model."""
 
 
 class Scorer:
@@ -84,18 +94,42 @@ class Scorer:
     return scores
 
 
-def model_metrics(token_scores: Sequence[np.ndarray]) -> dict[str, float]:
-  """The metrics that need the model alone, of a list of `Scorer.score`."""
-  values = {
-    name: metrics.METRICS[name].function(token_scores)
-    for name in metrics.names("model")
-  }
-  return {name: value for name, value in values.items() if value is not None}
+def find_metric(name: str) -> metrics.Metric:
+  """The record of a metric's name, or of the user's own `FILE.py:NAME`.
+
+  That may be a `metrics.Metric`, or a function of (hypotheses, references,
+  comparison) that becomes one.
+
+  Raises:
+    types.UserError: there is no such metric.
+  """
+  if name in metrics.METRICS:
+    return metrics.METRICS[name]
+  if not extensions.is_reference(name):
+    raise types.UserError(
+      f"metric {name}: there are {', '.join(metrics.names())}, or one of your "
+      "own as FILE.py:NAME"
+    )
+  own = extensions.resolve(name)
+  if isinstance(own, metrics.Metric):
+    return own
+  return metrics.Metric(own.__name__, own)
 
 
-def metrics_of(conf: config.Config) -> list[str]:
-  """The metrics of a config: the one that decides, then the others."""
-  return list(dict.fromkeys((conf.train.metric, *conf.train.metrics)))
+def metrics_of(
+  conf: config.Config, more: Iterable[str] = ()
+) -> list[metrics.Metric]:
+  """The metrics of a config: the one that decides, then the others.
+
+  Args:
+    conf: of the run.
+    more: names of further ones.
+
+  Raises:
+    types.UserError: there is no such metric.
+  """
+  names = (conf.train.metric, *conf.train.metrics, *more)
+  return [find_metric(name) for name in dict.fromkeys(names)]
 
 
 class Evaluator:
@@ -153,7 +187,13 @@ class Evaluator:
     """The metrics that need the model alone, of references with text."""
     pairs = [pair for pair in self.encoded if has_text(pair)]
     scores = self.scorer.score(params, pairs, self.conf.decode.batch_rows)
-    return model_metrics(scores)
+    return self.model_metrics(scores)
+
+  def model_metrics(
+    self, token_scores: Sequence[np.ndarray]
+  ) -> dict[str, float]:
+    """The metrics that need the model alone, of `Scorer.score`'s results."""
+    return metrics.values("model", metrics_of(self.conf), token_scores)
 
   def translate(
     self,
@@ -221,10 +261,10 @@ class Evaluator:
     ]
 
   def text_scores(
-    self, texts: Sequence[str], names: Iterable[str]
+    self, texts: Sequence[str], chosen: Iterable[metrics.Metric]
   ) -> dict[str, Any]:
-    """The metrics among `names` that compare outputs with references."""
-    chosen = [n for n in names if metrics.METRICS[n].needs == "outputs"]
+    """The chosen metrics that compare outputs with references."""
+    chosen = [metric for metric in chosen if metric.needs == "outputs"]
     references = self.closest_references(texts)
     return metrics.score(chosen, texts, references, self.comparison())
 

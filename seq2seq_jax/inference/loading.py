@@ -1,6 +1,7 @@
 """From a workdir to a model that is ready for search."""
 
 import json
+import os
 import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -10,6 +11,8 @@ from seq2seq_jax.checkpoints import select
 from seq2seq_jax.data import vocabulary
 from seq2seq_jax.models import build
 from seq2seq_jax.runtime import parallel
+
+Run = str | os.PathLike[str]  # a workdir, or DIR#REPLICA
 
 
 class Loaded(NamedTuple):
@@ -84,6 +87,16 @@ def load_all(
         f"{run}: cannot join an ensemble with {runs[0]}: {difference}"
       )
   return members
+
+
+def run_names(runs: Run | Sequence[Run]) -> list[str]:
+  """One or several workdirs as a list of texts."""
+  if isinstance(runs, str | os.PathLike):
+    runs = [runs]
+  names = [os.fspath(run) for run in runs]
+  if not names:
+    raise types.UserError("there is no run to load: the list is empty")
+  return names
 
 
 def read_config(workdir: pathlib.Path) -> config.Config:

@@ -8,8 +8,6 @@ The commands `decode` and `evaluate` call the same functions.
 
 import copy
 import dataclasses
-import logging
-import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, overload
@@ -17,17 +15,12 @@ from typing import Any, Literal, overload
 import jax
 import numpy as np
 
-from seq2seq_jax import config, metrics, types
+from seq2seq_jax import config, types
 from seq2seq_jax.checkpoints import select
-from seq2seq_jax.data import corpus, sources
-from seq2seq_jax.inference import details, loading, text, translator
+from seq2seq_jax.data import sources
+from seq2seq_jax.inference import details, loading, splits, text, translator
 from seq2seq_jax.inference import evaluator as evaluation
 from seq2seq_jax.runtime import parallel
-
-log = logging.getLogger(__name__)
-
-Run = str | os.PathLike[str]
-Pair = tuple[Any, str]
 
 
 class Model:
@@ -262,7 +255,7 @@ class Model:
     return [float(np.sum(scores[0])) for scores in token_scores]
 
   def score_split(
-    self, data: str | Iterable[Pair] = "test"
+    self, data: splits.Data = "test"
   ) -> tuple[dict[str, Any], list[float]]:
     """Scores of references under the model, without outputs of its own.
 
@@ -280,7 +273,7 @@ class Model:
       for scores, pair in zip(token_scores, scored.encoded)
       if evaluation.has_text(pair)
     ]
-    scores: dict[str, Any] = dict(evaluation.model_metrics(with_text))
+    scores: dict[str, Any] = dict(scored.model_metrics(with_text))
     return scores | {"sentences": len(log_probs)}, log_probs
 
   def evaluator(self, split: sources.Source) -> evaluation.Evaluator:
@@ -301,28 +294,13 @@ class Model:
     Raises:
       types.UserError: the config names none.
     """
-    split = corpus.open_for_scoring(self.config.data, name)
-    if split is None:
-      raise types.UserError(
-        f"the run's config names no {name} split; give pairs of source and "
-        "reference (--source and --reference of `evaluate`)"
-      )
-    recorded = self.members[0].config.data
-    same_files = name != "train" and (
-      name != "test" or self.config.data.test == recorded.test
-    )
     workdir, _ = select.split_replica(self.runs[0])
-    checksum = loading.recorded_checksum(workdir, name)
-    if same_files and checksum and checksum != split.checksum():
-      log.warning(
-        f"the {name} data is not what this run had: scores are of other "
-        "sentences"
-      )
-    return split
+    trained = self.members[0].config.data
+    return splits.open_split(self.config.data, name, trained, workdir)
 
   def evaluate(
     self,
-    data: str | Iterable[Pair] = "test",
+    data: splits.Data = "test",
     *,
     metrics: Iterable[str] = (),
     progress: evaluation.Progress | None = None,
@@ -343,28 +321,35 @@ class Model:
 
   def evaluation(
     self,
-    data: str | Iterable[Pair] = "test",
+    data: splits.Data = "test",
     *,
     metrics: Iterable[str] = (),
     batch_size: int | None = None,
     progress: evaluation.Progress | None = None,
-  ) -> "Evaluation":
+  ) -> evaluation.Evaluation:
     """The same, with the output texts.
 
     Args:
       data, metrics, progress: as those of `evaluate`.
       batch_size: sources searched together, by default all; changes no output.
     """
-    names = self._metric_names(metrics)
+    chosen = evaluation.metrics_of(self.config, metrics)
+    present = self.vocabularies.source.present
+    for metric in chosen:
+      if metric.needs == "outputs" and not present:
+        raise types.UserError(
+          f"metric {metric.name}: a language model has no outputs to compare; "
+          "there are loss, perplexity and token_accuracy"
+        )
     scored = self.evaluator(self._examples(data))
     start = time.monotonic()
     scores: dict[str, Any] = dict(scored.model_scores(self.params))
     texts: list[str] = []
-    if self.vocabularies.source.present:
+    if present:
       hypotheses, texts = scored.translate(
         self.params, batch_size=batch_size, progress=progress
       )
-      scores |= scored.text_scores(texts, names)
+      scores |= scored.text_scores(texts, chosen)
       scores |= details.search_diagnostics(
         hypotheses, self.config.decode.oracle_length
       )
@@ -373,51 +358,21 @@ class Model:
       "checkpoint_step": [member.step for member in self.members],
       "seconds": time.monotonic() - start,
     }
-    return Evaluation(scores, texts)
+    return evaluation.Evaluation(scores, texts)
 
-  def _examples(self, data: str | Iterable[Pair]) -> sources.Source:
+  def _examples(self, data: splits.Data) -> sources.Source:
     """A split of the run's own data, or pairs as examples."""
     if isinstance(data, str):
       return self.split(data)
-    examples = sources.as_source(data)
-    if self.vocabularies.source.present and any(
-      examples[i][0] is None for i in range(len(examples))
-    ):
-      raise types.UserError(
-        "every reference needs a source (--source and --reference of "
-        "`evaluate` are given together)"
-      )
-    return examples
+    return splits.of_pairs(data, self.vocabularies.source)
 
   def pool_size(self) -> int:
     """Sources that are best searched together; fewer leave rows idle."""
     return self.translator.pool_size(self.config.decode)
 
-  def _metric_names(self, more: Iterable[str]) -> list[str]:
-    """The config's metrics and these."""
-    more, present = list(more), self.vocabularies.source.present
-    needs = ("model", "outputs") if present else ("model",)
-    known = metrics.names(*needs)
-    for name in more:
-      if name not in known:
-        of_what = "" if present else "of a language model "
-        raise types.UserError(
-          f"metric {name}: {of_what}there are {', '.join(known)}"
-        )
-    return list(dict.fromkeys([*evaluation.metrics_of(self.config), *more]))
-
-
-@dataclasses.dataclass(frozen=True)
-class Evaluation:
-  """A model's scores of a split, and its outputs."""
-
-  scores: dict[str, Any]
-  texts: list[str]
-  """One a source; none of a language model."""
-
 
 def load(
-  runs: Run | Sequence[Run],
+  runs: loading.Run | Sequence[loading.Run],
   checkpoint: str | int = "best",
   replica: int | None = None,
 ) -> Model:
@@ -432,20 +387,10 @@ def load(
   Raises:
     types.UserError: one cannot be loaded, or cannot join the others.
   """
-  names = run_names(runs)
+  names = loading.run_names(runs)
   mapper = parallel.Mapper("pmap", local=True)
   members = loading.load_all(names, str(checkpoint), mapper, replica)
   return Model(members, mapper, names)
-
-
-def run_names(runs: Run | Sequence[Run]) -> list[str]:
-  """One or several workdirs as a list of texts."""
-  if isinstance(runs, str | os.PathLike):
-    runs = [runs]
-  names = [os.fspath(run) for run in runs]
-  if not names:
-    raise types.UserError("there is no run to load: the list is empty")
-  return names
 
 
 def _as_list(texts: Sequence[Any]) -> Sequence[Any]:

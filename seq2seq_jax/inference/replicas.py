@@ -10,15 +10,15 @@ import numpy as np
 from seq2seq_jax import config, types
 from seq2seq_jax.checkpoints import select
 from seq2seq_jax.data import sources
-from seq2seq_jax.inference import evaluator, loading, model, text
+from seq2seq_jax.inference import evaluator, loading, model, splits, text
 from seq2seq_jax.runtime import files
 
 log = logging.getLogger(__name__)
 
 
 def evaluate(
-  runs: model.Run | Sequence[model.Run],
-  data: str | Iterable[model.Pair] = "test",
+  runs: loading.Run | Sequence[loading.Run],
+  data: splits.Data = "test",
   *,
   checkpoint: str | int = "best",
   replica: int | None = None,
@@ -49,7 +49,8 @@ def evaluate(
     deviations as `NAME_sd`, and each one's values under `replicas`.
   """
   metrics = list(metrics)
-  data = data if isinstance(data, str) else sources.as_source(data)
+  if not isinstance(data, str):
+    data = sources.as_source(data)  # an iterator could be read but once
 
   def one(number: int | None) -> dict[str, Any]:
     loaded = model.load(runs, checkpoint, number).with_search(**decode)
@@ -70,19 +71,19 @@ def evaluate(
     return one(replica)
   if output:
     raise types.UserError(
-      f"--output: {model.run_names(runs)[0]} holds several runs; choose one "
+      f"--output: {loading.run_names(runs)[0]} holds several runs; choose one "
       "with --replica"
     )
   return summary([{"replica": n} | one(n) for n in numbers])
 
 
-def count(runs: model.Run | Sequence[model.Run]) -> int:
+def count(runs: loading.Run | Sequence[loading.Run]) -> int:
   """Replicas of the first run; 1 if `DIR#REPLICA` names one of them."""
-  workdir, named = select.split_replica(model.run_names(runs)[0])
+  workdir, named = select.split_replica(loading.run_names(runs)[0])
   return 1 if named is not None else loading.read_config(workdir).train.seeds
 
 
-def undiverged(runs: model.Run | Sequence[model.Run]) -> list[int] | None:
+def undiverged(runs: loading.Run | Sequence[loading.Run]) -> list[int] | None:
   """Replicas of the first run whose loss is finite; None if it has but one.
 
   Raises:
@@ -91,7 +92,7 @@ def undiverged(runs: model.Run | Sequence[model.Run]) -> list[int] | None:
   replicas = count(runs)
   if replicas == 1:
     return None
-  workdir, _ = select.split_replica(model.run_names(runs)[0])
+  workdir, _ = select.split_replica(loading.run_names(runs)[0])
   diverged = select.diverged(workdir)
   for replica in sorted(diverged):
     log.warning(f"replica {replica} diverged and is left out")

@@ -166,7 +166,7 @@ class TextTranslator:
   ) -> str:
     """The hypotheses of a source as a line of JSONL."""
     translations = self.translations(source, hypotheses, attention)
-    line = {
+    line: dict[str, Any] = {
       "source": self.vocabularies.source.text(source),
       "hypotheses": [t.to_json() for t in translations],
     }

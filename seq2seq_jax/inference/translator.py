@@ -23,11 +23,11 @@ FULL_POOL_LENGTH = 64
 class SourceRows(NamedTuple):
   """Encoded sources as rows of an encoder program, and their output limits."""
 
-  src: Int[np.ndarray, "B S"] | Float[np.ndarray, "B S F"]
-  src_len: Int[np.ndarray, " B"]
-  min_len: Int[np.ndarray, " B"]
-  max_len: Int[np.ndarray, " B"]
-  src_ext: Int[np.ndarray, "B S"] | None = None
+  src: Int[types.Array, "B S"] | Float[types.Array, "B S F"] | None
+  src_len: Int[types.Array, " B"] | None
+  min_len: Int[types.Array, " B"]
+  max_len: Int[types.Array, " B"]
+  src_ext: Int[types.Array, "B S"] | None = None
   """Ids in the extended vocabulary; None unless the model copies."""
 
 

@@ -10,7 +10,7 @@ Importing this is cheap; the packages are imported where they are used.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +31,8 @@ __all__ = [
   "ratio",
   "score",
   "sentences",
+  "token_sentences",
+  "values",
 ]
 
 METRICS: dict[str, Metric] = {
@@ -112,6 +114,39 @@ def sentences(
   sums = metric.sentence_sums or functools.partial(_sums_of_mean, metric)
   rows = sums(list(hypotheses), list(references), comparison)
   return Sentences(np.array(rows, np.float64), metric.of_sums)
+
+
+def token_sentences(
+  metric: Metric, token_scores: Sequence[np.ndarray]
+) -> Sentences:
+  """The same of a metric that needs the model alone.
+
+  Raises:
+    types.UserError: it says nothing of single sentences.
+  """
+  if metric.sentence_sums is None:
+    raise types.UserError(
+      f"metric {metric.name}: has no sentence_sums, which tests of "
+      "significance draw from"
+    )
+  rows = metric.sentence_sums(token_scores)
+  return Sentences(np.asarray(rows), metric.of_sums)
+
+
+def values(
+  needs: str, chosen: Iterable[Metric], *inputs: Any
+) -> dict[str, float]:
+  """Every listed metric that needs this, and those of `chosen` that do.
+
+  Args:
+    needs: `model` or `search`.
+    chosen: further metrics; those that need something else are left out.
+    *inputs: what a metric's function takes.
+  """
+  records = {m.name: m for m in METRICS.values() if m.needs == needs}
+  records |= {m.name: m for m in chosen if m.needs == needs}
+  scores = {name: m.function(*inputs) for name, m in records.items()}
+  return {name: value for name, value in scores.items() if value is not None}
 
 
 def closest(

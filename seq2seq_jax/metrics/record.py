@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 Texts = Sequence[str]
 
@@ -55,7 +56,7 @@ class Metric:
   needs: Literal["model", "outputs", "search"] = "outputs"
   diagnostic: bool = False  # printed, but never chooses a checkpoint or a row
   signature: Callable[[Comparison], str] = _no_signature  # settings, versions
-  sentence_sums: Callable[..., np.ndarray] | None = None
+  sentence_sums: Callable[..., npt.ArrayLike] | None = None
   of_sums: Callable[[np.ndarray], np.ndarray] = ratio
 
   def __post_init__(self) -> None:

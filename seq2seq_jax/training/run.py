@@ -89,6 +89,11 @@ class Run:
     self.checkpoints = store.Checkpoints(self.workdir)
     self._start()
 
+  @property
+  def deciding_metric(self) -> metrics.Metric:
+    """The metric of `train.metric`, which chooses the best checkpoint."""
+    return evaluator.find_metric(self.config.train.metric)
+
   def __repr__(self) -> str:
     """Workdir, progress and best score: `Run('runs/x', step 300 of 300, …)`."""
     parts = [
@@ -98,7 +103,7 @@ class Run:
     if self.replicas > 1:
       parts.append(f"{self.replicas} replicas")
     for replica, selection in enumerate(self.selection):
-      name = self.metric_name(self.config.train.metric, replica)
+      name = self.metric_name(self.deciding_metric.name, replica)
       if selection.diverged is not None:
         parts.append(f"diverged at step {selection.diverged:,}")
       elif selection.best_score is not None:
@@ -250,7 +255,7 @@ def selection_rules(conf: config.Config) -> model_selection.Rules:
   """Early-stopping, plateau and checkpoint-retention rules of a config."""
   t, o = conf.train, conf.optim
   return model_selection.Rules(
-    lower_is_better=metrics.METRICS[t.metric].lower_is_better,
+    lower_is_better=evaluator.find_metric(t.metric).lower_is_better,
     patience=t.patience,
     plateau_patience=o.plateau_patience if o.schedule == "plateau" else 0,
     decay_factor=o.decay_factor,

@@ -50,7 +50,7 @@ def lines(run: run_lib.Run) -> list[str]:
   """Validation scores of each replica, and the command that comes next."""
   texts = []
   for replica, selection in enumerate(run.selection):
-    name = run.metric_name(run.config.train.metric, replica)
+    name = run.metric_name(run.deciding_metric.name, replica)
     if selection.diverged is not None:
       texts.append(f"replica {replica} diverged at step {selection.diverged}")
     elif selection.best_step is not None:

@@ -10,7 +10,7 @@ import logging
 
 import numpy as np
 
-from seq2seq_jax import metrics, types
+from seq2seq_jax import types
 from seq2seq_jax.inference import evaluator
 from seq2seq_jax.runtime import parallel
 from seq2seq_jax.training import metrics_writer, model_selection, throughput
@@ -86,7 +86,7 @@ def validate(
   run: run_lib.Run, step: int, writer: metrics_writer.Writer
 ) -> None:
   """Scores every running replica and makes the decisions that follow."""
-  metric = run.config.train.metric
+  metric = run.deciding_metric.name
   scores: dict[str, float] = {}
   replicas = run.running()
   for replica in replicas:
@@ -180,18 +180,18 @@ def _validation_scores(
 ) -> dict[str, float]:
   """Scores of the validation set under a replica's parameters."""
   assert run.evaluator is not None
-  names = evaluator.metrics_of(run.config)
+  chosen = evaluator.metrics_of(run.config)
   params = (run.params(replica),)
   writer.display.phase("validating: loss")
   values = run.evaluator.model_scores(params)
-  if any(n not in metrics.names("model") for n in names):
+  if any(metric.needs == "outputs" for metric in chosen):
     decode = run.config.decode
     _, texts = run.evaluator.translate(
       params,
       dataclasses.replace(decode, beam_size=decode.valid_beam_size, exact=0),
       progress=functools.partial(writer.display.phase, "validating: decoding"),
     )
-    scores = run.evaluator.text_scores(texts, names)
+    scores = run.evaluator.text_scores(texts, chosen)
     values |= {k: v for k, v in scores.items() if isinstance(v, float)}
   return values
 

@@ -24,7 +24,7 @@ def test_an_ensemble_has_no_token_accuracy(model):
     )
     for n in (1, 2)
   )
-  alone, both = evaluation.model_metrics(one), evaluation.model_metrics(two)
+  alone, both = (metrics.values("model", (), s) for s in (one, two))
   assert "token_accuracy" in alone and "token_accuracy" not in both
   np.testing.assert_allclose(both["loss"], alone["loss"], rtol=1e-5)
   with pytest.raises(types.UserError, match="not of an ensemble"):
@@ -72,7 +72,8 @@ def test_an_output_is_compared_with_the_closest_alternative(model):
   assert len(evaluator.encoded) == 4  # the loss is of all of them
   texts = ["1 2 3", "2 2 2 2"]
   assert evaluator.closest_references(texts) == ["1 2 3", "2 2 2"]
-  scores = evaluator.text_scores(texts, ["exact_match", "wer", "loss"])
+  chosen = [metrics.METRICS[name] for name in ("exact_match", "wer", "loss")]
+  scores = evaluator.text_scores(texts, chosen)
   assert scores["exact_match"] == 50
   assert scores["wer"] == pytest.approx(100 / 6)
   assert scores["sentences"] == 2
@@ -124,3 +125,33 @@ def test_outputs_are_lines_and_positions_are_what_is_attended_to(model):
     ["3", "4"],
     model.vocabularies.source.tokenizer.tokens([types.EOS]),
   ]
+
+
+def test_a_metric_of_the_users_own(model, tmp_path):
+  """By a function or a record in a file: scored, and drawn by sentences."""
+  (tmp_path / "mine.py").write_text(
+    "from seq2seq_jax import metrics\n"
+    "def lengths_agree(outputs, references, comparison):\n"
+    "  pairs = zip(outputs, references)\n"
+    "  same = [len(a.split()) == len(b.split()) for a, b in pairs]\n"
+    "  return 100 * sum(same) / len(same)\n"
+    "ERROR = metrics.Metric('length_error', lambda *args:\n"
+    "  100 - lengths_agree(*args), lower_is_better=True)\n"
+  )
+  agree, error = (
+    f"{tmp_path / 'mine.py'}:{name}" for name in ("lengths_agree", "ERROR")
+  )
+  conf = tiny(train={"metric": error, "metrics": (agree, "bleu")})
+  first, *others = evaluation.metrics_of(conf)
+  assert first.name == "length_error" and first.lower_is_better
+  assert [metric.name for metric in others] == ["lengths_agree", "bleu"]
+  pairs = [("1 2 3", "3 3"), ("2 2", "2 2"), ("4", "4"), ("0 1", "1 0")]
+  scores = model.with_config(conf).evaluate(pairs)
+  assert scores["lengths_agree"] + scores["length_error"] == 100
+  found = details.score_with_details(
+    _evaluator(model, pairs), model.params, [agree], agree
+  )
+  total = found.sentences.score(found.sentences.rows.sum(axis=0))
+  assert total == pytest.approx(scores["lengths_agree"])
+  with pytest.raises(types.UserError, match="or one of your own"):
+    evaluation.find_metric("blue")
