@@ -1,14 +1,18 @@
 """From a config to a module."""
 
 import dataclasses
+from typing import Any, TypeVar
 
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
 from seq2seq_jax import config, types
+from seq2seq_jax.config import extensions
 from seq2seq_jax.models import (
   attention_scores,
+  bridges,
+  cell,
   cells,
   decoder,
   encoders,
@@ -19,6 +23,8 @@ from seq2seq_jax.models import (
   seq2seq,
   transformer,
 )
+
+T = TypeVar("T")
 
 
 def build(
@@ -51,17 +57,39 @@ def build(
   return seq2seq.Seq2Seq(encoder, module, ctc_head)
 
 
-def _table(init: config.Init) -> dict:
+def _own_or_listed(
+  name: str, table: dict[str, type[T]], base: type[T]
+) -> type[T]:
+  """A class of ours by its name, or the user's own by FILE.py:NAME.
+
+  Raises:
+    types.UserError: the user's is not of the kind that the field takes.
+  """
+  if name in table:
+    return table[name]
+  found = extensions.resolve(name)
+  if not (isinstance(found, type) and issubclass(found, base)):
+    raise types.UserError(
+      f"{name}: must be a subclass of {base.__module__}.{base.__name__}"
+    )
+  return found
+
+
+def _cell_class(name: str) -> type[cell.Cell]:
+  return _own_or_listed(name, cells.CELLS, cell.Cell)
+
+
+def _table(init: config.Init) -> dict[str, Any]:
   """How embeddings are drawn."""
   return {"init_kind": init.weights, "init_scale": init.scale}
 
 
-def _dense(model: config.Model) -> dict:
+def _dense(model: config.Model) -> dict[str, Any]:
   """How matrices are drawn, and the type of their products."""
   return _table(model.init) | {"dtype": jnp.dtype(model.dtype)}
 
 
-def _cell(model: config.Model) -> dict:
+def _cell(model: config.Model) -> dict[str, Any]:
   return _dense(model) | {
     "depth": model.transition_depth,
     "zoneout": model.dropout.zoneout,
@@ -107,7 +135,7 @@ def _encoder(model: config.Model, entry: nn.Module) -> nn.Module:
     )
   return encoders.Encoder(
     embed=entry,
-    cell_class=cells.CELLS[model.cells()[0]],
+    cell_class=_cell_class(model.cells()[0]),
     cell_args=_cell(model),
     features=model.encoder.dim,
     depth=model.encoder.layers,
@@ -122,7 +150,7 @@ def _encoder(model: config.Model, entry: nn.Module) -> nn.Module:
   )
 
 
-def _attention(model: config.Model, width: int) -> dict:
+def _attention(model: config.Model, width: int) -> dict[str, Any]:
   section = model.attention
   return {
     "score_args": _dense(model)
@@ -160,13 +188,15 @@ def _decoder(
     )
   score = None
   if model.attention.score != "none":
-    score = attention_scores.SCORES[model.attention.score]
+    score = _own_or_listed(
+      model.attention.score, attention_scores.SCORES, attention_scores.Score
+    )
   section, readout = model.decoder, model.readout
   return decoder.Decoder(
     embed_table=table,
     head_class=head,
     vocab_size=size,
-    cell_class=cells.CELLS[model.cells()[1]],
+    cell_class=_cell_class(model.cells()[1]),
     cell_args=_cell(model),
     features=section.dim,
     depth=section.layers,
@@ -174,7 +204,9 @@ def _decoder(
     residual_start=model.residual_start,
     memory_dim=width,
     half=model.encoder.dim,
-    bridge="zero" if alone else section.bridge,
+    bridge_class=_own_or_listed(
+      "zero" if alone else section.bridge, bridges.BRIDGES, bridges.Bridge
+    ),
     attention_class=score,
     attention_args=_attention(model, width),
     placement=placements.PLACEMENTS[section.placement],

@@ -19,7 +19,6 @@ from jaxtyping import Float, Int
 from seq2seq_jax import types
 from seq2seq_jax.models import (
   attention,
-  bridges,
   cell,
   decoder_fields,
   decoder_unroll,
@@ -96,8 +95,8 @@ class Decoder(decoder_fields.DecoderFields):
         **dict(self.cell_args),
         name="layer_0_context",
       )
-    self.start_bridge = bridges.Bridge(
-      self.bridge, self.stack[0], self.depth, self.features, self.half, args
+    self.start_bridge = self.bridge_class(
+      self.stack[0], self.depth, self.features, self.half, args
     )
     self.context_gates = None
     if self.uses_fixed_vector("every_step"):

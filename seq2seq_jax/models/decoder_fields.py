@@ -8,6 +8,7 @@ import flax.linen as nn
 
 from seq2seq_jax.models import (
   attention_scores,
+  bridges,
   cell,
   dropout_masks,
   heads,
@@ -41,7 +42,7 @@ class DecoderFields(nn.Module):
   residual_start: int
   memory_dim: int  # width of the memory; 0: there is no source
   half: int  # see bridges.Bridge
-  bridge: str
+  bridge_class: type[bridges.Bridge]
   attention_class: type[attention_scores.Score] | None
   attention_args: dict
   placement: placements.Placement

@@ -41,7 +41,7 @@ def slow_bridge(kind, p, memory, row, depth, leaves, features, half):
 
 
 @pytest.mark.quick
-@pytest.mark.parametrize("kind", ["zero", "last", "mean", "dense", "backward"])
+@pytest.mark.parametrize("kind", list(bridges.BRIDGES))
 def test_bridge_equals_its_equations(kind):
   features = 4
   width = features if kind == "last" else 6
@@ -52,7 +52,8 @@ def test_bridge_equals_its_equations(kind):
       name = f"{source}{above}_{target}{below}"
       memory = some_memory(rng, above, leaves_of(source), width)
       cell = cells.CELLS[target](features, 1)
-      module = bridges.Bridge(kind, cell, below, features, width // 2, DENSE)
+      make = bridges.BRIDGES[kind]
+      module = make(cell, below, features, width // 2, DENSE)
       init = lambda key, module=module, memory=memory: module.init(
         key, memory, None
       )
