@@ -150,6 +150,10 @@ class Data:
   workers: int = fields.mutable_on_resume(0, min=0)
   """Worker processes that load batches; 0 is a thread."""
 
+  def has_source(self) -> bool:
+    """Whether examples have a source: those of a language model have none."""
+    return self.task != "language_model"
+
   def __post_init__(self) -> None:
     fields.validate(self, "data")
     files = {"parallel": 2, "tsv": 1, "jsonl": 1, "tfds": 1}
@@ -173,7 +177,7 @@ class Data:
       "is COLUMN=TEXT, columns counted from 0, of task tsv",
     )
     fields.check(
-      not self.alternatives or self.task != "language_model",
+      not self.alternatives or self.has_source(),
       "data.alternatives",
       "a language model has no sources",
     )

@@ -52,7 +52,7 @@ class Config:
       "model.recurrence",
       "cudnn cannot serve several seeds in one program; use scan",
     )
-    lm = self.data.task == "language_model"
+    lm = not self.data.has_source()
     fields.check(
       not lm
       or self.model.attention.score == "none"

@@ -28,7 +28,7 @@ def in_memory(data: config.Data) -> config.Data:
   It names no files, so that nothing is later scored on other examples than the
   run's. A language model keeps its task, which says that there is no source.
   """
-  if data.task == "language_model":
+  if not data.has_source():
     return data
   return dataclasses.replace(
     data, task="pairs", train=(), valid=(), test=(), only=""
@@ -177,7 +177,7 @@ def _check_presence(data: config.Data, train: sources.Source) -> None:
   if not len(train):
     return  # the caller says so
   present = sides.kind_of(train[0][0]).present
-  if present == (data.task == "language_model"):
+  if present != data.has_source():
     reason = "has a source" if present else "has no source (None)"
     raise types.UserError(
       f"data.task {data.task}: the first training example {reason}; the "

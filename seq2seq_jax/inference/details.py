@@ -9,7 +9,8 @@ import numpy as np
 from seq2seq_jax import metrics, types
 from seq2seq_jax.inference import evaluator as evaluation
 
-# Words of the longest sentence whose attention is shown, if there are shorter.
+# Longest source whose attention is shown, if there are shorter ones: in words,
+# characters or frames.
 LONGEST_SHOWN = 20
 
 
@@ -104,7 +105,7 @@ def attention_examples(
     return []
   side = evaluator.vocabularies.source
   places = _of_middling_length(
-    [len(side.text(source).split()) for source in evaluator.sources], count
+    [side.units(source) for source in evaluator.sources], count
   )
   text_translator = evaluator.text_translator()
   examples: dict[int, dict[str, Any]] = {}
