@@ -117,11 +117,9 @@ def ratio(
 def machine() -> dict[str, Any]:
   """Returns the date, processor, device and versions behind a figure."""
   import jax
-  import jaxlib
 
-  versions = {"python": platform.python_version(), "jax": jax.__version__}
-  versions["jaxlib"] = jaxlib.__version__
-  for name in ("flax", "torch", "keras"):
+  versions = {"python": platform.python_version()}
+  for name in ("jax", "jaxlib", "flax", "torch", "keras"):
     try:
       versions[name] = importlib.import_module(name).__version__
     except ImportError:

@@ -70,10 +70,11 @@ class Model(nn.Module):
   ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Returns values and keys [B, S, D], h and c [B, D] of src [B, S]."""
     x = self.drop(self.source(src))
-    if lengths is not None:
-      x = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True)
-    values, (h, c) = self.encoder(x)
-    if lengths is not None:
+    if lengths is None:
+      values, (h, c) = self.encoder(x)
+    else:
+      packed = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True)
+      values, (h, c) = self.encoder(packed)
       values, _ = nn.utils.rnn.pad_packed_sequence(values, batch_first=True)
     h, c = (torch.cat([x[0], x[1]], dim=-1) for x in (h, c))
     if self.bridge is not None:
@@ -175,7 +176,7 @@ def from_ours(
   return model
 
 
-def _put(to: Tensor, value: Any, transposed: bool = False) -> None:
+def _put(to: Any, value: Any, transposed: bool = False) -> None:
   array = np.array(value)
   to.data.copy_(torch.from_numpy(array.T if transposed else array))
 

@@ -52,8 +52,10 @@ def multi30k(
 
 def width(n: int) -> tuple[str, ...]:
   """One width for embeddings, encoder, decoder, attention and readout."""
-  fields = ("embed_dim", "encoder.dim", "decoder.dim")
-  fields += ("attention.dim", "readout.dim")
+  fields = (
+    *("embed_dim", "encoder.dim", "decoder.dim"),
+    *("attention.dim", "readout.dim"),
+  )
   return tuple(
     word for field in fields for word in (f"--model.{field}", str(n))
   )
