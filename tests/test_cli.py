@@ -36,9 +36,12 @@ def test_the_console_script_is_the_module():
   assert one.stdout == two.stdout != ""
 
 
-@pytest.mark.parametrize("name", ["", ".train", ".evaluate", ".ablate"])
-def test_the_version_is_printed(name):
-  done = run(f"seq2seq_jax{name}", "--version")
+@pytest.mark.parametrize(
+  "module",
+  ["seq2seq_jax", *(module for module, _ in console.COMMANDS.values())],
+)
+def test_the_version_is_printed(module):
+  done = run(module, "--version")
   assert done.stdout == f"seq2seq_jax {seq2seq_jax.__version__}\n"
   assert done.returncode == 0
 

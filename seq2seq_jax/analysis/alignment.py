@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from seq2seq_jax import types
+from seq2seq_jax import __version__, types
 
 ORDERS = ("copy", "reverse")
 
@@ -160,6 +160,9 @@ def parser() -> argparse.ArgumentParser:
     description="Alignment error rate of attention.",
   )
   p.add_argument("file", help="JSONL file of decode with --attention")
+  p.add_argument(
+    "--version", action="version", version=f"seq2seq_jax {__version__}"
+  )
   known = p.add_mutually_exclusive_group(required=True)
   known.add_argument("--order", choices=ORDERS, help="of a generated task")
   known.add_argument("--links", help="file of links in Pharaoh's format")

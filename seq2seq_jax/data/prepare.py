@@ -12,7 +12,7 @@ import os
 import sys
 from typing import Any
 
-from seq2seq_jax import types
+from seq2seq_jax import __version__, types
 
 FAILED = 1
 # Modules whose exceptions mean that a file did not arrive whole.
@@ -139,6 +139,9 @@ def main(args: list[str] | None = None) -> int:
     default=os.environ.get("SEQ2SEQ_JAX_DATA"),
     help="where to write; training finds it by --data.root DIR "
     "(default: the environment's SEQ2SEQ_JAX_DATA, else TFDS's own folder)",
+  )
+  p.add_argument(
+    "--version", action="version", version=f"seq2seq_jax {__version__}"
   )
   options = p.parse_args(args)
   try:

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 
-from seq2seq_jax import types
+from seq2seq_jax import __version__, types
 
 USAGE_ERROR = 2
 
@@ -26,6 +26,9 @@ def main(
     make: from the two arguments to (source, target) texts.
   """
   arguments = sys.argv[1:]
+  if arguments == ["--version"]:
+    print(f"seq2seq_jax {__version__}")
+    return 0
   wants_help = bool({"-h", "--help"} & set(arguments))
   if len(arguments) != 2 or wants_help:
     print(
