@@ -8,6 +8,8 @@ import pathlib
 import shutil
 import sys
 import zlib
+from collections.abc import Mapping, Set
+from typing import Any
 
 import jax
 import numpy as np
@@ -18,10 +20,12 @@ from seq2seq_jax.runtime import parallel
 
 log = logging.getLogger(__name__)
 
+Tree = Any  # nested dicts and tuples of arrays
 
-def _options(read_only: bool):
+
+def _options(read_only: bool) -> ocp.CheckpointManagerOptions:
   return ocp.CheckpointManagerOptions(
-    max_to_keep=None,  # `Checkpoints.prune` decides
+    max_to_keep=None,  # `Checkpoints.finish` deletes
     cleanup_tmp_directories=not read_only,
     read_only=read_only,
     enable_async_checkpointing=not read_only,
@@ -29,18 +33,19 @@ def _options(read_only: bool):
 
 
 @functools.cache
-def _quiet():
-  """Once: where a file is damaged or cannot be written, our own line says it.
+def _silence_orbax() -> None:
+  """Leaves errors of files to our own messages; done once a process.
 
-  Orbax logs pages about it, and its threads print what they meet afterwards.
+  Orbax logs pages about a file that is damaged or cannot be written, and its
+  threads print what they meet afterwards.
   """
   for name in ("absl", "asyncio"):
     logging.getLogger(name).setLevel(logging.CRITICAL)
-  shown = sys.unraisablehook
+  before = sys.unraisablehook
 
-  def hook(unraisable):
+  def hook(unraisable: Any) -> None:
     if str(unraisable.exc_value) != "Event loop is closed":
-      shown(unraisable)
+      before(unraisable)
 
   sys.unraisablehook = hook
 
@@ -52,19 +57,28 @@ class Checkpoints:
   decision up to its step.
   """
 
-  def __init__(self, workdir: pathlib.Path, *, read_only=False):
+  def __init__(self, workdir: pathlib.Path, *, read_only: bool = False) -> None:
+    """Opens the folder.
+
+    Args:
+      workdir: of a run.
+      read_only: create, delete and move nothing. The folder may be missing.
+    """
     self.folder = (workdir / "checkpoints").absolute()
+    self._read_only = read_only
+    # Steps that stay when the save in progress is complete.
     self._kept: set[int] | None = None
     if not read_only:
       self.folder.mkdir(parents=True, exist_ok=True)
-    _quiet()
-    self.manager = None
+    _silence_orbax()
+    # None only if there is no folder, and then there are no steps either.
+    self.manager: Any = None
     if self.folder.is_dir():
       self.manager = ocp.CheckpointManager(
         self.folder,
         options=_options(read_only),
-        # Without them a fresh manager knows no shapes, and restores to the
-        # devices of the process that wrote.
+        # Without handlers a fresh manager knows no shapes, and restores to
+        # the devices of the process that wrote.
         item_handlers={
           "state": ocp.StandardCheckpointHandler(),
           "host": ocp.JsonCheckpointHandler(),
@@ -75,11 +89,24 @@ class Checkpoints:
     """Steps of the complete checkpoints, in order."""
     return sorted(self.manager.all_steps(read=True)) if self.manager else []
 
-  def save(self, step: int, state, host: dict, keep: set[int]) -> None:
-    """Starts to write a checkpoint; `keep` are the older steps still needed."""
+  def save(
+    self, step: int, state: Tree, host: Mapping[str, Any], keep: Set[int]
+  ) -> None:
+    """Starts to write a checkpoint.
+
+    Args:
+      step: number of updates made.
+      state: a dict of replicated arrays, `params` and `ema` among them.
+      host: the decisions up to this step; JSON.
+      keep: older steps that are still needed; all others are deleted once this
+        one is written.
+
+    Raises:
+      types.UserError: it, or the one before, cannot be written.
+    """
     self.finish()
-    state = _here(state)
-    host = host | {
+    state = _local_copy(state)
+    digests = {
       "digest": digest(state),
       "params_digest": digest((state["params"], state["ema"])),
     }
@@ -88,13 +115,13 @@ class Checkpoints:
         step,
         args=ocp.args.Composite(
           state=ocp.args.StandardSave(state),
-          host=ocp.args.JsonSave(host),
+          host=ocp.args.JsonSave({**host, **digests}),
         ),
         force=True,
       )
     except (OSError, ValueError) as e:
       raise self._failed(e) from e
-    self._kept = keep | {step}
+    self._kept = {*keep, step}
 
   def finish(self) -> None:
     """Waits for the last save, then deletes what is no longer kept."""
@@ -108,36 +135,44 @@ class Checkpoints:
           self.manager.delete(step)
       self._kept = None
 
-  def _failed(self, e) -> types.UserError:
+  def _failed(self, e: Exception) -> types.UserError:
     free = shutil.disk_usage(self.folder).free // 2**20
     reason = str(e).splitlines()[0] if str(e) else type(e).__name__
     full = os.strerror(errno.ENOSPC)
-    if full in reason:  # with every path that it was met at
+    if full in reason:  # Orbax adds every path that was affected
       reason = full
     return types.UserError(
       f"{self.folder}: could not write a checkpoint ({free} MiB free): "
-      f"{reason}; the older ones are intact: make room and give the same "
+      f"{reason}; the older ones are intact: make room and run the same "
       "command again"
     )
 
-  def restore_latest(self, target) -> tuple | None:
+  def restore_latest(
+    self, target: Tree
+  ) -> tuple[int, Tree, dict[str, Any]] | None:
     """(step, state, host) of the last good checkpoint, or None if none is.
 
-    A damaged one is moved aside, into `checkpoints-damaged`.
+    A damaged one is moved to `checkpoints-damaged`. All processes restore the
+    same step.
 
     Args:
       target: shapes and shardings that the state is restored to.
+
+    Raises:
+      types.UserError: there are checkpoints, and all are damaged.
     """
     steps = self.steps()
     for step in reversed(steps):
-      found, told = None, f"checkpoint {step} is damaged for another process"
+      restored = None
+      message = f"checkpoint {step} is damaged for another process"
       try:
-        found = self.restore(step, target)
+        restored = self.restore(step, target)
       except types.UserError as e:
-        told = e
-      if parallel.all_agree(found is not None):
-        return step, *found
-      log.warning(f"{told}; going back to the one before")
+        message = str(e)
+      good = parallel.all_agree(restored is not None)
+      if good and restored is not None:
+        return step, *restored
+      log.warning(f"{message}; going back to the one before")
       self._move_aside(step)
     if steps:
       raise types.UserError(
@@ -157,8 +192,20 @@ class Checkpoints:
     parallel.barrier(f"checkpoint {step} is aside")
     self.manager.reload()
 
-  def restore(self, step: int, target, *, whole: bool = True) -> tuple:
-    """(state, host) of one checkpoint; UserError where it is damaged."""
+  def restore(
+    self, step: int, target: Tree, *, whole: bool = True
+  ) -> tuple[Tree, dict[str, Any]]:
+    """(state, host) of one checkpoint.
+
+    Args:
+      step: of the checkpoint.
+      target: shapes and shardings that the state is restored to.
+      whole: compare the digest of the whole state; False if `target` is only
+        a part of it.
+
+    Raises:
+      types.UserError: the checkpoint is damaged.
+    """
     shapes = jax.tree.map(_abstract, target)
     try:
       restored = self.manager.restore(
@@ -171,33 +218,43 @@ class Checkpoints:
       state, host = restored.state, restored.host
     except Exception as e:  # Orbax and TensorStore raise many kinds
       raise self._damaged(step, e) from e
-    if whole and digest(_here(state)) != host["digest"]:
+    if whole and digest(_local_copy(state)) != host["digest"]:
       raise self._damaged(step, "its content is not what was written")
     return state, host
 
-  def latest_host(self) -> dict:
-    """What the last good checkpoint says of the run's course.
+  def latest_host(self) -> dict[str, Any]:
+    """`host` of the last checkpoint in which it can be read.
 
-    No array is read, so it may be one whose arrays are damaged.
+    No array is read, so its arrays may be damaged.
+
+    Raises:
+      types.UserError: there is none.
     """
     only = ocp.args.Composite(host=ocp.args.JsonRestore())
-    failed = None
+    error: Exception | None = None
     for step in reversed(self.steps()):
       try:
         return self.manager.restore(step, args=only).host
       except Exception as e:
-        failed = failed or self._damaged(step, e)
-        failed.__cause__ = e
-    raise failed
+        if error is None:
+          error = self._damaged(step, e)
+          error.__cause__ = e
+    raise error or types.UserError(f"{self.folder}: holds no checkpoint")
 
-  def _damaged(self, step: int, told) -> types.UserError:
-    line = (str(told).splitlines() or [type(told).__name__])[0]
+  def _damaged(self, step: int, reason: Exception | str) -> types.UserError:
+    line = (str(reason).splitlines() or [type(reason).__name__])[0]
     return types.UserError(
       f"checkpoint {self.folder / str(step)} is damaged: {line[:200]}"
     )
 
-  def read(self, step: int):
-    """The parameters to use, in this process's memory, whatever wrote them."""
+  def read(self, step: int) -> Tree:
+    """Averaged parameters of a checkpoint if there are any, else the last ones.
+
+    They are NumPy arrays, whatever devices and processes wrote them.
+
+    Raises:
+      types.UserError: the checkpoint is damaged.
+    """
     one = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     try:
       meta = self.manager.item_metadata(step)["state"]
@@ -209,29 +266,29 @@ class Checkpoints:
       raise self._damaged(step, "no metadata") from e
     state, host = self.restore(step, shapes, whole=False)
     pair = state["params"], state.get("ema")
-    if digest(_here(pair)) != host["params_digest"]:
+    if digest(_local_copy(pair)) != host["params_digest"]:
       raise self._damaged(step, "its content is not what was written")
     return jax.device_get(pair[1] or pair[0])
 
   def reached_preemption(self, step: int) -> bool:
-    """Whether a cluster asked this job, on any host, to stop."""
+    """True if a cluster asked this job, on any host, to stop at this step."""
     return jax.process_count() > 1 and self.manager.reached_preemption(step)
 
   def close(self) -> None:
     """Waits for the last save and closes."""
     if self.manager:
       try:
-        if not self.manager._options.read_only:
+        if not self._read_only:
           self.finish()
       finally:
         self.manager.close()
 
 
-def _here(state):
+def _local_copy(state: Tree) -> Tree:
   """A copy of replicated arrays in this process's memory.
 
-  Of arrays on several devices Orbax would write a slice from each, and compile
-  a program for every slice.
+  Orbax would write a slice from each of several devices, and compile a program
+  for every slice.
   """
   parts = jax.tree.map(lambda x: x.addressable_data(0), state)
   for part in jax.tree.leaves(parts):
@@ -239,20 +296,20 @@ def _here(state):
   return jax.tree.map(np.array, parts)
 
 
-def _abstract(x):
+def _abstract(x: Any) -> jax.ShapeDtypeStruct:
   return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding)
 
 
-def digest(state) -> int:
-  """A checksum of arrays on the host."""
+def digest(state: Tree) -> int:
+  """CRC-32 of the bytes of all arrays of a tree on the host."""
   crc = 0
   for x in jax.tree.leaves(state):
     value = np.ascontiguousarray(x)
-    crc = zlib.crc32(value.view(np.uint8).reshape(-1), crc)
+    crc = zlib.crc32(value.view(np.uint8).reshape(-1).data, crc)
   return crc
 
 
 def last_step(workdir: pathlib.Path) -> int:
-  """The last step that a workdir has a checkpoint of, whole or not; 0: none."""
+  """The last step with a checkpoint in a workdir, whole or not; 0 if none."""
   names = [p.name for p in (workdir / "checkpoints").glob("*")]
   return max((int(n) for n in names if n.isdigit()), default=0)
