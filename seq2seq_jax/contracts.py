@@ -4,7 +4,7 @@ Shape letters are those of `types.py`.
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -126,6 +126,7 @@ class Side(Protocol):
 # Encoder, Decoder, Head, Score (models).
 
 
+@runtime_checkable
 class StepFn(Protocol):
   """One decoder step of K hypotheses a source: all that search sees of a model.
 

@@ -62,8 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     jsonl, n = args.format == "jsonl", args.n_best
     blank = text_translator.blank_json_line if jsonl else lambda _: "\n" * n
     answered = [blank(line) for line in lines]
-    found = model.search(lines, n_best=n, attention=args.attention)
-    for count, (i, hypotheses) in enumerate(found, 1):
+    hypotheses_of = model.search(lines, n_best=n, attention=args.attention)
+    for count, (i, hypotheses) in enumerate(hypotheses_of, 1):
       if jsonl:
         answered[i] = text_translator.json_line(
           lines[i], hypotheses, args.attention
@@ -93,8 +93,8 @@ def _translate_all(
   """Writes the answers to all lines, a chunk at a time, and counts them."""
   start, count = time.monotonic(), 0
   # Answers that are seen to come need no count.
-  shown = sys.stderr.isatty() and bool(output or not sys.stdout.isatty())
-  with cli.counter(shown=shown) as show:
+  counted = sys.stderr.isatty() and bool(output or not sys.stdout.isatty())
+  with cli.counter(shown=counted) as show:
     for lines in chunks:
 
       def progress(n: int, before: int = count) -> None:
@@ -106,7 +106,7 @@ def _translate_all(
       count += len(lines)
       if show:
         show(count)
-  if not shown:
+  if not counted:
     log.info(f"{count} sentences in {time.monotonic() - start:.1f} s")
 
 

@@ -145,6 +145,7 @@ class _BeamSearch:
   with_attention: bool
 
   def start(self, sources: stepfn.Sources) -> _Beam:
+    """One live hypothesis without tokens, and none that has finished."""
     rows, k = sources.max_len.shape[0], self.beam_size
     carry = stepfn.repeat_hypotheses(sources.carry, k)
     last = jnp.full((rows, k), self.bos, jnp.int32)
@@ -180,6 +181,7 @@ class _BeamSearch:
   def step(
     self, sources: stepfn.Sources, old: _Beam
   ) -> tuple[_Beam, Bool[jax.Array, " B"]]:
+    """Extends the live hypotheses of every row by a token, as in `search`."""
     k = self.beam_size
     carry, log_probs, weights = self.step_fn(
       sources.memory, old.carry, old.last
@@ -268,6 +270,7 @@ class _BeamSearch:
     return decided
 
   def results(self, sources: stepfn.Sources, last: _Beam) -> types.Hypotheses:
+    """The N best finished hypotheses, blank if there are fewer."""
     del sources
     finished = jax.tree.map(lambda x: x[:, : self.n_best], last.finished)
     paths, exists = finished.paths, finished.score > -jnp.inf

@@ -98,7 +98,7 @@ def _block_maxima(
   rows, k, size = log_probs.shape
   whole = size // block
 
-  def maxima_of(x):
+  def maxima_of(x: jax.Array) -> jax.Array:
     return jnp.max(x.reshape(rows, k, -1, block), axis=-1)
 
   maxima = maxima_of(log_probs[..., : whole * block])

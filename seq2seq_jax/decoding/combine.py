@@ -6,7 +6,7 @@ attention is that of the first member. Members share one output vocabulary.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -71,7 +71,10 @@ def forbid(
   return step
 
 
-def _joined(step_fns: Sequence[contracts.StepFn], join) -> contracts.StepFn:
+def _joined(
+  step_fns: Sequence[contracts.StepFn],
+  join: Callable[[list[jax.Array]], jax.Array],
+) -> contracts.StepFn:
   """Steps every member and joins their log-probabilities, [B, K, V] each."""
 
   def step(

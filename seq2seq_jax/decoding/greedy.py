@@ -70,6 +70,7 @@ class _Greedy:
   with_attention: bool
 
   def start(self, sources: stepfn.Sources) -> _Hypotheses:
+    """A hypothesis without tokens."""
     rows = sources.max_len.shape[0]
     first = jnp.full((rows, 1), self.bos, jnp.int32)
     attention, attention_total = stepfn.attention_buffers(
@@ -95,6 +96,7 @@ class _Greedy:
   def step(
     self, sources: stepfn.Sources, old: _Hypotheses
   ) -> tuple[_Hypotheses, Bool[jax.Array, " B"]]:
+    """Extends every row by its most probable token that is allowed."""
     carry, log_probs, weights = self.step_fn(
       sources.memory, old.carry, old.last
     )
@@ -130,6 +132,7 @@ class _Greedy:
   def results(
     self, sources: stepfn.Sources, last: _Hypotheses
   ) -> types.Hypotheses:
+    """The hypotheses with their final scores."""
     log_prob = jnp.sum(last.token_log_probs, axis=-1)
     # No output: a dead end, or a filler row, which made no step.
     exists = (log_prob > -jnp.inf) & (last.step[:, None] > 0)

@@ -1,6 +1,6 @@
 """What beam and greedy search share: every row steps until it is done."""
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,7 @@ from seq2seq_jax import types
 from seq2seq_jax.decoding import slots, stepfn
 
 
+@runtime_checkable
 class Method(Protocol):
   """A way of searching. What a step changes is a tree of leaves [B, ...]."""
 

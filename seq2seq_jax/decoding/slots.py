@@ -60,7 +60,8 @@ def run(
   entries = jnp.minimum(jnp.arange(rows, dtype=jnp.int32), total)
   first_waiting = jnp.minimum(jnp.int32(rows), total)
 
-  def retire_and_refill(args):
+  def retire_and_refill(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Keeps the results of finished rows and gives the rows to others."""
     state, entries, first_waiting, results = args
     ready = state.done & (entries < total)
     # Rows that are not ready write outside of the results, which is dropped.
@@ -82,7 +83,7 @@ def run(
     first_waiting = jnp.minimum(first_waiting + retired, total)
     return state, entries, first_waiting, results
 
-  def body(args):
+  def body(args: tuple[Any, ...]) -> tuple[Any, ...]:
     state, entries, first_waiting, results = args
     state = step(state)
     ready = jnp.sum(state.done & (entries < total), dtype=jnp.int32)

@@ -44,7 +44,7 @@ def repeat_hypotheses(carry: Any, width: int) -> Any:
 def reorder(tree: Any, index: Int[jax.Array, "B N"]) -> Any:
   """Takes `index` on axis 1 of every leaf. [B, K, ...] -> [B, N, ...]."""
 
-  def take(x):
+  def take(x: jax.Array) -> jax.Array:
     shape = index.shape + (1,) * (x.ndim - 2)
     return jnp.take_along_axis(x, index.reshape(shape), axis=1)
 
@@ -107,7 +107,7 @@ def write_step(
 def freeze_rows(frozen: Bool[jax.Array, " B"], old: Any, new: Any) -> Any:
   """`old` in the rows that are frozen, `new` in others. Leaves [B, ...]."""
 
-  def pick(a, b):
+  def pick(a: jax.Array, b: jax.Array) -> jax.Array:
     return jnp.where(frozen.reshape((-1,) + (1,) * (a.ndim - 1)), a, b)
 
   return jax.tree.map(pick, old, new)

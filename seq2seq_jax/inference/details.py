@@ -109,13 +109,13 @@ def attention_examples(
   )
   text_translator = evaluator.text_translator()
   examples: dict[int, dict[str, Any]] = {}
-  found = text_translator.search(
+  answers = text_translator.search(
     params,
     evaluator.encoded_sources(places),
     attention=True,
     lengths=evaluator.oracle_lengths(places),
   )
-  for n, hypotheses in found:
+  for n, hypotheses in answers:
     if hypotheses.attention is None:
       return []
     source = evaluator.sources[places[n]]

@@ -110,10 +110,10 @@ def find_metric(name: str) -> metrics.Metric:
       f"metric {name}: there are {', '.join(metrics.names())}, or one of your "
       "own as FILE.py:NAME"
     )
-  own = extensions.resolve(name)
-  if isinstance(own, metrics.Metric):
-    return own
-  return metrics.Metric(own.__name__, own)
+  value = extensions.resolve(name)
+  if isinstance(value, metrics.Metric):
+    return value
+  return metrics.Metric(value.__name__, value)
 
 
 def metrics_of(
@@ -225,10 +225,10 @@ class Evaluator:
     size = batch_size or max(1, len(places))
     for first in range(0, len(places), size):
       batch = places[first : first + size]
-      found = text_translator.search(
+      answers = text_translator.search(
         params, self.encoded_sources(batch), lengths=self.oracle_lengths(batch)
       )
-      for n, outputs in found:
+      for n, outputs in answers:
         i = batch[n]
         hypotheses[i] = outputs
         texts[i] = text_translator.text(self.sources[i], outputs)

@@ -147,8 +147,8 @@ class Model:
     text_translator = model.text_translator()
     outputs: list[list[Any]] = [[] for _ in _as_list(texts)]
     records = scores or attention
-    found = model.search(texts, n_best=n_best, attention=attention)
-    for count, (i, hypotheses) in enumerate(found, 1):
+    answers = model.search(texts, n_best=n_best, attention=attention)
+    for count, (i, hypotheses) in enumerate(answers, 1):
       if records:
         outputs[i] = text_translator.translations(
           texts[i], hypotheses, attention
@@ -173,13 +173,13 @@ class Model:
     self.check_search(n_best, attention)
     side = self.vocabularies.source
     places = [i for i, t in enumerate(_as_list(texts)) if not side.is_blank(t)]
-    found = self.text_translator().search(
+    answers = self.text_translator().search(
       self.params,
       [side.encode(texts[i]) for i in places],
       n_best=n_best,
       attention=attention,
     )
-    return ((places[n], hypotheses) for n, hypotheses in found)
+    return ((places[n], hypotheses) for n, hypotheses in answers)
 
   def check_search(self, n_best: int = 1, attention: bool = False) -> None:
     """Checks that the model and its search can give these outputs.

@@ -178,8 +178,8 @@ class TextTranslator:
 
   def blank_json_line(self, source: Any) -> str:
     """The line of JSONL of a source that holds nothing to translate."""
-    shown = self.vocabularies.source.text(source)
-    return json.dumps({"source": shown, "hypotheses": []}) + "\n"
+    line = {"source": self.vocabularies.source.text(source), "hypotheses": []}
+    return json.dumps(line) + "\n"
 
 
 def lines(texts: Sequence[str], n: int = 1) -> str:
