@@ -10,14 +10,14 @@ Coverage comes in a short last part; this config is that part:
     python -m seq2seq_jax.data.prepare cnn_dailymail --data-dir DIR
     python -m seq2seq_jax.train configs/see2017.py \\
       --workdir runs/see2017_pointer --data.root DIR \\
-      --model.attention.score additive --optim.coverage_weight 0 \\
+      --model.attention.score additive --optim.objectives likelihood \\
       --train.steps 230000 --train.validate_every 5000
     python -m seq2seq_jax.train configs/see2017.py \\
       --workdir runs/see2017 --data.root DIR \\
       --train.init_from runs/see2017_pointer
 
 Without the pointer, in one part: `--model.head softmax --model.attention.score
-additive --optim.coverage_weight 0 --train.steps 600000`.
+additive --optim.objectives likelihood --train.steps 600000`.
 
 Hardware: one GPU, days (an estimate). Not trained here. Published, ROUGE-1/2/L
 F1: 39.53 / 17.28 / 36.38 with coverage, 36.44 / 15.66 / 33.42 without, 31.33 /
@@ -90,7 +90,7 @@ def get_config() -> config.Config:
       # Added to the sum of squares: TensorFlow's initial accumulator.
       eps=0.1,
       clip_norm=2.0,
-      coverage_weight=1.0,
+      objectives=("likelihood", "coverage"),
       label_smoothing=0.0,
     ),
     train=config.Train(

@@ -56,7 +56,7 @@ def sizes(data: config.Data) -> tuple[int, int]:
 def shapes(conf: config.Config):
   """Shapes of the parameters, of a train step's state and of its metrics."""
   module = build.build(
-    conf.model, *sizes(conf.data), ctc=conf.optim.ctc_weight > 0
+    conf.model, *sizes(conf.data), ctc="ctc" in conf.optim.objective_weights()
   )
   batch = build.example(
     conf.data.task == "language_model",
@@ -153,7 +153,7 @@ REFUSED = {
     "attention.window: predictive needs an attention"
   ),
   "--data.task language_model --data.train x --model.decoder.kind transformer "
-  "--optim.coverage_weight 1": "no source to cover",
+  "--optim.objectives likelihood coverage": "no source to cover",
   "--decode.max_ratio 0 --decode.max_extra 0": "output would be empty",
   "--data.batch_size 12": r"multiple of row_multiple \(8\)",
   "--data.order replacement --data.buckets 0": "buckets: must be at least 1",

@@ -21,13 +21,14 @@ from seq2seq_jax.config.files import (
   to_json,
 )
 from seq2seq_jax.config.model import Dropout, Init, Model, Transformer
-from seq2seq_jax.config.optim import Optim
+from seq2seq_jax.config.optim import OBJECTIVES, Optim
 from seq2seq_jax.config.paths import leaves, replace
 from seq2seq_jax.config.train import Train
 
 __all__ = [
   "CELLS",
   "FORMAT_VERSION",
+  "OBJECTIVES",
   "SCORES",
   "Attention",
   "Config",

@@ -69,10 +69,11 @@ class Config:
       "backwards instead (--data.reverse_source False "
       "--model.encoder.direction backward)",
     )
+    objectives = self.optim.objective_weights()
     fields.check(
-      not self.optim.coverage_weight or self.model.attends(),
-      "optim.coverage_weight",
-      "needs an attention",
+      "coverage" not in objectives or self.model.attends(),
+      "optim.objectives",
+      "coverage needs an attention",
     )
     fields.check(
       self.model.head == "softmax" or self.optim.label_smoothing == 0,
@@ -90,8 +91,8 @@ class Config:
       "frames hold no words to copy",
     )
     fields.check(
-      not self.optim.coverage_weight or not lm,
-      "optim.coverage_weight",
+      "coverage" not in objectives or not lm,
+      "optim.objectives",
       "a language model has no source to cover",
     )
     sides = (self.data.source, self.data.target)
@@ -132,9 +133,9 @@ class Config:
       "needs an attention",
     )
     fields.check(
-      self.optim.ctc_weight == 0 or not lm,
-      "optim.ctc_weight",
-      "a language model has no encoder",
+      "ctc" not in objectives or not lm,
+      "optim.objectives",
+      "ctc is on the encoder, and a language model has none",
     )
     fields.check(
       not lm

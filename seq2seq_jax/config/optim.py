@@ -6,6 +6,9 @@ from typing import Literal
 
 from seq2seq_jax.config import fields
 
+# Their functions are listed in training/objectives.py.
+OBJECTIVES = ("likelihood", "coverage", "ctc")
+
 
 @dataclasses.dataclass(frozen=True)
 class Optim:
@@ -55,16 +58,15 @@ class Optim:
   """Validations without improvement before `plateau` acts."""
   min_learning_rate: float = fields.field(0.0, min=0)
   """`cosine` ends here and `plateau` goes no lower."""
+  objectives: tuple[str, ...] = fields.field(("likelihood",), extensible=True)
+  """Terms of the loss, each `NAME` or `NAME=WEIGHT`: `likelihood`; `coverage`,
+  the sum of min(attention, coverage) (See et al. 2017); `ctc` on the encoder,
+  with a share w as `likelihood=1-w ctc=w` in numbers (Watanabe et al. 2017); or
+  `FILE.py:NAME` of your own."""
   label_smoothing: float = fields.field(0.0, min=0, below=1)
   """Probability moved away from the reference token."""
   smoothing: Literal["uniform", "others"] = "uniform"
   """Over all tokens (Szegedy) or over all but the reference (fairseq)."""
-  coverage_weight: float = fields.field(0.0, min=0)
-  """Weight of the coverage loss, sum of min(attention, coverage) (See et al.
-  2017)."""
-  ctc_weight: float = fields.field(0.0, min=0, max=1)
-  """Share of a CTC loss on the encoder in the whole loss (Watanabe et al.
-  2017)."""
   sampling: Literal[
     "none", "constant", "linear", "exponential", "inverse_sigmoid"
   ] = "none"
@@ -123,6 +125,17 @@ class Optim:
       "is a positive slope (linear), a base in (0, 1) (exponential), or "
       "at least 1 (inverse_sigmoid)",
     )
+    fields.check(
+      len(self.objectives) > 0, "optim.objectives", "names nothing to train for"
+    )
+    weights = self.objective_weights()
+    fields.check(
+      len(weights) == len(self.objectives),
+      "optim.objectives",
+      f"names one twice: {' '.join(self.objectives)}",
+    )
+    for name in weights:
+      fields.check_name("optim.objectives", name, OBJECTIVES)
     for rate in self.rates:
       pattern, _, factor = rate.rpartition("=")
       try:
@@ -130,3 +143,20 @@ class Optim:
       except ValueError:
         ok = False
       fields.check(ok, "optim.rates", f"{rate!r} is not REGEX=FACTOR")
+
+  def objective_weights(self) -> dict[str, float]:
+    """Weight in the loss of each objective, by name or `FILE.py:NAME`."""
+    weights = {}
+    for entry in self.objectives:
+      name, mark, text = entry.partition("=")
+      try:
+        weight = float(text) if mark else 1.0
+      except ValueError:
+        weight = math.nan
+      fields.check(
+        0 < weight < math.inf,
+        "optim.objectives",
+        f"{entry!r} is not NAME or NAME=WEIGHT with a positive weight",
+      )
+      weights[name] = weight
+    return weights

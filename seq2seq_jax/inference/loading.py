@@ -52,7 +52,7 @@ def load(
   model = build.build(
     conf.model,
     *vocabularies.sizes,
-    ctc=conf.optim.ctc_weight > 0,
+    ctc="ctc" in conf.optim.objective_weights(),
   )
   params, step = select.load(workdir, checkpoint, replica)
   return Loaded(conf, vocabularies, model, mapper.replicate(params), step)

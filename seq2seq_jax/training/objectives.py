@@ -107,9 +107,7 @@ def make_loss(model: seq2seq.Seq2Seq, optim: config.Optim) -> LossFn:
   function returns `nll`, the likelihood without label smoothing.
   """
   options = train_options(optim)
-  chosen = [
-    (OBJECTIVES[name], weight) for name, weight in weights(optim).items()
-  ]
+  chosen = resolve(optim)
 
   def evaluate(module: seq2seq.Seq2Seq, batch, keys, batch_key, step):
     memory, outputs = module.forward(batch, keys, options, batch_key, step)
@@ -137,14 +135,12 @@ def make_loss(model: seq2seq.Seq2Seq, optim: config.Optim) -> LossFn:
   return loss_fn
 
 
-def weights(optim: config.Optim) -> dict[str, float]:
-  """Objectives of a config, by name, and their weights."""
-  chosen = {"likelihood": 1.0 - optim.ctc_weight}
-  if optim.ctc_weight:
-    chosen["ctc"] = optim.ctc_weight
-  if optim.coverage_weight:
-    chosen["coverage"] = optim.coverage_weight
-  return chosen
+def resolve(optim: config.Optim) -> list[tuple[contracts.Objective, float]]:
+  """The objectives of a config, the user's own ones too, and their weights."""
+  return [
+    (OBJECTIVES.get(name) or config.extensions.resolve(name), weight)
+    for name, weight in optim.objective_weights().items()
+  ]
 
 
 def train_options(optim: config.Optim) -> seq2seq.TrainOptions:

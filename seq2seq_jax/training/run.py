@@ -236,7 +236,7 @@ def build_model(
 ) -> seq2seq.Seq2Seq:
   """The config's model over these vocabularies."""
   source, target = vocabularies.sizes
-  ctc = "ctc" in objectives.weights(conf.optim)
+  ctc = "ctc" in conf.optim.objective_weights()
   return build.build(conf.model, source, target, ctc=ctc)
 
 

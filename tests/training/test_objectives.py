@@ -1,6 +1,7 @@
 """Objectives against slow versions, and their weighted sum."""
 
 import inspect
+import json
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +10,9 @@ import pytest
 
 from seq2seq_jax import config, contracts, types
 from seq2seq_jax.models import build
-from seq2seq_jax.training import objectives, optim, step
+from seq2seq_jax.training import loop, objectives, optim, step
 from tests.helpers import oracle_models as oracle
+from tests.helpers import tiny_runs
 from tests.helpers.numeric import (
   close,
   compiled,
@@ -125,6 +127,28 @@ def test_ctc_equals_the_sum_over_alignments():
 
 
 @pytest.mark.quick
+def test_every_name_of_the_config_has_a_function():
+  assert tuple(objectives.OBJECTIVES) == config.OBJECTIVES
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+  ("names", "reason"),
+  [
+    ((), "names nothing to train for"),
+    (("likelihood", "likelihood=0.5"), "names one twice"),
+    (("likelihod",), "nearest: likelihood"),
+    (("likelihood=x",), "not NAME or NAME=WEIGHT"),
+    (("likelihood=-1",), "positive weight"),
+    (("likelihood=nan",), "positive weight"),
+  ],
+)
+def test_what_is_no_objective_is_refused(names, reason):
+  with pytest.raises(types.UserError, match=rf"optim\.objectives: .*{reason}"):
+    config.Optim(objectives=names)
+
+
+@pytest.mark.quick
 def test_every_objective_has_the_contracts_signature():
   expected = inspect.signature(contracts.Objective.__call__).parameters
   names = [name for name in expected if name != "self"]
@@ -147,7 +171,7 @@ def test_coverage_is_added_to_the_loss():
   batch = a_batch()
   module, variables = modelled(batch, **{"attention.score": "coverage"})
   plain, covered = losses_of(
-    module, batch, variables, {}, {"coverage_weight": 0.7}
+    module, batch, variables, {}, {"objectives": ("likelihood", "coverage=0.7")}
   )
   attention = compiled(
     lambda v: module.apply(v, method=lambda m: m(batch)[1].attention)
@@ -178,7 +202,13 @@ def a_ctc_model():
 def test_ctc_shares_the_loss():
   """(1 - w) of the decoder's and w of CTC's."""
   module, batch, variables = a_ctc_model()
-  plain, shared = losses_of(module, batch, variables, {}, {"ctc_weight": 0.3})
+  plain, shared = losses_of(
+    module,
+    batch,
+    variables,
+    {},
+    {"objectives": ("likelihood=0.7", "ctc=0.3")},
+  )
   terms = shared[1]
   close(terms["likelihood"][0], plain[0])
   close(shared[0], 0.7 * plain[0] + 0.3 * terms["ctc"][0])
@@ -215,3 +245,36 @@ def test_the_step_adds_up_whatever_it_is_given():
     close(metrics["loss"], 12.0 / 6)
     close(metrics["mine"], 12.0 / 3)
     assert metrics["none"] == 0
+
+
+OWN = """
+import jax.numpy as jnp
+
+
+def confidence(outputs, memory, batch):
+  probability = jnp.where(outputs.nll > 0, jnp.exp(-outputs.nll), 0.0)
+  return {"confidence": (jnp.sum(probability), jnp.sum(batch.tgt_len) * 1.0)}
+"""
+
+
+def test_an_objective_of_the_users_own(tmp_path):
+  """It is trained for, shown, and found again from the workdir's copy."""
+  path = tmp_path / "own.py"
+  path.write_text(OWN)
+  names = ("likelihood", f"{path}:confidence=0.25")
+  conf = tiny_runs.small(
+    train={"steps": 4, "validate_every": 2, "log_every": 1},
+    optim={"objectives": names},
+  )
+  with jax.numpy_dtype_promotion("standard"):
+    loop.fit(conf, tmp_path / "run")
+    path.unlink()
+    stored = (tmp_path / "run" / "config.json").read_text()
+    again = config.from_json(stored, str(tmp_path / "run" / "config.json"))
+    run = loop.fit(again, tmp_path / "run")
+  assert run.first_step == 4
+  lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+  line = next(r for r in map(json.loads, lines) if r["split"] == "train")
+  assert 0 < line["confidence"] < 1
+  total = line["likelihood"] + 0.25 * line["confidence"]
+  np.testing.assert_allclose(line["loss"], total, rtol=1e-5)
