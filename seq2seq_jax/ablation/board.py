@@ -19,6 +19,7 @@ import rich.text
 
 from seq2seq_jax.ablation import cells as cells_lib
 from seq2seq_jax.runtime import log as log_lib
+from seq2seq_jax.training import progress
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +145,7 @@ class ProgressBoard:
       text += f", {running} running"
     seconds = self.remaining_seconds()
     if seconds is not None and count(*cells_lib.TERMINAL) < len(self.cells):
-      text += f", about {_duration(seconds)} left"
+      text += f", about {progress.duration(seconds)} left"
     return text
 
   def draw(self) -> rich.table.Table:
@@ -194,11 +195,3 @@ def _share(status: dict[str, Any]) -> float:
   if _ended(status):
     return 1.0
   return TRAINING_SHARE * status.get("progress", 0.0)
-
-
-def _duration(seconds: float) -> str:
-  minutes = round(seconds / 60)
-  if minutes < 1:
-    return "a minute"
-  hours, minutes = divmod(minutes, 60)
-  return f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -43,16 +43,22 @@ class Seq2Seq(nn.Module):
 
   encoder: nn.Module | None
   decoder: nn.Module
-  ctc_head: nn.Module | None = None
+  ctc_head: nn.Module | None = None  # logits of each position of the memory
 
-  def encode(self, src, src_len, noise=None, source=None) -> types.Memory:
+  def encode(
+    self,
+    src: Array | None,
+    src_len: Array,
+    masks: dropout_masks.Masks | None = None,
+    source: Array | None = None,
+  ) -> types.Memory:
     """Reads the source and prepares it for the decoder's steps.
 
     Args:
-      src: [B, S] or [B, S, F], or None for a language model.
+      src: [B, S] ids or [B, S, F] frames; None for a language model.
       src_len: [B]; of a language model it only counts the rows.
-      noise: masks.
-      source: [B, S] ids in the extended vocabulary, where the model copies.
+      masks: of dropout; None for none.
+      source: [B, S] ids in the extended vocabulary, if the model copies.
     """
     if self.encoder is None:
       rows = src_len.shape[0]
@@ -60,58 +66,90 @@ class Seq2Seq(nn.Module):
         jnp.zeros((rows, 1, 0), jnp.float32), jnp.ones((rows, 1), bool), ()
       )
     else:
-      memory = self.encoder(src, src_len, noise)
+      memory = self.encoder(src, src_len, masks)
     return self.decoder.prepare(memory._replace(source=source))
 
-  def start(self, memory, steps: int = 1):
+  def start(self, memory: types.Memory, steps: int = 1) -> Any:
+    """The decoder's carry before the first of at most `steps` steps."""
     return self.decoder.start(memory, steps)
 
-  def input_table(self):
-    """The first layer's input products of all words, or None. [V, G]."""
+  def input_table(self) -> Array | None:
+    """The first layer's input products of all words [V, G], if it has any."""
     return self.decoder.input_table()
 
-  def step(self, memory, carry, tokens, words=None):
-    """One step of search. Tokens [B, K] -> carry, log_probs, attention.
+  def step(
+    self,
+    memory: types.Memory,
+    carry: Any,
+    tokens: Array,
+    table: Array | None = None,
+  ) -> tuple[Any, Array, Array | None]:
+    """One step of search (`contracts.StepFn`).
 
-    `words` are `input_table`, where they were made beforehand.
+    Args:
+      memory: prepared, shared by the K hypotheses of a source.
+      carry: leaves [B, K, ...].
+      tokens: [B, K] of the step before.
+      table: `input_table`, if it was computed beforehand.
+
+    Returns:
+      The carry, log-probabilities [B, K, V + X], and attention weights
+      [B, K, M] or None.
     """
     inputs = self.decoder.embed(tokens)
-    if words is not None:
-      inputs = self.decoder.lookup_inputs(inputs, tokens, words)
+    if table is not None:
+      inputs = self.decoder.lookup_inputs(inputs, tokens, table)
     carry, output = self.decoder.advance(memory, carry, inputs)
     log_probs = self.decoder.head.log_probs(memory, output)
     return carry, log_probs, output.attention
 
-  def unroll(self, memory, tokens, noise=None, sampled=None):
-    """All steps with the given inputs. Tokens [B, T] -> StepOutput of T.
+  def unroll(
+    self,
+    memory: types.Memory,
+    tokens: Array,
+    masks: dropout_masks.Masks | None = None,
+    sampled: scheduled_sampling.Sampled | None = None,
+  ) -> types.StepOutput:
+    """All T steps with the given inputs.
 
-    With `sampled` some of them are the model's own.
+    Args:
+      memory: prepared.
+      tokens: [B, T] inputs of the steps.
+      masks: of dropout; None for none.
+      sampled: which inputs the model chooses itself; None: it chooses none.
     """
     if sampled is not None:
       tokens = scheduled_sampling.inputs_of(
-        self, memory, tokens, noise or {}, sampled
+        self, memory, tokens, masks or {}, sampled
       )
-    return self.decoder.unroll(memory, tokens, noise)
+    return self.decoder.unroll(memory, tokens, masks)
 
-  def __call__(self, batch: types.Batch, keys=None, sampled=None):
-    """Outputs of a batch's steps.
+  def __call__(
+    self,
+    batch: types.Batch,
+    keys: Array | None = None,
+    sampled: scheduled_sampling.Sampled | None = None,
+  ) -> tuple[types.Memory, types.StepOutput]:
+    """The memory and the outputs of a batch's steps.
 
     Args:
       batch: B rows.
       keys: the rows' keys for dropout [B], or None for none.
       sampled: for scheduled sampling, else the reference is fed.
     """
-    enc_noise, dec_noise = None, None
+    encoder_masks = decoder_masks = None
     if keys is not None:
-      if self.encoder is not None:
-        specs = self.encoder.mask_specs()
-        enc_noise = dropout_masks.draw(fold(keys, 0), batch.src.shape[1], specs)
-      specs = self.decoder.mask_specs()
-      dec_noise = dropout_masks.draw(fold(keys, 1), batch.tgt.shape[1], specs)
+      if self.encoder is not None and batch.src is not None:
+        encoder_masks = dropout_masks.draw(
+          fold(keys, 0), batch.src.shape[1], self.encoder.mask_specs()
+        )
+      decoder_masks = dropout_masks.draw(
+        fold(keys, 1), batch.tgt.shape[1], self.decoder.mask_specs()
+      )
     rows = batch.tgt_len if batch.src is None else batch.src_len
-    memory = self.encode(batch.src, rows, enc_noise, batch.src_ext)
+    memory = self.encode(batch.src, rows, encoder_masks, batch.src_ext)
     tokens = shifted(references(batch))
-    return memory, self.unroll(memory, tokens, dec_noise, sampled)
+    return memory, self.unroll(memory, tokens, decoder_masks, sampled)
 
   def forward(
     self,
@@ -185,7 +223,7 @@ class Seq2Seq(nn.Module):
     pick_keys = fold(keys, 3) if options.pick == "sample" else None
     return scheduled_sampling.Sampled(reference, uniform, pick_keys)
 
-  def initialize(self, batch: types.Batch):
+  def initialize(self, batch: types.Batch) -> Any:
     """Touches every parameter, outside of any loop; for `init` alone."""
     rows = batch.tgt_len if batch.src is None else batch.src_len
     memory = self.encode(batch.src, rows, None, batch.src_ext)
@@ -194,22 +232,22 @@ class Seq2Seq(nn.Module):
     return self.step(memory, self.start(memory), batch.tgt[:, :1])
 
 
-def fold(keys, i: int):
+def fold(keys: Array, i: int) -> Array:
   """The i-th key of every row. [B]."""
   return jax.vmap(lambda key: jax.random.fold_in(key, i))(keys)
 
 
-def references(batch: types.Batch):
-  """Targets, in the extended vocabulary where the model copies. [B, T]."""
+def references(batch: types.Batch) -> Array:
+  """Targets, in the extended vocabulary if the model copies. [B, T]."""
   return batch.tgt if batch.tgt_ext is None else batch.tgt_ext
 
 
-def shifted(tgt):
+def shifted(tgt: Array) -> Array:
   """Decoder inputs: bos, then all targets but the last. [B, T]."""
   bos = jnp.full_like(tgt[:, :1], types.BOS)
   return jnp.concatenate([bos, tgt[:, :-1]], axis=1)
 
 
-def target_mask(batch: types.Batch):
-  """[B, T] True over real target tokens."""
+def target_mask(batch: types.Batch) -> Array:
+  """True over real target tokens. [B, T]."""
   return layers.length_mask(batch.tgt_len, batch.tgt.shape[1])

@@ -1,7 +1,7 @@
 """Whether the largest batch fits, from the compiler's own memory analysis."""
 
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
@@ -19,8 +19,14 @@ class Need(NamedTuple):
   length: int  # tokens of a row, padded, source and target
 
 
-def need(compiled, rows: int, length: int) -> Need | None:
-  """What a compiled program needs; None where the compiler does not say."""
+def need(compiled: Any, rows: int, length: int) -> Need | None:
+  """Memory that a compiled program needs; None if the compiler does not say.
+
+  Args:
+    compiled: the train step for one shape of batch.
+    rows: of the batch, on one device.
+    length: tokens of a row, padded, source and target.
+  """
   m = compiled.memory_analysis()
   if m is None:
     return None
@@ -28,8 +34,11 @@ def need(compiled, rows: int, length: int) -> Need | None:
   return Need(state - m.alias_size_in_bytes, m.temp_size_in_bytes, rows, length)
 
 
-def capacity(device) -> int | None:
-  """Bytes that a device can hold; a CPU's virtual devices share its memory."""
+def capacity(device: jax.Device) -> int | None:
+  """Bytes that a device can hold; a CPU's virtual devices share its memory.
+
+  None if neither the device nor the system says.
+  """
   stats = device.memory_stats() or {}
   if "bytes_limit" in stats:
     return stats["bytes_limit"]
@@ -42,13 +51,17 @@ def capacity(device) -> int | None:
   return memory // jax.local_device_count()
 
 
-def _line(known: list[Need], worst: Need) -> tuple[float, float]:
-  """Bytes of a step whatever its rows, and those of a row of `worst`.
+def _fixed_and_per_row(known: list[Need], worst: Need) -> tuple[float, float]:
+  """Bytes that a step needs whatever its rows, and those of a row of `worst`.
 
-  Gradients do not grow with the batch: batches of different sizes tell how much
-  does. Where there is one alone, all of it is laid on its rows.
+  Gradients do not grow with the batch, activations do: a line through the
+  smallest and the largest batch separates them. With one size of batch, all is
+  counted as its rows'.
   """
-  tokens = lambda n: n.rows * n.length
+
+  def tokens(need: Need) -> int:
+    return need.rows * need.length
+
   least = min(known, key=tokens)
   if tokens(worst) <= tokens(least) or worst.step <= least.step:
     return 0.0, worst.step / worst.rows
@@ -58,21 +71,29 @@ def _line(known: list[Need], worst: Need) -> tuple[float, float]:
 
 
 def report(needs: list[Need | None], room: int | None) -> str | None:
-  """One line about the largest need; UserError where it does not fit."""
+  """A line about the largest need, or None if nothing is known about it.
+
+  Args:
+    needs: of each shape of batch.
+    room: bytes that a device can hold.
+
+  Raises:
+    types.UserError: it does not fit.
+  """
   known = [n for n in needs if n is not None]
   if not known or not room:
     return None
   worst = max(known, key=lambda n: n.state + n.step)
   total = worst.state + worst.step
-  fixed, each = _line(known, worst)
-  fits = int((room - worst.state - fixed) / max(1.0, each))
-  told = (
+  fixed, per_row = _fixed_and_per_row(known, worst)
+  fits = int((room - worst.state - fixed) / max(1.0, per_row))
+  message = (
     f"the largest batch takes {total / GIB:.2f} GiB of a device's "
     f"{room / GIB:.1f} GiB; about {max(0, fits):,} of its rows would fit, it "
     f"has {worst.rows}"
   )
   if total > room:
     raise types.UserError(
-      f"{told}: lower data.batch_size, or raise optim.accumulate"
+      f"{message}: lower data.batch_size, or raise optim.accumulate"
     )
-  return told
+  return message

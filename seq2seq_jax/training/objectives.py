@@ -109,7 +109,13 @@ def make_loss(model: seq2seq.Seq2Seq, optim: config.Optim) -> LossFn:
   options = train_options(optim)
   chosen = resolve(optim)
 
-  def evaluate(module: seq2seq.Seq2Seq, batch, keys, batch_key, step):
+  def evaluate(
+    module: seq2seq.Seq2Seq,
+    batch: types.Batch,
+    keys: Array,
+    batch_key: Array,
+    step: Array,
+  ) -> tuple[Array, Terms]:
     memory, outputs = module.forward(batch, keys, options, batch_key, step)
     terms: Terms = {}
     loss = None
@@ -122,8 +128,10 @@ def make_loss(model: seq2seq.Seq2Seq, optim: config.Optim) -> LossFn:
     shown = terms if len(terms) > 1 else {}
     return loss, shown | {"nll": (jnp.sum(outputs.nll), token_count(batch))}
 
-  def loss_fn(params, batch, seed, step):
-    return model.apply(
+  def loss_fn(
+    params: Any, batch: types.Batch, seed: Array, step: Array
+  ) -> tuple[Array, Terms]:
+    result: Any = model.apply(
       params,
       batch,
       dropout_masks.row_keys(seed, step, batch.row),
@@ -131,6 +139,7 @@ def make_loss(model: seq2seq.Seq2Seq, optim: config.Optim) -> LossFn:
       step,
       method=evaluate,
     )
+    return result
 
   return loss_fn
 

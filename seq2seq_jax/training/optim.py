@@ -1,4 +1,4 @@
-"""From a config's optim section to an optimizer and a learning rate."""
+"""The optimizer and the learning rate of a config's optim section."""
 
 import re
 from collections.abc import Callable
@@ -10,13 +10,15 @@ import optax
 
 from seq2seq_jax import config, types
 
+Array = Any
+# Rules whose weight decay is not part of the gradient.
 DECOUPLED = ("adamw", "lion", "adafactor")
 
 
 def rule(optim: config.Optim) -> optax.GradientTransformation:
   """The update rule, without clipping, decay and learning rate."""
   o = optim
-  return {
+  rules: dict[str, Callable[[], optax.GradientTransformation]] = {
     "sgd": optax.identity,
     "momentum": lambda: optax.trace(o.b1),
     "adam": lambda: optax.scale_by_adam(o.b1, o.b2, o.eps),
@@ -30,17 +32,18 @@ def rule(optim: config.Optim) -> optax.GradientTransformation:
       optax.scale_by_param_block_rms(),
     ),
     "lion": lambda: optax.scale_by_lion(o.b1, o.b2),
-  }[o.optimizer]()
+  }
+  return rules[o.optimizer]()
 
 
 def optimizer(optim: config.Optim) -> optax.GradientTransformationExtraArgs:
   """Clipping, decay, update rule and factors by path, but no learning rate.
 
-  `update` takes the sum's gradients and the `weight` that divides them. The
-  train step multiplies the result by minus the rate: the schedule's value times
-  the plateau's factor, which lives in the state.
+  `update` takes the gradients of the summed loss and the `weight` that divides
+  them. The train step multiplies the result by minus the learning rate: the
+  schedule's value times the plateau's factor, which is part of the state.
   """
-  parts = [
+  parts: list[optax.GradientTransformation] = [
     _by_path(lambda path: _factor(optim, path) != 0.0),
     _divided(optim.clip_norm),
   ]
@@ -60,7 +63,9 @@ def _divided(clip_norm: float) -> optax.GradientTransformationExtraArgs:
   As two steps, each would pass over all gradients.
   """
 
-  def update(updates, state, params=None, *, weight):
+  def update(
+    updates: Any, state: Any, params: Any = None, *, weight: Array
+  ) -> tuple[Any, Any]:
     del params
     factor = 1.0 / weight
     if clip_norm:
@@ -73,30 +78,36 @@ def _divided(clip_norm: float) -> optax.GradientTransformationExtraArgs:
   )
 
 
-def _standard_promotion(inner):
-  """No optimizer of Optax passes strict dtype promotion."""
+def _standard_promotion(
+  inner: optax.GradientTransformationExtraArgs,
+) -> optax.GradientTransformationExtraArgs:
+  """Runs an optimizer where dtypes promote: none of Optax passes strictly."""
 
-  def init(params):
+  def init(params: Any) -> Any:
     with jax.numpy_dtype_promotion("standard"):
       return inner.init(params)
 
-  def update(updates, state, params=None, **extra):
+  def update(
+    updates: Any, state: Any, params: Any = None, **extra: Any
+  ) -> tuple[Any, Any]:
     with jax.numpy_dtype_promotion("standard"):
       return inner.update(updates, state, params, **extra)
 
   return optax.GradientTransformationExtraArgs(init, update)
 
 
-def _matrices(params):
+def _matrices(params: Any) -> Any:
+  """True for parameters that decay: biases and scales are left out."""
   return jax.tree.map(lambda p: p.ndim > 1, params)
 
 
-def path_name(path) -> str:
-  """`decoder/layer_0/kernel` of a key path."""
+def path_name(path: tuple[Any, ...]) -> str:
+  """Name of a key path, as `decoder/layer_0/kernel`."""
   return "/".join(str(getattr(k, "key", k)) for k in path)
 
 
 def _factor(optim: config.Optim, path: str) -> float:
+  """Factor of a parameter's learning rate; 0 if it is frozen."""
   if any(re.search(p, path) for p in optim.freeze):
     return 0.0
   factor = 1.0
@@ -110,22 +121,29 @@ def _factor(optim: config.Optim, path: str) -> float:
 def _by_path(factor: Callable[[str], Any]) -> optax.GradientTransformation:
   """Scales every leaf by a constant that its path decides."""
 
-  def update(updates, state, params=None):
+  def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
     del params
-    scale = lambda path, u: _scaled(u, float(factor(path_name(path))))
+
+    def scale(path: tuple[Any, ...], update: Array) -> Array:
+      return _scaled(update, float(factor(path_name(path))))
+
     return jax.tree.map_with_path(scale, updates), state
 
   return optax.GradientTransformation(lambda _: optax.EmptyState(), update)
 
 
-def _scaled(update, factor: float):
+def _scaled(update: Array, factor: float) -> Array:
   if factor == 1.0:
     return update
   return update * factor if factor else jnp.zeros_like(update)
 
 
-def check_paths(optim: config.Optim, params) -> None:
-  """Refuses patterns that match no parameter."""
+def check_paths(optim: config.Optim, params: Any) -> None:
+  """Checks that each pattern of `optim.freeze` and `rates` matches a parameter.
+
+  Raises:
+    types.UserError: one matches none, or is no regular expression.
+  """
   names = [path_name(p) for p, _ in jax.tree_util.tree_leaves_with_path(params)]
   patterns = [(f"optim.freeze {p!r}", p) for p in optim.freeze]
   patterns += [
@@ -133,16 +151,16 @@ def check_paths(optim: config.Optim, params) -> None:
   ]
   for field, pattern in patterns:
     try:
-      found = any(re.search(pattern, n) for n in names)
+      matches = any(re.search(pattern, n) for n in names)
     except re.error as e:
       raise types.UserError(f"{field}: not a regular expression: {e}") from e
-    if not found:
+    if not matches:
       raise types.UserError(
         f"{field} matches no parameter; there are: {', '.join(names)}"
       )
 
 
-def schedule(optim: config.Optim, steps: int):
+def schedule(optim: config.Optim, steps: int) -> Callable[[Array], Array]:
   """Learning rate as a function of the step, counted from 0.
 
   halving: Luong et al. 2015 and Sutskever et al. 2014 (after 5 epochs, every
@@ -150,19 +168,19 @@ def schedule(optim: config.Optim, steps: int):
   """
   o = optim
 
-  def rate(step):
+  def rate(step: Array) -> Array:
     with jax.numpy_dtype_promotion("standard"):
       t = jnp.asarray(step, jnp.float32) + 1.0
       warmup = jnp.minimum(1.0, t / max(1, o.warmup_steps))
-      return (o.learning_rate * warmup * _course(o, t, steps)).astype(
+      return (o.learning_rate * warmup * _decay(o, t, steps)).astype(
         jnp.float32
       )
 
   return rate
 
 
-def _course(o: config.Optim, t, steps: int):
-  """Factor behind the warm-up, at the t-th update."""
+def _decay(o: config.Optim, t: Array, steps: int) -> Array | float:
+  """Factor of the learning rate after the warm-up, at the t-th update."""
   if o.schedule == "halving":
     times = jnp.floor((t - 1.0 - o.decay_start) / o.decay_every) + 1.0
     return o.decay_factor ** jnp.maximum(times, 0.0)
