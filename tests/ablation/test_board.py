@@ -76,7 +76,7 @@ def test_the_time_that_is_left_is_by_the_pace_of_this_process():
   clock.now = 90.0
   lines.update(first | {table[1]: DONE})
   assert lines.remaining_seconds() == pytest.approx(180.0)
-  assert "about 3 min left" in lines.summary()
+  assert "about 3:00 left" in lines.summary()
 
 
 def test_a_table_at_a_terminal():

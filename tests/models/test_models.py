@@ -131,7 +131,7 @@ def test_unroll_equals_steps_and_sees_no_later_token(name):
   want, want_weights = stepped(model, variables, batch, tokens)
   close(log_probs, want)
   close(jnp.sum(jnp.exp(log_probs), axis=-1), np.ones((4, 5)))
-  if CONFIGS[name].get("attention") != "none":
+  if CONFIGS[name].get("attention.score") != "none":
     close(weights, want_weights)
     close(jnp.sum(weights, axis=-1), np.ones((4, 5)))
     pad = np.arange(6)[None] >= batch.src_len[:, None]
