@@ -27,7 +27,7 @@ from seq2seq_jax.ablation import (
   spec,
 )
 from seq2seq_jax.ablation import suite as suite_lib
-from seq2seq_jax.ablation.report import files as report_files
+from seq2seq_jax.ablation.report import writer
 from seq2seq_jax.runtime import cores as cores_lib
 from seq2seq_jax.runtime import files
 
@@ -170,7 +170,7 @@ def execute(request: Request) -> Outcome:
     stopped = _run_cells(table_plan, request, device, numbers)
   table = _build(table_plan, request, numbers)
   try:
-    paths = report_files.write(table, table_plan.workdir)
+    paths = writer.write(table, table_plan.workdir)
   except OSError as e:
     # Files are renamed into place: the second name is the final one.
     path = e.filename2 or e.filename or request.workdir

@@ -15,7 +15,12 @@ import markupsafe
 
 from seq2seq_jax import metrics
 from seq2seq_jax.ablation import schema
-from seq2seq_jax.ablation.report import columns, explanations, formatting
+from seq2seq_jax.ablation.report import (
+  columns,
+  explanations,
+  figures,
+  formatting,
+)
 
 # Significances, verdicts and statuses: (words, CSS class).
 BADGES = {
@@ -40,7 +45,6 @@ SENTENCE_KINDS: dict[schema.SentenceKind, str] = {
   "reference row best": "The reference is furthest ahead",
   "both worst": "Both at their worst",
 }
-FIGURES = ("differences", "learning", "lengths", "attention")
 
 
 class Figure(NamedTuple):
@@ -52,16 +56,16 @@ class Figure(NamedTuple):
 
 
 def html(
-  table: schema.Table, figures: Mapping[str, Sequence[str]] | None = None
+  table: schema.Table, svgs: Mapping[str, Sequence[str]] | None = None
 ) -> str:
   """The page of a table, complete or not.
 
   Args:
     table: to be shown.
-    figures: inline SVGs by the names in `FIGURES`; they are put in as they
-      are, while all other text is escaped.
+    svgs: its figures as inline SVGs, by the names in `figures.NAMES`; they are
+      put in as they are, while all other text is escaped.
   """
-  drawn = {name: svgs for name, svgs in (figures or {}).items() if svgs}
+  drawn = {name: group for name, group in (svgs or {}).items() if group}
   failures = _failures(table)
   names = {
     "results": "Results",
@@ -81,10 +85,10 @@ def html(
     facts=_facts(table),
     figures=[
       Figure(name, drawn[name], _caption(table, name))
-      for name in FIGURES
+      for name in figures.NAMES
       if name in drawn
     ],
-    not_drawn=[name for name in FIGURES if name not in drawn],
+    not_drawn=[name for name in figures.NAMES if name not in drawn],
     failures=failures,
     where=_where(table),
     configs=_configs(table),

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from seq2seq_jax.ablation import schema
+from seq2seq_jax.ablation.report import figures
 from seq2seq_jax.ablation.report import html as html_lib
 
 pytestmark = pytest.mark.quick
@@ -317,7 +318,7 @@ def test_unconfirmed_values_are_italic_and_others_are_not():
 
 
 def test_figures_have_captions_that_count_seeds():
-  text = _html(_table(), {n: [f"<svg>{n}</svg>"] for n in html_lib.FIGURES})
+  text = _html(_table(), {n: [f"<svg>{n}</svg>"] for n in figures.NAMES})
   page = _Page(text)
   assert page.tags.count("figure") == page.tags.count("figcaption") == 4
   assert "mean and standard deviation over 1 to 3 seeds" in page.text

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from seq2seq_jax.ablation import schema
-from seq2seq_jax.ablation.report import files, html
+from seq2seq_jax.ablation.report import html, writer
 
 pytestmark = pytest.mark.quick
 
@@ -19,7 +19,7 @@ TABLES = sorted(RESULTS.glob("*/table.json"))
 def test_stored_tables_render_to_the_same_bytes(path, tmp_path):
   text = path.read_text(encoding="utf-8")
   table = schema.from_json(text, str(path))
-  files.write_texts(table, tmp_path)
+  writer.write_texts(table, tmp_path)
   for ending in ("md", "tex", "csv"):
     stored = path.with_suffix(f".{ending}").read_bytes()
     assert (tmp_path / f"table.{ending}").read_bytes() == stored, ending

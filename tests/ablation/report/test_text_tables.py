@@ -7,10 +7,10 @@ import pytest
 from seq2seq_jax.ablation import published, schema
 from seq2seq_jax.ablation.report import (
   columns,
-  files,
   html,
   row_cells,
   text_tables,
+  writer,
 )
 from tests.helpers import tables
 
@@ -65,7 +65,7 @@ def test_latex(table):
 
 
 def test_csv_and_json(table, tmp_path):
-  paths = files.write_texts(table, tmp_path)
+  paths = writer.write_texts(table, tmp_path)
   assert [p.name for p in paths] == [
     "table.md",
     "table.tex",
