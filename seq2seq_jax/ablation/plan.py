@@ -1,22 +1,21 @@
 """The plan of an ablation table: its cells, each with config and identity.
 
-The one file of the ablation engine that reads configs.
+A suite's rows are overrides; here they become configs.
 """
 
 import dataclasses
-import difflib
 import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Iterable, Mapping
 from typing import Any
 
-from seq2seq_jax import config, metrics, types
+from seq2seq_jax import config, types
 from seq2seq_jax.ablation import cells, suite
-from seq2seq_jax.config import extensions, shipped
+from seq2seq_jax.config import extensions
 from seq2seq_jax.config import overrides as overrides_lib
 from seq2seq_jax.data import corpus
+from seq2seq_jax.inference import evaluator
 
 EXECUTION_ONLY = (
   "data.root",
@@ -30,91 +29,6 @@ EXECUTION_ONLY = (
   "decode.length_step",
 )
 """Fields that change speed or placement but no result."""
-
-
-def load(path: str | pathlib.Path) -> suite.Ablation:
-  """Returns the table that a file's `get_ablation()` defines.
-
-  Raises:
-    types.UserError: names the file, and the line if its code fails.
-  """
-  file = shipped.find(path)
-  if not file.is_file():
-    names = sorted(map(str, pathlib.Path("configs/ablations").glob("*.py")))
-    raise types.UserError(
-      f"{path}: no such file; there are {', '.join(names) or 'none'}"
-    )
-  ablation = config.returned_by(file, "get_ablation", suite.Ablation)
-  check_metrics(ablation, str(path))
-  return _absolute(ablation, file)
-
-
-def _absolute(ablation: suite.Ablation, file: pathlib.Path) -> suite.Ablation:
-  """Returns a suite with the files that it names found from its own file."""
-  folder = file.absolute().parent
-
-  def located(words: Iterable[str]) -> tuple[str, ...]:
-    return tuple(_locate(word, folder) for word in words)
-
-  def located_by_scale(
-    overrides: Mapping[str, Iterable[str]],
-  ) -> dict[str, tuple[str, ...]]:
-    return {scale: located(words) for scale, words in overrides.items()}
-
-  return dataclasses.replace(
-    ablation,
-    base=_find(ablation.base, file),
-    base_by_scale={
-      scale: _find(base, file) for scale, base in ablation.base_by_scale.items()
-    },
-    rows=tuple(
-      dataclasses.replace(
-        row,
-        base=_find(row.base, file),
-        overrides=located(row.overrides),
-        overrides_by_scale=located_by_scale(row.overrides_by_scale),
-      )
-      for row in ablation.rows
-    ),
-    scales=located_by_scale(ablation.scales),
-  )
-
-
-def _locate(word: str, folder: pathlib.Path) -> str:
-  """Returns a reference `FILE.py:NAME` as absolute if the folder has FILE."""
-  if extensions.is_reference(word):
-    path = folder / word.partition(".py:")[0]
-    if path.with_name(f"{path.name}.py").is_file():
-      return str(folder / word)
-  return word
-
-
-def _find(base: Any, file: pathlib.Path) -> Any:
-  """Returns the path of a base config that a suite's file names.
-
-  It lies beside the file or, as `configs/x.py` for `configs/ablations/y.py`,
-  a folder above it; else the name is left as it is.
-  """
-  if isinstance(base, str) and base:
-    for folder in (file.parent, file.parent.parent):
-      path = folder / base
-      # A suite may be called like its base, a folder above it.
-      if path.is_file() and path != file:
-        return str(path)
-  return base
-
-
-def check_metrics(ablation: suite.Ablation, where: str) -> None:
-  """Refuses metrics that `evaluate` does not know, with the nearest names."""
-  scores = metrics.names("model", "outputs", diagnostics=False)
-  known_names = [(ablation.metric, scores)]
-  known_names += [(name, metrics.names()) for name in ablation.metrics]
-  for name, known in known_names:
-    if name not in known:
-      near = difflib.get_close_matches(name, known, 3, 0.3)
-      raise types.UserError(
-        f"{where}: unknown metric {name!r}; nearest: {', '.join(near or known)}"
-      )
 
 
 class Plan:
@@ -140,8 +54,12 @@ class Plan:
     Raises:
       types.UserError: a row's config is not valid, or its data are not there.
     """
-    self.ablation, self.workdir = ablation, pathlib.Path(workdir)
+    self.workdir = pathlib.Path(workdir)
     self.seeds, self.together = seeds, together
+    self.metric, self.metrics = ablation.metric, ablation.metrics
+    """As the suite names them: a reference to one's own is absolute."""
+    self.ablation = _printable(ablation)
+    """The table as its report names bases and metrics."""
     self.configs: dict[str, config.Config] = {}
     self.cells: list[cells.Cell] = []
     # Identity of a training -> its folder and its runs by first seed.
@@ -153,10 +71,10 @@ class Plan:
       suite.command_line(overrides),
     ]
     for row in ablation.rows:
-      conf = _overridden(
+      conf = overrides_lib.checked(
         self._base(row.base or ablation.base),
         [*words[0], *row.overrides, *words[1]],
-        row.name,
+        f"row {row.name!r}",
       )
       self.configs[row.name] = conf
       self.cells += [self._cell(row, conf, seed) for seed in range(seeds)]
@@ -177,9 +95,9 @@ class Plan:
   def _cell(self, row: suite.Row, conf: config.Config, seed: int) -> cells.Cell:
     name = suite.folder(row.name)
     seeds = [seed * row.ensemble + i for i in range(row.ensemble)]
-    metrics = (self.ablation.metric, *self.ablation.metrics)
+    metrics = dict.fromkeys((self.metric, *self.metrics, *conf.train.metrics))
     identity = result_identity(conf, self._sums(conf.data)) | {
-      "metrics": list(dict.fromkeys((*metrics, *conf.train.metrics))),
+      "metrics": [extensions.portable_name(metric) for metric in metrics],
       "checkpoint": self.ablation.checkpoint,
       "seeds": seeds,
     }
@@ -246,15 +164,27 @@ class Plan:
     return [tuple(group) for group in groups.values()]
 
 
-def _overridden(
-  base: config.Config, words: list[str], row: str
-) -> config.Config:
-  try:
-    return overrides_lib.apply(base, words, f"row {row!r}")
-  except SystemExit as e:  # a parser's way to refuse, after its message
-    raise types.UserError(
-      f"row {row!r}: {' '.join(words)}: not valid for its config; see above"
-    ) from e
+def _printable(ablation: suite.Ablation) -> suite.Ablation:
+  """Returns a suite without configs in memory and paths of this machine."""
+
+  def name(base: Any) -> str:
+    return "a Config" if isinstance(base, config.Config) else base
+
+  metrics = (ablation.metric, *ablation.metrics)
+  return dataclasses.replace(
+    ablation.rename_metrics(
+      {metric: evaluator.find_metric(metric).name for metric in metrics}
+    ),
+    base=name(ablation.base),
+    rows=tuple(
+      dataclasses.replace(
+        row,
+        base=name(row.base),
+        overrides=tuple(map(extensions.portable_name, row.overrides)),
+      )
+      for row in ablation.rows
+    ),
+  )
 
 
 def result_identity(

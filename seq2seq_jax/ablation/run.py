@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from seq2seq_jax import metrics, types
+from seq2seq_jax import types
 from seq2seq_jax.ablation import (
   board,
   build,
@@ -25,9 +25,12 @@ from seq2seq_jax.ablation import (
   scheduler,
   schema,
   spec,
+  suite_files,
 )
 from seq2seq_jax.ablation import suite as suite_lib
 from seq2seq_jax.ablation.report import writer
+from seq2seq_jax.config import extensions
+from seq2seq_jax.inference import evaluator
 from seq2seq_jax.runtime import cores as cores_lib
 from seq2seq_jax.runtime import files
 
@@ -186,10 +189,10 @@ def _resolve(request: Request) -> suite_lib.Ablation:
   """Returns the suite at the scale, with the rows, that are asked for."""
   if isinstance(request.suite, suite_lib.Ablation):
     ablation, name = request.suite, request.suite.title
-    plan.check_metrics(ablation, name)
+    suite_files.check_metrics(ablation, name)
   else:
     name = os.fspath(request.suite)
-    ablation = plan.load(name)
+    ablation = suite_files.load(name)
   try:
     ablation = ablation.at(request.scale or ablation.scale)
     return ablation.with_rows(request.rows) if request.rows else ablation
@@ -298,7 +301,8 @@ def _run_cells(
     spec.write(
       spec.Spec(
         cells=job.cells,
-        metric=table_plan.ablation.metric,
+        metric=table_plan.metric,
+        metrics=table_plan.metrics,
         checkpoint=table_plan.ablation.checkpoint,
         cores=job.cores,
         cpu_devices=request.cpu_devices,
@@ -340,7 +344,7 @@ def _build(
   numbers: dict[str, published.Number | None],
 ) -> schema.Table:
   ablation = table_plan.ablation
-  metric = metrics.METRICS[ablation.metric]
+  metric = evaluator.find_metric(table_plan.metric)
   return build.build(
     ablation,
     table_plan.cells,
@@ -349,7 +353,8 @@ def _build(
     published_curves=[published.curve(name) for name in ablation.curves],
     lower_is_better=metric.lower_is_better,
     configs={
-      row: dataclasses.asdict(conf) for row, conf in table_plan.configs.items()
+      row: dataclasses.asdict(extensions.portable(conf))
+      for row, conf in table_plan.configs.items()
     },
     command=request.command,
     sentences=not request.omit_sentences,

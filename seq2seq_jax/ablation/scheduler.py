@@ -132,12 +132,13 @@ class Scheduler:
       if job.process and job.process.poll() is not None:
         self._ended(job, job.process.returncode)
     statuses = self._poll()
-    final = {
-      cell
-      for cell, status in statuses.items()
-      if status["status"] in cells_lib.TERMINAL
-    }
-    waiting = [job for job in self.jobs if not set(job.cells) <= final]
+    waiting = [
+      job
+      for job in self.jobs
+      if any(
+        statuses[cell]["status"] not in cells_lib.TERMINAL for cell in job.cells
+      )
+    ]
     if self.stopped is None:
       self._start(waiting)
     running = [job for job in self.jobs if job.process]

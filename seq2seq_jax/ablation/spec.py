@@ -27,9 +27,11 @@ class Spec:
 
   cells: tuple[cells.Cell, ...]
   metric: str
-  """The table's metric: a cell's value."""
+  """The table's metric, whose score is a cell's value."""
   checkpoint: str
   """The parameters that are scored: last, best or average."""
+  metrics: tuple[str, ...] = ()
+  """The table's further metrics; those of a cell's config are scored too."""
   cores: tuple[int, ...] = ()
   """CPU cores that the process keeps to; empty: all."""
   cpu_devices: int | None = None
@@ -50,6 +52,7 @@ def write(spec: Spec, path: pathlib.Path) -> None:
       "cores": list(spec.cores),
       "cpu_devices": spec.cpu_devices,
       "metric": spec.metric,
+      "metrics": list(spec.metrics),
       "checkpoint": spec.checkpoint,
       "trainings": [_training_to_json(training) for training in trainings],
       "cells": [_cell_to_json(cell, trainings) for cell in spec.cells],
@@ -77,6 +80,7 @@ def read(path: pathlib.Path) -> Spec:
         _cell_from_json(c, trainings, str(path)) for c in tree["cells"]
       ),
       metric=tree["metric"],
+      metrics=tuple(tree["metrics"]),
       checkpoint=tree["checkpoint"],
       cores=tuple(tree["cores"]),
       cpu_devices=tree["cpu_devices"],

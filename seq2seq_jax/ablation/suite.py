@@ -74,9 +74,9 @@ class Row:
     default_factory=dict
   )
   """Further overrides of single scales, after the others."""
-  base: str = ""
-  """A config file of its own, below the folder of `configs/`; empty: the
-  table's."""
+  base: Any = ""
+  """A config file of its own, below the folder of `configs/`, or a `Config`;
+  empty: the table's."""
 
   def __post_init__(self) -> None:
     if not isinstance(self.name, str) or not folder(self.name):
@@ -110,11 +110,12 @@ class Ablation:
   title: str
   paper: str = ""
   """The paper whose table it is; empty for one of the user's own."""
-  base: str = ""
-  """Config file, below the folder of `configs/`."""
+  base: Any = ""
+  """Config file, below the folder of `configs/`, or a `Config`."""
   rows: tuple[Row, ...] = ()
   metric: str = ""
-  """The metric of the table's scores, one that `evaluate` knows."""
+  """The metric of the table's scores: a name that `evaluate` knows, or
+  `FILE.py:NAME` of one's own, beside the suite's file."""
   reference: str = ""
   """Name of the row that the others are compared with; empty: the first."""
   orderings: tuple[orderings_lib.Ordering, ...] = ()
@@ -123,7 +124,7 @@ class Ablation:
   """Further metrics, of which the table has means and deviations."""
   scales: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   """Overrides by the name of a scale, before those of a row."""
-  base_by_scale: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  base_by_scale: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   """Base configs of scales that have another one than `base`."""
   rows_by_scale: Mapping[str, tuple[str, ...]] = dataclasses.field(
     default_factory=dict
@@ -211,6 +212,27 @@ class Ablation:
     ).with_rows(names)
     return dataclasses.replace(
       table, rows=tuple(row.at(scale) for row in table.rows)
+    )
+
+  def rename_metrics(self, names: Mapping[str, str]) -> "Ablation":
+    """Returns the table with metrics called otherwise, in its claims too."""
+
+    def renamed(claim: orderings_lib.Ordering) -> orderings_lib.Ordering:
+      condition = claim.precondition
+      if condition:
+        metric = names.get(condition.metric, condition.metric)
+        condition = condition._replace(metric=metric)
+      terms = tuple(
+        term._replace(metric=names.get(term.metric, term.metric))
+        for term in claim.terms
+      )
+      return dataclasses.replace(claim, terms=terms, precondition=condition)
+
+    return dataclasses.replace(
+      self,
+      metric=names.get(self.metric, self.metric),
+      metrics=tuple(names.get(name, name) for name in self.metrics),
+      orderings=tuple(renamed(claim) for claim in self.orderings),
     )
 
   def with_rows(self, names: Iterable[str]) -> "Ablation":

@@ -23,6 +23,7 @@ from seq2seq_jax import config, types
 from seq2seq_jax.ablation import cells, learning_curve, plan, spec
 from seq2seq_jax.data import corpus as corpus_lib
 from seq2seq_jax.inference import details as details_lib
+from seq2seq_jax.inference import evaluator
 from seq2seq_jax.inference import model as model_lib
 from seq2seq_jax.runtime import files, glibc, jax_setup, locks
 from seq2seq_jax.runtime import log as log_lib
@@ -181,10 +182,14 @@ class Worker:
       raise types.UserError(
         "the config names neither a test nor a validation set to score on"
       )
-    metric = self.job.metric
+    names = (self.job.metric, *self.job.metrics, *cell.config.train.metrics)
     details = details_lib.score_with_details(
-      model.evaluator(split), model.params, cell.identity["metrics"], metric
+      model.evaluator(split),
+      model.params,
+      list(dict.fromkeys(names)),
+      self.job.metric,
     )
+    metric = evaluator.find_metric(self.job.metric).name
     cell.folder.mkdir(parents=True, exist_ok=True)
     with files.replacing(cell.folder / "sentences.npz") as path:
       np.savez_compressed(path, rows=details.sentences.rows)

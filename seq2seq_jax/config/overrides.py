@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import itertools
 import os
 import pathlib
 import re
@@ -31,16 +32,30 @@ def load_config(
     types.UserError: no such file or field, or a value that cannot be.
   """
   default = files.load(os.fspath(path))
-  if not overrides:
-    return default
+  return checked(default, overrides, str(path)) if overrides else default
+
+
+def checked(default: T, words: Sequence[str], where: str) -> T:
+  """A config with fields changed as by `apply`, which prints nothing.
+
+  Args:
+    default: the config before.
+    words: of a command line.
+    where: names their origin, for messages.
+
+  Raises:
+    types.UserError: no such field, or a value that cannot be.
+  """
   messages = io.StringIO()
   with _capture, contextlib.redirect_stderr(messages):
     try:
-      return apply(default, list(overrides), "load_config")
+      return apply(default, list(words), where)
     except SystemExit as e:
       raise types.UserError(
-        f"{path}: {_first_message(messages.getvalue())}"
+        f"{where}: {_first_message(messages.getvalue())}"
       ) from e
+    except types.UserError as e:
+      raise types.UserError(f"{where}: {e}") from e
 
 
 def apply(
@@ -77,9 +92,10 @@ def apply(
 
 def _first_message(printed: str) -> str:
   """One line of what tyro prints: the error, and the flags that it suggests."""
-  lines = [line.strip(" -│╭╮╰╯─") for line in printed.splitlines()]
-  lines = [line for line in lines if line]
-  message = lines[1] if len(lines) > 1 else "the overrides cannot be parsed"
+  # A title, the message in one or more lines, a rule, and what may help.
+  lines = [line.strip(" │╭╮╰╯─") for line in printed.splitlines()[1:]]
+  message = " ".join(itertools.takewhile(bool, lines))
+  message = message.rstrip(".") or "the overrides cannot be parsed"
   after = printed.partition("Perhaps you meant:")[2]
   flags = re.findall(r"^[ │]*(--[\w.]+)", after, re.M)
   return message + (f"; nearest: {', '.join(flags)}" if flags else "")

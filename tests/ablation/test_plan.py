@@ -7,7 +7,7 @@ import pathlib
 import pytest
 
 from seq2seq_jax import config, types
-from seq2seq_jax.ablation import cells, orderings, plan, suite
+from seq2seq_jax.ablation import cells, orderings, plan, suite, suite_files
 from seq2seq_jax.data import corpus
 from tests.helpers import tiny_table
 
@@ -164,7 +164,7 @@ def _file(folder: pathlib.Path, base=tiny_table.CONFIG, metric="bleu"):
 
 
 def test_a_file_of_ones_own(tmp_path):
-  ablation = plan.load(_file(tmp_path))
+  ablation = suite_files.load(_file(tmp_path))
   assert (ablation.metric, ablation.base) == ("bleu", tiny_table.CONFIG)
   table = plan.Plan(ablation, tmp_path, 1)
   assert table.configs["b"].decode.beam_size == 1
@@ -175,7 +175,7 @@ def test_the_base_lies_beside_the_file_or_above(tmp_path, place):
   file = _file(tmp_path, "mine.py")
   base = tmp_path / place / "mine.py"
   base.write_text(pathlib.Path(tiny_table.CONFIG).read_text())
-  path = plan.load(file).base
+  path = suite_files.load(file).base
   assert pathlib.Path(path).resolve() == base.resolve()
 
 
@@ -183,7 +183,7 @@ def test_a_suite_may_be_called_like_its_base(tmp_path):
   file = _file(tmp_path, "x.py")  # suites/x.py itself is no base
   base = tmp_path / "x.py"
   base.write_text(pathlib.Path(tiny_table.CONFIG).read_text())
-  assert pathlib.Path(plan.load(file).base).resolve() == base.resolve()
+  assert pathlib.Path(suite_files.load(file).base).resolve() == base.resolve()
 
 
 def test_a_part_of_ones_own_is_known_by_its_content(tmp_path):
@@ -199,10 +199,27 @@ def test_a_part_of_ones_own_is_known_by_its_content(tmp_path):
         '{"decode.beam_size": 1}', '{"model.attention.score": "score.py:x"}'
       )
     )
-    ablation = plan.load(file)
+    ablation = suite_files.load(file)
     assert ablation.rows[1].overrides[1] == f"{file.parent}/score.py:x"
     keys.append(plan.Plan(ablation, tmp_path / "t", 1).cells[1].key)
   assert keys[0] == keys[1] != keys[2]
+
+
+def test_a_metric_of_ones_own_is_called_by_its_function(tmp_path):
+  file = _file(tmp_path, metric="mine.py:brevity")
+  (file.parent / "mine.py").write_text(
+    "def brevity(hypotheses, references, comparison): return 1.0"
+  )
+  ablation = suite_files.load(file)
+  assert ablation.metric == f"{file.parent}/mine.py:brevity"
+  table = plan.Plan(ablation, tmp_path, 1)
+  assert table.metric == ablation.metric
+  assert table.ablation.metric == "brevity"
+  [name] = table.cells[0].identity["metrics"]
+  assert name.startswith("extensions/mine-") and name.endswith(":brevity")
+  file.write_text(file.read_text().replace("mine.py:brevity", "mine.py:long"))
+  with pytest.raises(types.UserError, match="defines no long; it has brevity"):
+    suite_files.load(file)
 
 
 def test_a_base_may_be_a_config(tmp_path):
@@ -210,6 +227,7 @@ def test_a_base_may_be_a_config(tmp_path):
   table = tiny_table.planned(tmp_path, 1, base=conf)
   other = tiny_table.planned(tmp_path, 1)
   assert [c.key for c in table.cells] == [c.key for c in other.cells]
+  assert table.ablation.base == "a Config"
 
 
 @pytest.mark.parametrize(
@@ -233,28 +251,30 @@ def test_bad_files_are_refused_with_the_place(tmp_path, text, message):
   file = tmp_path / "x.py"
   file.write_text(text)
   with pytest.raises(types.UserError, match=message):
-    plan.load(file)
+    suite_files.load(file)
 
 
 @pytest.mark.parametrize(
-  "overrides",
+  "overrides, message",
   [
-    {"train.stepps": 3},
-    {"train.steps": "many"},
-    {"train.steps": 2.5},
-    {"decode.length_rule": 3},
-    {"decode.exact": True},
+    ({"train.stepps": 3}, "Unrecognized options.*; nearest: --train.steps"),
+    ({"train.steps": "many"}, "Error parsing --train.steps: .* 'many'"),
+    ({"train.steps": 2.5}, "Error parsing --train.steps: .* '2.5'"),
+    ({"train.steps": 0}, "train.steps: must be at least 1"),
+    ({"decode.length_rule": 3}, "invalid choice '3' .*, 'word_reward'"),
+    ({"decode.exact": True}, "Error parsing --decode.exact: .* 'True'"),
   ],
 )
-def test_rows_are_checked_by_the_schema(tmp_path, overrides):
+def test_rows_are_checked_by_the_schema(tmp_path, overrides, message, capfd):
   rows = (suite.Row("attention", overrides),)
-  with pytest.raises(types.UserError, match="row 'attention': "):
+  with pytest.raises(types.UserError, match=f"row 'attention': {message}"):
     tiny_table.planned(tmp_path, 1, rows=rows, reference="", orderings=())
+  assert capfd.readouterr() == ("", "")
 
 
 def test_bad_tables_are_refused(tmp_path):
   with pytest.raises(types.UserError, match=r"x\.py: no such file; there are"):
-    plan.load(tmp_path / "x.py")
+    suite_files.load(tmp_path / "x.py")
   assert tiny_table.ablation(scales={}).at("smoke").scale == "smoke"
   with pytest.raises(ValueError, match="no row is called 'best'"):
     tiny_table.ablation(reference="best")

@@ -13,7 +13,9 @@ pytestmark = pytest.mark.quick
 
 
 def _spec(table, job):
-  return spec.Spec(table.jobs()[job], "exact_match", "best", (1, 3), 2)
+  return spec.Spec(
+    table.jobs()[job], "exact_match", "best", ("loss",), (1, 3), 2
+  )
 
 
 @pytest.mark.parametrize("together", [False, True])

@@ -21,7 +21,9 @@ ENV = os.environ | {"JAX_PLATFORMS": "cpu"}
 
 
 def _job(table, number=0):
-  return spec.Spec(table.jobs()[number], "exact_match", "best")
+  return spec.Spec(
+    table.jobs()[number], table.metric, "best", tuple(table.metrics)
+  )
 
 
 def _work(table, number=0):
@@ -183,16 +185,25 @@ def get_config():
 """
 
 
+METRIC = """
+def words(hypotheses, references, comparison):
+  return float(len(" ".join(references).split()))
+"""
+
+
 def test_a_process_needs_neither_the_suite_nor_its_base(tmp_path, monkeypatch):
   """The files of the user may be gone or changed by the time a job starts."""
   base = tmp_path / "mine.py"
   base.write_text(USER_CODE)
+  metric = tmp_path / "metric.py"
+  metric.write_text(METRIC)
   rows = (suite.Row("a"), suite.Row("b", {"decode.beam_size": 1}))
   table = tiny_table.planned(
     tmp_path / "table",
     1,
     {"train.steps": 4, "train.validate_every": 4},
     base=str(base),
+    metrics=(f"{metric}:words",),
     rows=rows,
     reference="a",
     orderings=(),
@@ -211,4 +222,6 @@ def test_a_process_needs_neither_the_suite_nor_its_base(tmp_path, monkeypatch):
     env=ENV | {"PYTHONPATH": str(ROOT)},
   ).returncode
   assert code == 0
-  assert job.cells[0].status()["status"] == "done"
+  status = job.cells[0].status()
+  assert status["status"] == "done"
+  assert status["metrics"]["words"] > 0
