@@ -34,6 +34,6 @@ def test_every_file_that_a_page_names_exists(page):
     )
     folders = (ROOT, ROOT / "seq2seq_jax", page.parent)
     exists = bare or any(list(folder.glob(name)) for folder in folders)
-    if not exists and name not in ELSEWHERE:
+    if not exists and name not in ELSEWHERE and not name.startswith("WORKDIR/"):
       missing.append(name)
   assert missing == []
