@@ -107,7 +107,10 @@ def decoding(small: bool):
     )
     for _ in range(2 * rows)
   ]
-  run = lambda: list(translator.search(params, ids, search))
+
+  def run():
+    return list(translator.search(params, ids, search))
+
   output = sum(int(h.length[0]) for _, h in run())
   return run, {"tokens": output + sum(len(side.values) for side in ids)}
 
@@ -177,9 +180,10 @@ def rates(args, name: str) -> dict:
   program = measure.Subprocess(training, name, args.small)
   seconds = measure.interleave({"ours": program}, args.rounds or 12)["ours"]
   program.end()
-  rate = lambda program, seconds: measure.quartiles(
-    [program.facts["tokens"] / s for s in seconds]
-  )
+
+  def rate(program, seconds):
+    return measure.quartiles([program.facts["tokens"] / s for s in seconds])
+
   result = {
     "parameters": program.facts["parameters"],
     "tokens_per_second_training": rate(program, seconds),

@@ -38,10 +38,15 @@ def medium(**changes) -> config.Config:
 def batch(rows: int, source: int, target: int, size: int, seed: int = 0):
   """A full batch of random tokens, EOS last."""
   rng = np.random.default_rng(seed)
-  ids = lambda n: np.concatenate(
-    [rng.integers(4, size, (rows, n - 1)), np.full((rows, 1), types.EOS)], 1
-  ).astype(np.int32)
-  full = lambda n: np.full(rows, n, np.int32)
+
+  def ids(n):
+    return np.concatenate(
+      [rng.integers(4, size, (rows, n - 1)), np.full((rows, 1), types.EOS)], 1
+    ).astype(np.int32)
+
+  def full(n):
+    return np.full(rows, n, np.int32)
+
   return types.Batch(
     ids(source),
     full(source),
@@ -83,9 +88,12 @@ class Trainer:
       optimizer,
       optim.schedule(conf.optim, 1000),
     )
-    fresh = lambda seed: step.init_state(
-      jax.tree.map(np.asarray, self.params), optimizer, seed, False
-    )
+
+    def fresh(seed):
+      return step.init_state(
+        jax.tree.map(np.asarray, self.params), optimizer, seed, False
+      )
+
     state = fresh(0)
     self.fed = batch
     if seeds > 1:

@@ -54,7 +54,10 @@ def test_products_are_those_of_the_step():
   conf = ours.medium(**SMALL)
   call, flops = products.attentional_step(conf, 20, 4, 3, 5)
   call()
-  each = lambda rows, inner, columns: 6 * rows * inner * columns
+
+  def each(rows, inner, columns):
+    return 6 * rows * inner * columns
+
   want = 2 * each(12, 8, 24) + 2 * 3 * each(4, 6, 24)  # encoder
   want += each(12, 12, 12) + each(20, 8, 48) + each(20, 10, 20)
   want += 5 * (each(4, 22, 48) + each(4, 24, 10))

@@ -143,7 +143,10 @@ def test_rouge():
   hypotheses = ["the cat sat", "a red log", "x y", ""]
   references = ["the cat is on the mat", "a red log", "v w", "v w"]
   found = metrics.score(ALL[4:7], hypotheses, references)
-  f1 = lambda p, r: 2 * p * r / (p + r)
+
+  def f1(p, r):
+    return 2 * p * r / (p + r)
+
   one = 100 * (f1(2 / 3, 2 / 6) + 1) / 4
   assert found["rouge1"] == pytest.approx(one)
   assert found["rouge2"] == pytest.approx(100 * (f1(1 / 2, 1 / 5) + 1) / 4)

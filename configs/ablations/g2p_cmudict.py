@@ -42,7 +42,9 @@ def _size(layers: int, n: int) -> str:
 
 
 def get_ablation() -> suite.Ablation:
-  known = lambda name: f"g2p/cmudict_accuracy/{name}"
+  def known(name):
+    return f"g2p/cmudict_accuracy/{name}"
+
   rows = (
     suite.Row(
       "no attention, one direction",

@@ -279,9 +279,14 @@ def test_claims_on_identical_rows():
 
 @pytest.mark.quick
 def test_p_of_a_verdict_is_that_of_the_bounds():
-  p_at = lambda bound: 1 / (1 + abs(5 - bound))
+  def p_at(bound):
+    return 1 / (1 + abs(5 - bound))
+
   estimate = statistics.Estimate(5.0, 4.0, 6.0, 0.1, True, 0, 0, p_at)
-  p = lambda low, high: statistics.p_of_verdict(estimate, low, high)
+
+  def p(low, high):
+    return statistics.p_of_verdict(estimate, low, high)
+
   assert p(0, np.inf) == p_at(0)  # passes by the one bound that there is
   assert p(0, 6) == p_at(6)  # passes by both: the nearer one
   assert p(7, 9) == p_at(7) and p(-2, 1) == p_at(1)  # fails by what it misses
@@ -313,10 +318,15 @@ def test_randomisation_pairs_runs_of_the_same_seed():
   """Of seeds 0 to 2 one row lacks the first, the other the last."""
   rng = np.random.default_rng(7)
   runs = [_run(rng, rng.normal(0, 1.5, 100), q) for q in (0.0, 0.5, 1.0, 2.0)]
-  system = lambda chosen, seeds: statistics.System(
-    [runs[i] for i in chosen], metrics.ratio, seeds=seeds
-  )
-  test = lambda a, b: statistics.approximate_randomisation(a, b, trials=500)
+
+  def system(chosen, seeds):
+    return statistics.System(
+      [runs[i] for i in chosen], metrics.ratio, seeds=seeds
+    )
+
+  def test(a, b):
+    return statistics.approximate_randomisation(a, b, trials=500)
+
   holes = test(system((0, 1), (1, 2)), system((3, 2), (0, 1)))
   assert holes == test(system((0,), (1,)), system((2,), (1,)))
   assert test(system((0,), (0,)), system((1,), (1,))) is None

@@ -96,7 +96,10 @@ def test_a_scale_has_its_own_rows_and_claims():
   assert [r.name for r in small.rows] == ["b", "c"] and small.reference == "b"
   assert [o.claim for o in small.orderings] == ["c above b"]
   assert len(table.at("cpu").orderings) == 2
-  words = lambda scale: " ".join(table.at(scale).rows[-2].overrides)
+
+  def words(scale):
+    return " ".join(table.at(scale).rows[-2].overrides)
+
   assert (words("smoke"), words("cpu")) == ("--x 1 --y 2", "--x 1")
   with pytest.raises(ValueError, match="row 'a': 'tiny' is not a scale"):
     bad = suite.Row("a", overrides_by_scale={"tiny": ()})

@@ -47,7 +47,10 @@ def configs(path: pathlib.Path, scale: str) -> dict[str, config.Config]:
   """The config of every row of a scale. Parsing is what takes the time."""
   suite = load(path).at(scale)
   base = functools.cache(lambda name: config.load(str(CONFIGS / name)))
-  words = lambda row: [*suite.scales[scale], *row.overrides]
+
+  def words(row):
+    return [*suite.scales[scale], *row.overrides]
+
   return {
     row.name: overrides.apply(base(row.base or suite.base), words(row), "x")
     for row in suite.rows
@@ -111,7 +114,10 @@ def test_unconfirmed_numbers_judge_nothing(path):
   """A claim between rows whose numbers are all recalled is not judged."""
   suite = load(path)
   rows = {row.name: row.published for row in suite.rows}
-  recalled = lambda name: rows[name] and published.load(rows[name]).unconfirmed
+
+  def recalled(name):
+    return rows[name] and published.load(rows[name]).unconfirmed
+
   for ordering in suite.orderings:
     if any(recalled(term.row) for term in ordering.terms):
       assert not ordering.judged, ordering.claim

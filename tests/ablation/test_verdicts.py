@@ -31,9 +31,10 @@ def test_lengths_must_be_known_and_there(tmp_path):
     *tables.seeds(tmp_path, tables.BASE, 48, 10),
     *tables.seeds(tmp_path, tables.BETTER, 50, 35),
   ]
-  claim = lambda long: orderings.gap_grows(
-    tables.BETTER, tables.BASE, short=2, long=long
-  )
+
+  def claim(long):
+    return orderings.gap_grows(tables.BETTER, tables.BASE, short=2, long=long)
+
   judged = _judged(cells, claim(2), claim(3))
   assert [o.verdict for o in judged] == ["PASS", "MISSING"]
   assert judged[1].note == "no test sentence is of that length"

@@ -9,7 +9,9 @@ pytestmark = pytest.mark.quick
 
 
 def test_a_best_checkpoint_that_is_gone_is_not_the_last_one():
-  best = lambda host: select.choose("w", "best", [3, 6], host)
+  def best(host):
+    return select.choose("w", "best", [3, 6], host)
+
   assert best({"best_step": 3}) == [3]
   assert best({"best_step": None}) == [6]  # nothing to validate on
   with pytest.raises(types.UserError, match="of step 2, is not there"):

@@ -270,10 +270,13 @@ def test_sampled_segmentations_change_by_epoch_and_fit_their_bucket():
   )
   assert train.samples
   epoch = len(train.plan)
-  source = lambda step: {
-    train.vocabularies.source.tokenizer.decode(row): row.tolist()
-    for row in train.load(step).src
-  }
+
+  def source(step):
+    return {
+      train.vocabularies.source.tokenizer.decode(row): row.tolist()
+      for row in train.load(step).src
+    }
+
   first = {k: v for s in range(epoch) for k, v in source(s).items()}
   second = {k: v for s in range(epoch, 2 * epoch) for k, v in source(s).items()}
   assert set(first) - {""} == {pair[0] for pair in pairs}

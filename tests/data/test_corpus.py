@@ -218,9 +218,10 @@ def test_what_a_model_is_scored_on(tmp_path):
     test=("test",),
     holdout=1,
   )
-  read = lambda split: [
-    tuple(pair) for pair in corpus_lib.open_for_scoring(data, split)
-  ]
+
+  def read(split):
+    return [tuple(pair) for pair in corpus_lib.open_for_scoring(data, split)]
+
   assert read("test") == [("x", "y"), ("", "z")]
   assert len(read("valid")) == 1 and len(read("train")) == 2
   assert {*read("valid"), *read("train")} == {

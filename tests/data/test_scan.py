@@ -112,7 +112,9 @@ def test_random_splits_are_fixed_and_cover_everything(split):
 
 @pytest.mark.quick
 def test_length_divides_at_22_actions():
-  lengths = lambda part: {len(a.split()) for _, a in scan.pairs("length", part)}
+  def lengths(part):
+    return {len(a.split()) for _, a in scan.pairs("length", part)}
+
   assert max(lengths("train")) == 22
   assert min(lengths("test")) == 24
 
@@ -124,7 +126,10 @@ def test_length_divides_at_22_actions():
 )
 def test_added_primitive_is_trained_alone(split, primitive, times):
   train, test = scan.pairs(split, "train"), scan.pairs(split, "test")
-  inside = lambda c: f" {primitive} " in f" {c} "
+
+  def inside(c):
+    return f" {primitive} " in f" {c} "
+
   assert [c for c, _ in train if inside(c)] == [primitive] * times
   assert {c for c, _ in test} == {
     c for c, _ in scan.commands() if inside(c) and c != primitive
@@ -145,7 +150,10 @@ def test_composed_examples_share_the_primitive_s_lines(k):
   examples = {p for p in jumps if p[0] != "jump"}
   left = [p for p in whole if p not in examples]
   assert scan.pairs(f"addprim_jump_{k}", "test") == left
-  others = lambda c: {p: n for p, n in c.items() if "jump" not in p[0].split()}
+
+  def others(c):
+    return {p: n for p, n in c.items() if "jump" not in p[0].split()}
+
   assert others(some) == others(alone)
 
 

@@ -82,7 +82,10 @@ def test_tsv_takes_any_columns_and_no_quotes(tmp_path):
 def test_rows_of_a_tsv_that_count(tmp_path):
   """The whole cell, and no other row need have the columns asked for."""
   _write(tmp_path / "t", "fr\ta\tb\nfra\tc\td\n\nx\nfr\te=\tf\n")
-  source = lambda only: sources.tsv(tmp_path / "t", "1", "2", only)
+
+  def source(only):
+    return sources.tsv(tmp_path / "t", "1", "2", only)
+
   assert _all(source("0=fr")) == [("a", "b"), ("e=", "f")]
   assert _all(source("1=e=")) == [("e=", "f")]
   with pytest.raises(types.UserError, match=r"t: no row has data\.only '0=d'"):
@@ -196,7 +199,10 @@ def test_checksums_follow_the_content(tmp_path):
   a = _write(tmp_path / "a", "1\n2\n")
   b, c = _write(tmp_path / "b", "3\n4\n"), _write(tmp_path / "c", "3\n5\n")
   z = _write(tmp_path / "z.gz", "1\n2\n", zipped=True)
-  of = lambda *paths: sources.parallel(*paths).checksum()
+
+  def of(*paths):
+    return sources.parallel(*paths).checksum()
+
   assert of(a, b) == of(a, b) == of(z, b)
   assert len({of(a, b), of(a, c), of(b, a), of(a, a)}) == 4
   assert of(a, b) == hashlib.sha256(b"1\t3\n2\t4\n").hexdigest()
@@ -275,7 +281,9 @@ def test_tfds_reads_a_prepared_set(prepared):
 
 
 def test_tfds_checksum(prepared):
-  of = lambda split: sources.Tfds(NAME, split, "en", "de", prepared).checksum()
+  def of(split):
+    return sources.Tfds(NAME, split, "en", "de", prepared).checksum()
+
   assert of("train") == of("train")
   assert len({of("train"), of("test"), of("train[:5]")}) == 3
   text = b"source_test_pairs/de-en/1.2.0 test 5"

@@ -78,7 +78,10 @@ def test_splits_share_no_source(task):
   symbols = {"addition": 10}.get(task, 2)
   longest = {"addition": 1}.get(task, 6)
   shape = {"symbols": symbols, "min_length": 1, "max_length": longest}
-  split = lambda s: {x for x, _ in _pairs(task, s, **shape)}
+
+  def split(s):
+    return {x for x, _ in _pairs(task, s, **shape)}
+
   train, valid, test = map(split, ("train", "valid", "test"))
   assert train and valid and test
   assert not train & valid and not train & test and not valid & test

@@ -320,7 +320,10 @@ def test_rows_depend_on_neither_neighbours_nor_place():
   for kept in range(8):
     others = np.where(rows == kept, rows, rows + 8)
     limits = low, np.where(rows == kept, high, 13 - high)
-    pick = lambda x, i=kept: x[i]
+
+    def pick(x, i=kept):
+      return x[i]
+
     alone = jax.tree.map(pick, search(limits, rows=others))
     _assert_same_bits(alone, jax.tree.map(pick, base))
 
@@ -473,7 +476,10 @@ def test_waiting_sentences_take_the_rows_of_answered_ones(size, width, total):
     total=total,
     **options,
   )
-  pick = lambda x, at: np.ascontiguousarray(x[at[:total]])
+
+  def pick(x, at):
+    return np.ascontiguousarray(x[at[:total]])
+
   _assert_same_bits(
     jax.tree.map(lambda x: pick(x, np.arange(count)), mixed),
     jax.tree.map(lambda x: pick(x, order), few),

@@ -48,7 +48,10 @@ def leaves_close(got, want, tolerance=1e-5):
 def scattered(variables, seed=0):
   """The same tree with every leaf, biases too, drawn anew."""
   rng = np.random.default_rng(seed)
-  draw = lambda a: rng.uniform(-0.6, 0.6, a.shape).astype(np.float32)
+
+  def draw(a):
+    return rng.uniform(-0.6, 0.6, a.shape).astype(np.float32)
+
   return jax.tree.map(draw, variables)
 
 

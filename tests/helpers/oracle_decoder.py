@@ -61,7 +61,10 @@ def a_batch(copies=False, size=VOCAB):
   tgt[2, 1] = src[2, 0]
   src[np.arange(5)[None] >= src_len[:, None]] = types.PAD
   tgt[np.arange(4)[None] >= tgt_len[:, None]] = types.PAD
-  inside = lambda ids: np.where(ids < size, ids, types.UNK).astype(np.int32)
+
+  def inside(ids):
+    return np.where(ids < size, ids, types.UNK).astype(np.int32)
+
   extended = (src, tgt) if copies else (None, None)
   row = np.arange(3, dtype=np.int32)
   return types.Batch(inside(src), src_len, inside(tgt), tgt_len, row, *extended)
@@ -70,7 +73,10 @@ def a_batch(copies=False, size=VOCAB):
 def modelled(batch, **changes):
   """A model and scattered weights."""
   module = build.build(config.replace(BASE, changes), VOCAB, VOCAB)
-  init = lambda key: module.init(key, batch, method="initialize")
+
+  def init(key):
+    return module.init(key, batch, method="initialize")
+
   return module, scattered(jax.eval_shape(init, jax.random.key(0)))
 
 
@@ -159,7 +165,10 @@ def slow_step(m, p, source, s, token, masks=None):
   # al. 2017; bottom_previous: Wu et al. 2016; bottom: tf/nmt's gnmt_v2;
   # bottom_unfed: NVIDIA's GNMT, whose lowest layer sees words alone.
   masks, s, old = masks or {}, dict(s), s["cells"]
-  drop = lambda x, name: x * masks.get(name, 1.0)
+
+  def drop(x, name):
+    return x * masks.get(name, 1.0)
+
   feeding = m.decoder.feed if m.decoder.input_feeding else "none"
 
   def cell(name, x, carry, feeds):
@@ -305,7 +314,9 @@ def decoding(m, rows=3, size=4, seed=0):
     ready = module.decoder.prepare(memory)
     return module.step(ready, module.start(ready), tokens[:, :1])
 
-  init = lambda key: module.init(key, method=touch)
+  def init(key):
+    return module.init(key, method=touch)
+
   shapes = jax.eval_shape(init, jax.random.key(0))
   return module, scattered(shapes), memory, tokens
 

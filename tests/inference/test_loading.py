@@ -39,7 +39,10 @@ OTHERS = {
 def test_members_read_and_write_alike(said, monkeypatch):
   members = iter([loaded(), loaded(), loaded(), loaded(**OTHERS[said])])
   monkeypatch.setattr(loading, "load", lambda *a: next(members))
-  every = lambda: loading.load_all(["a", "b"], "best", None)
+
+  def every():
+    return loading.load_all(["a", "b"], "best", None)
+
   assert len(every()) == 2
   with pytest.raises(types.UserError, match=f"^b: .*{said}"):
     every()

@@ -54,14 +54,17 @@ def test_bridge_equals_its_equations(kind):
       cell = cells.CELLS[target](features, 1)
       make = bridges.BRIDGES[kind]
       module = make(cell, below, features, width // 2, DENSE)
-      init = lambda key, module=module, memory=memory: module.init(
-        key, memory, None
-      )
+
+      def init(key, module=module, memory=memory):
+        return module.init(key, memory, None)
+
       shapes = jax.eval_shape(init, jax.random.key(0))
       modules[name], memories[name] = module, memory
       params[name] = scattered(shapes, len(params)).get("params", {})
       pulls[name] = normal(rng, below, leaves_of(target), 2, 1, features)
-  parts = lambda memory: (memory.values, memory.state)
+
+  def parts(memory):
+    return (memory.values, memory.state)
 
   def total(params, inputs):
     out, value = {}, 0.0
@@ -97,10 +100,12 @@ def test_bridge_equals_its_equations(kind):
       ]
       return np.array(rows).transpose(1, 2, 0, 3)[:, :, :, None]
 
-    state = lambda states: {
-      str(i): {str(n): leaf for n, leaf in enumerate(layer)}
-      for i, layer in enumerate(states)
-    }
+    def state(states):
+      return {
+        str(i): {str(n): leaf for n, leaf in enumerate(layer)}
+        for i, layer in enumerate(states)
+      }
+
     tree = double(
       {
         "p": params[name],

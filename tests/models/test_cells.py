@@ -27,14 +27,20 @@ def made(name, **fields):
     lambda key: cell.init(key, x, feeds, method=touch), jax.random.key(0)
   )
   rng = np.random.default_rng(0)
-  draw = lambda a: rng.uniform(-0.8, 0.8, a.shape).astype(np.float32)
+
+  def draw(a):
+    return rng.uniform(-0.8, 0.8, a.shape).astype(np.float32)
+
   return cell, jax.tree.map(draw, shapes)["params"]
 
 
 def drawn(cell, masks, rows=2):
   """Inputs, feeds, carry and masks of two rows."""
   rng = np.random.default_rng(1)
-  draw = lambda *s: rng.normal(size=s).astype(np.float32)
+
+  def draw(*s):
+    return rng.normal(size=s).astype(np.float32)
+
   x, feeds = draw(rows, D), tuple(draw(rows, n) for n in FEEDS)
   carry = tuple(draw(rows, H) for _ in range(cell.leaves))
   noise = {
@@ -111,9 +117,12 @@ def check(name, fields, masks):
   for got, want in zip(jax.jit(run)(params, carry), slow(params, carry)):
     close(got, want)
   weight = [np.random.default_rng(2).normal(size=c.shape) for c in carry]
-  total = lambda p, c: sum(
-    jnp.sum(y * w.astype(np.float32)) for y, w in zip(run(p, c), weight)
-  )
+
+  def total(p, c):
+    return sum(
+      jnp.sum(y * w.astype(np.float32)) for y, w in zip(run(p, c), weight)
+    )
+
   grads = jax.jit(jax.grad(total, (0, 1)))(params, carry)
   tree = jax.tree.map(
     lambda a: np.asarray(a, np.float64),
@@ -139,7 +148,10 @@ def test_tensorflow_gates_come_in_our_order():
   bias = rng.normal(size=4 * H).astype(np.float32)
   x, c, h = (rng.normal(size=(2, n)).astype(np.float32) for n in (D, H, H))
   i, j, f, o = np.split(np.concatenate([x, h], 1) @ kernel + bias, 4, axis=1)
-  sig = lambda a: 1 / (1 + np.exp(-a))
+
+  def sig(a):
+    return 1 / (1 + np.exp(-a))
+
   want_c = sig(f + 1.0) * c + sig(i) * np.tanh(j)
   want_h = sig(o) * np.tanh(want_c)
   ordered = cells.reorder_gates(jnp.asarray(kernel), "tensorflow")
@@ -147,7 +159,10 @@ def test_tensorflow_gates_come_in_our_order():
   ours[H : 2 * H] += 1.0
   cell = cells.LSTM(H, D)
   params = {"kernel": ordered[:D], "recurrent": ordered[D:], "bias": ours}
-  step = lambda m, x, carry: m.advance(carry, m.project(x))[0]
+
+  def step(m, x, carry):
+    return m.advance(carry, m.project(x))[0]
+
   got = cell.apply({"params": params}, x, (c, h), method=step)
   close(got[0], want_c)
   close(got[1], want_h)

@@ -89,11 +89,16 @@ def test_what_it_cannot_is_refused(changes):
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 def test_product_of_all_equals_the_product(dtype):
   rng = np.random.default_rng(0)
-  draw = lambda *shape: jnp.asarray(rng.normal(size=shape), jnp.float32)
+
+  def draw(*shape):
+    return jnp.asarray(rng.normal(size=shape), jnp.float32)
+
   x, w, pull = draw(3, 4, 5), draw(5, 6), draw(3, 4, 6)
 
   def run(product):
-    total = lambda x, w: jnp.sum(product(x, w, dtype) * pull)
+    def total(x, w):
+      return jnp.sum(product(x, w, dtype) * pull)
+
     return jax.value_and_grad(total, (0, 1))(x, w)
 
   got, want = run(recurrence.product_of_all), run(recurrence.product)

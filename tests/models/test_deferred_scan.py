@@ -84,7 +84,10 @@ def test_gradients_of_models(name, monkeypatch):
 def body_and_arguments():
   """A body with all that the mechanism treats in its own way."""
   rng = np.random.default_rng(0)
-  draw = lambda *s: jnp.asarray(rng.normal(size=s), jnp.float32)
+
+  def draw(*s):
+    return jnp.asarray(rng.normal(size=s), jnp.float32)
+
   w, u, keys = 0.4 * draw(4, 4), draw(4, 4), 0.4 * draw(8, 5, 4)
 
   def run(scan, w, u, keys, carry, xs):
@@ -119,9 +122,10 @@ def test_gradients_of_a_body(reverse):
   outs = []
   for scan in (plain, deferred_scan.scan):
     scan = functools.partial(scan, reverse=reverse)
-    f = lambda weights, h, x, scan=scan: value(
-      scan, run, weights, (h, carry[1]), (x, xs[1])
-    )
+
+    def f(weights, h, x, scan=scan):
+      return value(scan, run, weights, (h, carry[1]), (x, xs[1]))
+
     both = jax.jit(jax.value_and_grad(f, (0, 1, 2)))
     outs.append(both(weights, carry[0], xs[0]))
   leaves_close(outs[1], outs[0], 1e-5)
@@ -132,12 +136,15 @@ def test_gradients_of_a_body(reverse):
 @pytest.mark.quick
 def test_gradients_under_vmap_pmap_and_shard_map():
   run, weights, carry, xs = body_and_arguments()
-  rows = lambda scan: (
-    lambda weights, h, keys, x, given: jax.grad(
+
+  def rows(scan):
+    return lambda weights, h, keys, x, given: jax.grad(
       lambda ws: value(scan, run, (*ws, keys), (h, carry[1]), (x, given))
     )(weights)
-  )
-  split = lambda a, axis: jnp.stack(jnp.split(a, 8, axis))
+
+  def split(a, axis):
+    return jnp.stack(jnp.split(a, 8, axis))
+
   pieces = (
     split(carry[0], 0),
     split(weights[2], 0),
@@ -151,7 +158,10 @@ def test_gradients_under_vmap_pmap_and_shard_map():
   leaves_close(jax.jit(jax.vmap(one, in_axes=axes))(two, *pieces), want, 1e-5)
   leaves_close(jax.pmap(one, in_axes=axes)(two, *pieces), want, 1e-5)
   mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
-  inner = lambda two, *p: jax.vmap(one, in_axes=axes)(two, *p)
+
+  def inner(two, *p):
+    return jax.vmap(one, in_axes=axes)(two, *p)
+
   mapped = jax.shard_map(
     inner,
     mesh=mesh,
@@ -168,7 +178,9 @@ def test_no_weight_gradient_is_added_inside_the_loop():
   w, x = jnp.ones((7, 7)), jnp.ones((5, 3, 7))
 
   def total(scan, w):
-    body = lambda h, x: (jnp.tanh(h @ w + x), None)
+    def body(h, x):
+      return (jnp.tanh(h @ w + x), None)
+
     return jnp.sum(scan(body, jnp.ones((3, 7)), x)[0])
 
   def products(jaxpr, inside):

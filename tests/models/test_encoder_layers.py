@@ -35,7 +35,10 @@ def torch_twin(torch, cell, params, layers, bidirectional):
   twin = kind(
     5, 3, layers, batch_first=True, bidirectional=bidirectional
   ).double()
-  to = lambda a: torch.tensor(np.asarray(a, np.float64))
+
+  def to(a):
+    return torch.tensor(np.asarray(a, np.float64))
+
   with torch.no_grad():
     for name, layer, end in places(layers, bidirectional):
       p = params[name]

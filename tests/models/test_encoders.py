@@ -70,7 +70,10 @@ def slow_direction(m, p, name, x, masks):
 def slow_encoder(m, p, x, masks=None):
   """Values [n', D] and states of one sentence, x [n, D] embedded."""
   masks = masks or {}
-  drop = lambda x, name: x * masks[name][: len(x)] if name in masks else x
+
+  def drop(x, name):
+    return x * masks[name][: len(x)] if name in masks else x
+
   x = drop(drop(x, "embed"), "word")
   streams, read, states = {"forward": x, "backward": x}, [], []
   for i in range(m.depth):
@@ -183,7 +186,10 @@ def check_encoder(model, variables, src, masks=None, graded=False):
 
   run = jax.grad(total, (0, 1), has_aux=True)
   if not graded:
-    run = lambda *args: ((), memory(*args))
+
+    def run(*args):
+      return ((), memory(*args))
+
   grads, (values, mask, state) = compiled(run)(variables, src)
   theirs = double(masks)
 
@@ -244,11 +250,16 @@ def test_encoder_with_masks_equals_a_loop(name):
 def test_which_masks_are_shared_by_all_steps():
   """Gal's are, word dropout and zoneout are not, the state's always is."""
   keys = dropout_masks.row_keys(0, 1, np.arange(9, dtype=np.int32))
-  draw = lambda masks: compiled(
-    lambda keys: dropout_masks.draw(keys, 40, masks)
-  )(keys)
-  always = lambda name: name.endswith("/state")
-  never = lambda name: name == "word" or "/zone" in name
+
+  def draw(masks):
+    return compiled(lambda keys: dropout_masks.draw(keys, 40, masks))(keys)
+
+  def always(name):
+    return name.endswith("/state")
+
+  def never(name):
+    return name == "word" or "/zone" in name
+
   for shared in (False, True):
     drop = layers.Dropout(**RATES, shared=shared)
     encoder, _, _ = encoding(
@@ -286,7 +297,10 @@ def test_which_outputs_of_layers_are_dropped(last):
     },
   )
   module = build.build(m, VOCAB, VOCAB)
-  top = lambda i: {f"layer_{i}"} if last else set()
+
+  def top(i):
+    return {f"layer_{i}"} if last else set()
+
   for part, wanted in [
     (module.encoder, {"layer_0", "layer_1"} | top(2)),
     (module.decoder, {"layer_0"} | top(1)),
@@ -302,7 +316,10 @@ def test_word_masks_drop_whole_embeddings():
   full = np.full(5, 30, np.int32)
   rows = np.arange(5, dtype=np.int32)
   batch = types.Batch(src, full, src[:, :3], full, rows)
-  init = lambda key: module.init(key, batch, method="initialize")
+
+  def init(key):
+    return module.init(key, batch, method="initialize")
+
   variables = scattered(jax.eval_shape(init, jax.random.key(0)))
   keys = dropout_masks.row_keys(0, 1, batch.row)
   draw = compiled(
@@ -326,11 +343,12 @@ def test_word_masks_drop_whole_embeddings():
   assert not np.array_equal(
     got, run(variables, np.where(dropped, src, 4), masks)
   )
-  inputs = lambda module, noise: (
-    module.decoder.embed(
+
+  def inputs(module, noise):
+    return module.decoder.embed(
       src, {k: m.swapaxes(0, 1) for k, m in noise.items()}
     ).gates
-  )
+
   gates = compiled(lambda *a: module.apply(*a, method=inputs))(variables, masks)
   bias = variables["params"]["decoder"]["layer_0"]["bias"]
   same = np.all(gates == bias, axis=-1)
@@ -385,9 +403,10 @@ def test_convolution_equals_a_loop_and_ignores_padding():
   for b, want in enumerate(slow(double((params, src)))):
     close(values[b, : len(want)], want)
     assert not np.any(values[b, len(want) :])
-  value = lambda tree: sum(
-    np.sum(y * w[: len(y)]) for y, w in zip(slow(tree), pull)
-  )
+
+  def value(tree):
+    return sum(np.sum(y * w[: len(y)]) for y, w in zip(slow(tree), pull))
+
   slopes_close(grads, value, (params, src))
   for b, n in enumerate(FRAMES):
     assert not np.any(grads[1][b, n:])

@@ -81,7 +81,9 @@ def made(name, seed=1):
   def touch(head):
     return head.log_probs(*output_of(head, x))
 
-  init = lambda key: head.init(key, method=touch)
+  def init(key):
+    return head.init(key, method=touch)
+
   shapes = jax.eval_shape(init, jax.random.key(0))
   return head, scattered(shapes, seed)["params"], x
 
@@ -165,7 +167,10 @@ def test_copying_head_equals_its_equations(name):
     # The sum over equal words decides, not the largest weight.
     assert np.argmax(x["weights"][0, 0]) == 1 and best[0, 0] == SIZE + 1
     assert correct[0, 0] == 1
-  slow = lambda t: np.sum(likelihood(slow_probs(name, t["p"], t["x"])) * pull)
+
+  def slow(t):
+    return np.sum(likelihood(slow_probs(name, t["p"], t["x"])) * pull)
+
   wanted = oracle.difference(slow, {"p": params, "x": x})
   trees_close({"p": grads[0], "x": grads[1]}, wanted)
 
@@ -337,7 +342,9 @@ def test_softmax_head_equals_its_equations(form, width):
   targets = np.random.default_rng(5).integers(0, SIZE, (3, STEPS))
   targets = targets.astype(np.int32)
   pull = normal(np.random.default_rng(6), 3, STEPS)
-  output = lambda x: types.StepOutput(x, None, {})
+
+  def output(x):
+    return types.StepOutput(x, None, {})
 
   def run(head, x):
     terms = head.losses(

@@ -16,7 +16,10 @@ def _same_spread(ours, theirs):
   """One distribution, seen from its deviation and its tail."""
   ours, theirs = np.asarray(ours), theirs.detach().numpy()
   np.testing.assert_allclose(ours.std(), theirs.std(), rtol=0.1)
-  tail = lambda x: np.quantile(abs(x), 0.98)
+
+  def tail(x):
+    return np.quantile(abs(x), 0.98)
+
   np.testing.assert_allclose(tail(ours), tail(theirs), rtol=0.1)
 
 
@@ -38,7 +41,9 @@ def test_orthogonal_is_what_qr_gives(shape):
 
 
 def test_orthogonal_leaves_lapack_alone():
-  draw = lambda init: jax.jit(lambda rng: init(rng, (4, 4))).lower(RNG)
+  def draw(init):
+    return jax.jit(lambda rng: init(rng, (4, 4))).lower(RNG)
+
   assert "lapack" in draw(nn.initializers.orthogonal()).as_text()
   assert (
     "lapack" not in draw(initializers.recurrent("xavier", 0, "auto")).as_text()

@@ -74,7 +74,10 @@ def test_padding_changes_nothing(name):
 
 def filled(batch):
   """The batch with one filler row behind."""
-  fill = lambda a, n: np.concatenate([a, np.full_like(a[:1], n)])
+
+  def fill(a, n):
+    return np.concatenate([a, np.full_like(a[:1], n)])
+
   return types.Batch(
     fill(batch.src, types.PAD),
     fill(batch.src_len, 1),
@@ -106,9 +109,9 @@ def stepped(model, variables, batch, tokens):
     memory = module.encode(src, src_len)
     return memory, module.start(memory)
 
-  apply = lambda method: jax.jit(
-    lambda v, *args: model.apply(v, *args, method=method)
-  )
+  def apply(method):
+    return jax.jit(lambda v, *args: model.apply(v, *args, method=method))
+
   memory, carry = apply(begin)(variables, batch.src, batch.src_len)
   step = apply("step")
   log_probs, weights = [], []

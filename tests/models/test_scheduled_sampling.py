@@ -47,7 +47,10 @@ def test_schedules_of_scheduled_sampling():
 @pytest.mark.quick
 def test_uniform_numbers_are_those_of_their_granularity():
   folded = jax.jit(lambda rows: dropout_masks.row_keys(3, 5, rows))
-  keys = lambda rows: folded(np.array(rows, np.int32))
+
+  def keys(rows):
+    return folded(np.array(rows, np.int32))
+
   shared = dropout_masks.batch_key(3, 5)
   for unit in ("token", "sequence", "step"):
     draw = jax.jit(
@@ -195,7 +198,10 @@ def test_losses_sample_by_the_course():
   length = np.array([5, 3, 4], np.int32)
   ids = rng.integers(4, VOCAB, (3, 5)).astype(np.int32)
   batch = types.Batch(ids, length, ids, length, rows)
-  init = lambda key: module.init(key, batch, method="initialize")
+
+  def init(key):
+    return module.init(key, batch, method="initialize")
+
   variables = scattered(jax.eval_shape(init, jax.random.key(0)))
   linear = seq2seq.TrainOptions(schedule="linear", rate=1.0, k=0.1)
   options = [
@@ -261,5 +267,8 @@ def test_losses_of_a_whole_model(tie):
   jax.tree.map(close, same, slopes)
   other, changed = run(variables, np.float32(0.2))[1]
   assert np.isfinite(other) and abs(other - want) > 1e-4 * want
-  kernel = lambda grads: grads["params"]["decoder"]["layer_0"]["recurrent"]
+
+  def kernel(grads):
+    return grads["params"]["decoder"]["layer_0"]["recurrent"]
+
   assert np.max(np.abs(kernel(changed) - kernel(slopes))) > 0

@@ -72,9 +72,10 @@ def test_losses_equal_the_plain_formula(form, smoothing, chunk, monkeypatch):
 
 def difference(args, i, targets, weight, smoothing, form, step=1e-5):
   """Central differences of the weighted loss for argument `i`."""
-  total = lambda: np.sum(
-    weight * plain_losses(*args, targets, smoothing, form)[0]
-  )
+
+  def total():
+    return np.sum(weight * plain_losses(*args, targets, smoothing, form)[0])
+
   grad = np.zeros_like(args[i])
   for at in np.ndindex(grad.shape):
     kept = args[i][at]

@@ -114,7 +114,10 @@ def test_words_beyond_the_table_are_unknown():
   embed = layers.Embed(5, 3)
   table = normal(np.random.default_rng(0), 5, 3)
   ids = np.array([[0, 4, 5, 11, types.UNK]], np.int32)
-  total = lambda table: jnp.sum(embed.apply({"params": {"table": table}}, ids))
+
+  def total(table):
+    return jnp.sum(embed.apply({"params": {"table": table}}, ids))
+
   got = embed.apply({"params": {"table": table}}, ids)
   assert np.array_equal(got[0], table[[0, 4, 3, 3, 3]])
   uses = compiled(jax.grad(total))(table)[:, 0]

@@ -46,7 +46,9 @@ def first_weights(module, batch):
     inputs = math.prod(leaf.shape[:-1]) if leaf.ndim > 1 else math.inf
     return rng.normal(0.0, inputs**-0.5, leaf.shape).astype(leaf.dtype)
 
-  init = lambda key: module.init(key, batch, method="initialize")
+  def init(key):
+    return module.init(key, batch, method="initialize")
+
   shapes = jax.eval_shape(init, jax.random.key(0))
   return jax.tree_util.tree_map_with_path(draw, shapes)
 

@@ -195,7 +195,10 @@ def a_ctc_model():
   tgt_len = np.array([3, 2, 1], np.int32)
   rows = np.arange(3, dtype=np.int32)
   batch = types.Batch(src, np.array([6, 4, 2], np.int32), tgt, tgt_len, rows)
-  init = lambda key: module.init(key, batch, method="initialize")
+
+  def init(key):
+    return module.init(key, batch, method="initialize")
+
   return module, batch, scattered(jax.eval_shape(init, jax.random.key(0)))
 
 
