@@ -21,6 +21,7 @@ DISTRIBUTIONS = {
   "rouge_score": "rouge-score",
   "tensorflow_datasets": "tensorflow-datasets",
   "absl": "absl-py",
+  "jaxlib": "jax",
 }
 
 
