@@ -7,6 +7,7 @@ From lines of text to lines of text, batch 64, sorted by length on both sides,
 the same weights; `agreement` is the share of equal lines, in percent.
 """
 
+import argparse
 import subprocess
 import sys
 
@@ -18,78 +19,84 @@ from seq2seq_jax.inference import model as model_lib
 WORKDIR = "runs/benchmark_beam_search"
 
 
-class Ours:
-  """`decode` without its files."""
+class Peer:
+  """Translation from text to text in PyTorch, with the weights of a model."""
 
   def __init__(self, model: model_lib.Model, patience: float):
-    self.model = model.with_search(patience=patience)
+    """Makes the peer of a model of one member.
 
-  def translate(self, lines: list[str]) -> list[str]:
-    return self.model.translate(lines)
-
-
-class Peer:
-  """The same from text to text in PyTorch."""
-
-  def __init__(self, model: model_lib.Model, rows: int, patience: float):
-    self.vocabularies = model.vocabularies
-    self.conf, self.rows = model.config, rows
-    self.patience = patience
+    Args:
+      model: ours.
+      patience: see `vs_pytorch_search.search`.
+    """
+    self.vocabularies, self.patience = model.vocabularies, patience
+    self.decode = model.config.decode
     [params] = model.params
     self.model = vs_pytorch.from_ours(params, model.config, 0.0).eval()
 
   def translate(self, lines: list[str]) -> list[str]:
-    d, out = self.conf.decode, [None] * len(lines)
+    """Returns the best translation of each line, longest lines first."""
+    decode, rows = self.decode, self.decode.batch_rows
+    texts = [""] * len(lines)
     ids = [self.vocabularies.source.encode(line).values for line in lines]
     order = sorted(range(len(lines)), key=lambda i: -len(ids[i]))
-    for first in range(0, len(order), self.rows):
-      part = order[first : first + self.rows]
+    for first in range(0, len(order), rows):
+      part = order[first : first + rows]
       lengths = torch.tensor([len(ids[i]) for i in part])
       src = torch.nn.utils.rnn.pad_sequence(
         [torch.from_numpy(ids[i]).long() for i in part], batch_first=True
       )
-      max_len = (d.max_ratio * lengths).floor().long() + d.max_extra
-      found = vs_pytorch_search.search(
-        self.model, src, lengths, max_len, d.beam_size, d.alpha, self.patience
+      max_len = (decode.max_ratio * lengths).floor().long() + decode.max_extra
+      outputs = vs_pytorch_search.search(
+        self.model,
+        src,
+        lengths,
+        max_len,
+        decode.beam_size,
+        decode.alpha,
+        self.patience,
       )
-      for i, tokens in zip(part, found):
-        out[i] = self.vocabularies.target_text(tokens)
-    return out
+      for i, tokens in zip(part, outputs, strict=True):
+        texts[i] = self.vocabularies.target_text(tokens)
+    return texts
 
 
-def trained() -> str:
-  """Trains a run to translate with, or goes on with it; its workdir."""
+def train() -> str:
+  """Trains or resumes the run to translate with; returns its workdir."""
   words = ["-m", "seq2seq_jax.train", "configs/multi30k_deen.py"]
   words += ["--workdir", WORKDIR, "--train.steps", "600"]
-  done = subprocess.run([sys.executable, *words])
-  if done.returncode:
-    raise SystemExit(done.returncode)
+  code = subprocess.run([sys.executable, *words]).returncode
+  if code:
+    raise SystemExit(code)
   return WORKDIR
 
 
-def loaded(args):
+def load(args: argparse.Namespace) -> tuple[model_lib.Model, list[str]]:
+  """Returns the model, and the lines that are translated."""
   model = model_lib.load(args.workdir, args.checkpoint)
   split = model.split("test")
   lines = [split[i][0] for i in range(min(args.sentences, len(split)))]
   return model, lines
 
 
-def our_search(args):
+def our_search(args: argparse.Namespace) -> measure.Program:
+  """Returns our translation of all lines, and the texts."""
   measure.setup()
-  model, lines = loaded(args)
-  mine = Ours(model, args.patience)
-  return lambda: mine.translate(lines), {"texts": mine.translate(lines)}
+  model, lines = load(args)
+  model = model.with_search(patience=args.patience)
+  return lambda: model.translate(lines), {"texts": model.translate(lines)}
 
 
-def peer_search(args):
-  model, lines = loaded(args)
-  decode = model.config.decode
-  assert decode.length_rule == "average"
-  peer = Peer(model, decode.batch_rows, args.patience)
+def peer_search(args: argparse.Namespace) -> measure.Program:
+  """Returns PyTorch's translation of all lines, and the texts."""
+  model, lines = load(args)
+  assert model.config.decode.length_rule == "average"
+  peer = Peer(model, args.patience)
   return lambda: peer.translate(lines), {"texts": peer.translate(lines)}
 
 
 def main() -> None:
+  """Measures and reports."""
   p = measure.parser(__doc__)
   p.add_argument(
     "--workdir",
@@ -105,7 +112,7 @@ def main() -> None:
     help="stop once so many times the beam's width have ended, on both sides",
   )
   args = p.parse_args()
-  args.workdir = args.workdir or trained()
+  args.workdir = args.workdir or train()
   programs = {
     "ours": measure.Subprocess(our_search, args),
     "pytorch": measure.Subprocess(peer_search, args),

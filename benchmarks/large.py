@@ -14,7 +14,9 @@ feeding, beside PyTorch on the same device. `--small` shrinks the first two, to
 try them where there is no accelerator.
 """
 
+import argparse
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +32,7 @@ LUONG_STEPS = 12 * 4_500_000 // 128
 
 
 def gnmt(small: bool) -> config.Config:
+  """Returns the model of NVIDIA's GNMT recipe."""
   width, depth = (64, 2) if small else (1024, 4)
   return config.Config(
     model=config.Model(
@@ -65,15 +68,17 @@ def gnmt(small: bool) -> config.Config:
 
 
 def luong(small: bool) -> config.Config:
+  """Returns the model of Luong et al. 2015, with products in bfloat16."""
   conf = config.load("configs/luong2015.py")
-  changes = {"dtype": "bfloat16"}
+  changes: dict[str, Any] = {"dtype": "bfloat16"}
   if small:
-    changes |= {n: 64 for n in ("embed_dim", "encoder.dim", "decoder.dim")}
-    changes |= {"attention.dim": 64, "readout.dim": 64}
+    names = ("encoder.dim", "decoder.dim", "attention.dim", "readout.dim")
+    changes |= dict.fromkeys(("embed_dim", *names), 64)
   return dataclasses.replace(conf, model=config.replace(conf.model, changes))
 
 
-def training(name: str, small: bool):
+def training(name: str, small: bool) -> measure.Program:
+  """Returns a train step on a full batch, with its number of tokens."""
   measure.setup()
   conf, size = (gnmt(small), 32000) if name == "gnmt" else (luong(small), 50000)
   rows, length = (8, 10) if small else (128, 50)
@@ -83,8 +88,11 @@ def training(name: str, small: bool):
   return trainer.step, facts
 
 
-def decoding(small: bool):
-  """Beam-5 search of full batches; outputs are cut at the source's length."""
+def decoding(small: bool) -> measure.Program:
+  """Returns a beam-5 search of full batches, with its number of tokens.
+
+  Outputs are truncated at the source's length.
+  """
   measure.setup()
   conf, size = gnmt(small), 500 if small else 32000
   rows, length = (8, 10) if small else (128, 32)
@@ -98,7 +106,8 @@ def decoding(small: bool):
   )
   trainer = ours.Trainer(conf, size, ours.batch(2, 3, 3, size))
   mapper = parallel.Mapper("pmap", local=True)
-  translator = translation.Translator([trainer.model], mapper, ours.IdSource())
+  side: Any = ours.IdSource()
+  translator = translation.Translator([trainer.model], mapper, side)
   params = (mapper.replicate(trainer.params),)
   rng = np.random.default_rng(0)
   ids = [
@@ -108,21 +117,23 @@ def decoding(small: bool):
     for _ in range(2 * rows)
   ]
 
-  def run():
+  def run() -> list[tuple[int, types.Hypotheses]]:
     return list(translator.search(params, ids, search))
 
-  output = sum(int(h.length[0]) for _, h in run())
+  output = sum(int(hypotheses.length[0]) for _, hypotheses in run())
   return run, {"tokens": output + sum(len(side.values) for side in ids)}
 
 
-def our_medium(feeding: bool):
+def our_medium(feeding: bool) -> measure.Program:
+  """Returns our step of the 11.6 M parameter model."""
   measure.setup()
   conf = ours.medium(**{"decoder.input_feeding": feeding})
   trainer = ours.Trainer(conf, 7000, ours.batch(64, 16, 16, 7000))
   return trainer.step, {}
 
 
-def peer_medium(feeding: bool):
+def peer_medium(feeding: bool) -> measure.Program:
+  """Returns PyTorch's step of the same model, on an accelerator if it can."""
   import jax
   import torch
 
@@ -139,7 +150,7 @@ def peer_medium(feeding: bool):
   model = vs_pytorch.from_ours(params, conf, conf.model.dropout.rnn, feeding)
   peer = vs_pytorch.Trainer(model.to(device), batch, 0.1, 1.0, device)
 
-  def step():
+  def step() -> None:
     peer.step()
     if device == "cuda":
       torch.cuda.synchronize()
@@ -147,8 +158,9 @@ def peer_medium(feeding: bool):
   return step, {"device": device}
 
 
-def medium(args) -> dict:
-  result = {}
+def medium(args: argparse.Namespace) -> dict[str, Any]:
+  """Returns our time over PyTorch's, with and without input feeding."""
+  ratios = {}
   for feeding in (True, False):
     programs = {
       "ours": measure.Subprocess(our_medium, feeding),
@@ -156,37 +168,34 @@ def medium(args) -> dict:
     }
     seconds = measure.interleave(programs, args.rounds or 12)
     name = "with_feeding" if feeding else "without_feeding"
-    result[name] = measure.ratio(seconds, "ours", "pytorch")
+    ratios[name] = measure.ratio(seconds, "ours", "pytorch")
     for program in programs.values():
       program.end()
-  return {"ratio_to_pytorch": result}
+  return {"ratio_to_pytorch": ratios}
 
 
 def main() -> None:
+  """Measures and reports each model."""
   p = measure.parser(__doc__)
   p.add_argument("model", nargs="?", choices=MODELS, help="default: all")
   p.add_argument("--small", action="store_true")
   args = p.parse_args()
-  result = {}
+  result: dict[str, Any] = {}
   for name in (args.model,) if args.model else MODELS:
-    one = medium(args) if name == "medium" else rates(args, name)
-    # Each is kept as soon as it is there: the next one may end the program.
-    result |= one if args.model else {name: one}
+    figures = medium(args) if name == "medium" else rates(args, name)
+    # Reported model by model: the next one may run out of memory.
+    result |= figures if args.model else {name: figures}
     measure.report(args, result)
 
 
-def rates(args, name: str) -> dict:
-  """Tokens a second of a published model, source and target together."""
+def rates(args: argparse.Namespace, name: str) -> dict[str, Any]:
+  """Returns a published model's tokens a second, source and target together."""
   program = measure.Subprocess(training, name, args.small)
   seconds = measure.interleave({"ours": program}, args.rounds or 12)["ours"]
   program.end()
-
-  def rate(program, seconds):
-    return measure.quartiles([program.facts["tokens"] / s for s in seconds])
-
   result = {
     "parameters": program.facts["parameters"],
-    "tokens_per_second_training": rate(program, seconds),
+    "tokens_per_second_training": _rate(program, seconds),
   }
   if args.small:
     result["note"] = "a small model: only to try the script"
@@ -197,10 +206,17 @@ def rates(args, name: str) -> dict:
   if name == "gnmt":
     search = measure.Subprocess(decoding, args.small)
     times = measure.interleave({"ours": search}, args.rounds or 5, 1)["ours"]
-    result["tokens_per_second_decoding"] = rate(search, times)
+    result["tokens_per_second_decoding"] = _rate(search, times)
     if not args.small:
       result["published on one A100"] = PUBLISHED
   return result
+
+
+def _rate(
+  program: measure.Subprocess, seconds: list[float]
+) -> measure.Quartiles:
+  """Returns the quartiles of a program's tokens a second."""
+  return measure.quartiles([program.facts["tokens"] / s for s in seconds])
 
 
 if __name__ == "__main__":

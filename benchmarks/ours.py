@@ -1,5 +1,8 @@
 """Our side of the benchmarks: models by config, and their train step."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import jax
 import numpy as np
 
@@ -10,12 +13,13 @@ from seq2seq_jax.runtime import parallel
 from seq2seq_jax.training import objectives, optim, run, step
 
 
-def medium(**changes) -> config.Config:
-  """The 11.6 M parameter model: attention, input feeding, dropout, smoothing.
+def medium(**changes: Any) -> config.Config:
+  """Returns the 11.6 M parameter model, with some fields of it changed.
 
-  LSTM, bidirectional 256, decoder 512, general score, vocabulary 7,000.
+  LSTM, bidirectional 256, decoder 512, general score, input feeding, dropout,
+  label smoothing; 11.6 M with a vocabulary of 7,000.
   """
-  model = {
+  model: dict[str, Any] = {
     "encoder.cell": "lstm",
     "embed_dim": 256,
     "encoder.dim": 256,
@@ -35,23 +39,30 @@ def medium(**changes) -> config.Config:
   )
 
 
-def batch(rows: int, source: int, target: int, size: int, seed: int = 0):
-  """A full batch of random tokens, EOS last."""
+def batch(
+  rows: int, source: int, target: int, size: int, seed: int = 0
+) -> types.Batch:
+  """Returns a batch of random tokens without padding, EOS last.
+
+  Args:
+    rows: number of them.
+    source: length.
+    target: length.
+    size: of both vocabularies.
+    seed: of the tokens.
+  """
   rng = np.random.default_rng(seed)
 
-  def ids(n):
-    return np.concatenate(
-      [rng.integers(4, size, (rows, n - 1)), np.full((rows, 1), types.EOS)], 1
-    ).astype(np.int32)
-
-  def full(n):
-    return np.full(rows, n, np.int32)
+  def ids(length: int) -> np.ndarray:
+    words = rng.integers(4, size, (rows, length - 1))
+    ends = np.full((rows, 1), types.EOS)
+    return np.concatenate([words, ends], 1).astype(np.int32)
 
   return types.Batch(
     ids(source),
-    full(source),
+    np.full(rows, source, np.int32),
     ids(target),
-    full(target),
+    np.full(rows, target, np.int32),
     np.arange(rows, dtype=np.int32),
   )
 
@@ -60,15 +71,19 @@ class IdSource:
   """A source side whose values are ids already: all that a translator asks."""
 
   def length(self, encoded: types.EncodedSide) -> int:
+    """Returns the number of ids."""
     return len(encoded.values)
 
-  def pad(self, rows, length: int) -> types.PaddedSide:
+  def pad(
+    self, rows: Sequence[types.EncodedSide | None], length: int
+  ) -> types.PaddedSide:
+    """Returns rows of one length; None stands for a filler row."""
     filler = types.EncodedSide(np.array([types.EOS], np.int32))
-    rows = [filler if row is None else row for row in rows]
-    values = np.full((len(rows), length), types.PAD, np.int32)
-    for i, row in enumerate(rows):
-      values[i, : len(row.values)] = row.values
-    lengths = np.array([len(row.values) for row in rows], np.int32)
+    sides = [filler if row is None else row for row in rows]
+    values = np.full((len(sides), length), types.PAD, np.int32)
+    for i, side in enumerate(sides):
+      values[i, : len(side.values)] = side.values
+    lengths = np.array([len(side.values) for side in sides], np.int32)
     return types.PaddedSide(values, lengths)
 
 
@@ -83,43 +98,45 @@ class Trainer:
     self.params = run.initial_params(self.model, 0, build.example(False))
     self.mapper = parallel.Mapper(conf.train.mapper)
     optimizer = optim.optimizer(conf.optim)
-    one = step.make_train_step(
+    train_step = step.make_train_step(
       objectives.make_loss(self.model, conf.optim),
       optimizer,
       optim.schedule(conf.optim, 1000),
     )
 
-    def fresh(seed):
-      return step.init_state(
-        jax.tree.map(np.asarray, self.params), optimizer, seed, False
-      )
+    def init_state(seed: int) -> step.TrainState:
+      params = jax.tree.map(np.asarray, self.params)
+      return step.init_state(params, optimizer, seed, False)
 
-    state = fresh(0)
-    self.fed = batch
+    state = init_state(0)
+    self.step_batch = batch
     if seeds > 1:
-      one = step.over_replicas(one)
-      state = jax.tree.map(
-        lambda *xs: np.stack(jax.device_get(xs)), *map(fresh, range(seeds))
-      )
-      self.fed = batches.stack([batch] * seeds)
-    self.train_step = self.mapper.map_train_step(one, donate=True)
+      train_step = step.over_replicas(train_step)
+      states = [init_state(seed) for seed in range(seeds)]
+      state = jax.tree.map(lambda *xs: np.stack(jax.device_get(xs)), *states)
+      self.step_batch = batches.stack([batch] * seeds)
+    self.train_step = self.mapper.map_train_step(train_step, donate=True)
     self.state = self.mapper.replicate(state)
 
   def size(self) -> int:
+    """Returns the number of parameters."""
     return sum(x.size for x in jax.tree.leaves(self.params))
 
   def step(self) -> None:
-    """One update, to its end."""
-    sharded = self.mapper.shard(self.fed)
+    """Makes one update, to its end."""
+    sharded = self.mapper.shard(self.step_batch)
     self.state, _ = self.train_step(self.state, sharded)
     jax.block_until_ready(self.state)
 
   def loss(self) -> float:
-    """Mean smoothed loss without dropout at the first parameters."""
+    """Returns the mean smoothed loss of the initial model, without dropout."""
     options = objectives.train_options(self.conf.optim)
-    terms = jax.jit(
-      lambda p: self.model.apply(
-        p, self.batch, options=options, method="losses"
+
+    @jax.jit
+    def losses(params: Any) -> Any:
+      return self.model.apply(
+        params, self.batch, options=options, method="losses"
       )
-    )(self.params)
+
+    terms = losses(self.params)
     return float(terms["loss"]) / float(self.batch.tgt_len.sum())

@@ -23,6 +23,7 @@ from seq2seq_jax.ablation import spec as spec_lib
 from seq2seq_jax.runtime import locks
 
 log = logging.getLogger(__name__)
+TERMINAL = cells_lib.TERMINAL
 
 POLL_SECONDS = 2.0
 """Time between two readings of the cells' states from the disk."""
@@ -66,9 +67,7 @@ class Job:
   def unfinished(self) -> list[cells_lib.Cell]:
     """Returns the cells without a result, as the disk has it now."""
     return [
-      cell
-      for cell in self.cells
-      if cell.status()["status"] not in cells_lib.TERMINAL
+      cell for cell in self.cells if cell.status()["status"] not in TERMINAL
     ]
 
 
@@ -132,13 +131,8 @@ class Scheduler:
       if job.process and job.process.poll() is not None:
         self._ended(job, job.process.returncode)
     statuses = self._poll()
-    waiting = [
-      job
-      for job in self.jobs
-      if any(
-        statuses[cell]["status"] not in cells_lib.TERMINAL for cell in job.cells
-      )
-    ]
+    final = {c for c, s in statuses.items() if s["status"] in TERMINAL}
+    waiting = [job for job in self.jobs if not final.issuperset(job.cells)]
     if self.stopped is None:
       self._start(waiting)
     running = [job for job in self.jobs if job.process]
@@ -154,7 +148,7 @@ class Scheduler:
       self._last_poll = moment
       for cell in (cell for job in self.jobs for cell in job.cells):
         status = self._statuses.get(cell, {}).get("status")
-        if status not in cells_lib.TERMINAL:
+        if status not in TERMINAL:
           self._statuses[cell] = cell.status()
       self.board.update(self._statuses)
     return self._statuses
@@ -227,7 +221,7 @@ def _fail(cells: Sequence[cells_lib.Cell], code: int) -> None:
     if lock is None:
       continue
     with lock:
-      if cell.status()["status"] not in cells_lib.TERMINAL:
+      if cell.status()["status"] not in TERMINAL:
         message = (
           f"its process ended {MAX_CRASHES} times, with {code}; see {cell.log}"
         )
