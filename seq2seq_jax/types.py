@@ -4,8 +4,9 @@
 (`S`, or fewer if the encoder shortens the source; a copying model needs
 `M = S`), `T` target length, `K` hypotheses per source, `Q` queries (1 in a
 training scan, K in a beam, T where all steps are computed at once), `N`
-hypotheses returned, `D` features, `G` a cell's gate columns, `H` heads, `V`
-vocabulary, `X` words that only the source has (0, or M if the model copies),
+hypotheses returned, `D` features (of a query where several widths meet), `E` of
+source vectors, `R` of the head's inputs, `G` a cell's gate columns, `H` heads,
+`V` vocabulary, `X` words that only the source has (0, or M if the model copies),
 `F` mel bins. Lengths count real tokens, EOS included.
 
 Shapes are written as jaxtyping annotations in these letters. They are comments
@@ -79,7 +80,7 @@ class PaddedSide(NamedTuple):
 class Memory(NamedTuple):
   """What the encoder hands to the decoder; shared by the K hypotheses."""
 
-  values: Float[Array, "B M D"]
+  values: Float[Array, "B M E"]
   """The source vectors, 0 at padding."""
   mask: Bool[Array, "B M"]
   """True at real positions; at least one a row."""
@@ -98,7 +99,7 @@ class StepOutput(NamedTuple):
   In the shapes `K` stands for either.
   """
 
-  features: Float[Array, "B K D"]
+  features: Float[Array, "B K R"]
   """What the head turns into words."""
   attention: Float[Array, "B K M"] | None
   """Attention weights; None without attention."""

@@ -64,6 +64,22 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 ROOT = pathlib.Path(__file__).parent.parent
 
 
+def pytest_addoption(parser):
+  parser.addoption(
+    "--no-shapes",
+    action="store_true",
+    help="do not check the annotated shapes of models/ and decoding/",
+  )
+
+
+def pytest_configure(config):
+  """Before any test module imports what is to be checked."""
+  if not config.getoption("--no-shapes"):
+    from tests.helpers import shapes
+
+    shapes.install()
+
+
 @pytest.fixture
 def strict():
   """Strict dtype promotion and exact products, for equality tests."""

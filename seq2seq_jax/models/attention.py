@@ -5,6 +5,7 @@ them: windows, normalisations, and the weighted mean of the source vectors.
 Queries are [B, Q, D], the memory [B, M, D'].
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -41,7 +42,7 @@ class Attention(nn.Module):
   """
 
   score_class: type[attention_scores.Score]
-  score_args: dict
+  score_args: Mapping[str, Any]
   window: str = "none"
   window_size: int = 10
   norm: str = "softmax"
@@ -55,7 +56,7 @@ class Attention(nn.Module):
       self.window_weight = self.param("window_weight", init, width)
       self.window_v = self.param("window_v", init, (args["dim"], 1))
 
-  def keys(self, values: Float[jax.Array, "B M E"]) -> Any:
+  def keys(self, values: Float[types.Array, "B M E"]) -> Any:
     """What depends on the source alone."""
     return self.score.keys(values)
 
@@ -71,11 +72,11 @@ class Attention(nn.Module):
 
   def __call__(
     self,
-    query: Float[jax.Array, "B Q D"],
+    query: Float[types.Array, "B Q D"],
     memory: types.Memory,
     keys: Any,
-    state: Float[jax.Array, "B Q M"] | None = None,
-    step: Int[jax.Array, "_ Q"] | None = None,
+    state: Float[types.Array, "B Q M"] | None = None,
+    step: Int[types.Array, "_ Q"] | None = None,
   ) -> Attended:
     """Attends to the memory.
 
@@ -112,10 +113,10 @@ class Attention(nn.Module):
 
   def centre(
     self,
-    query: Float[jax.Array, "B Q D"],
-    mask: Bool[jax.Array, "B M"],
-    step: Int[jax.Array, "_ Q"] | None,
-  ) -> Float[jax.Array, "B Q"]:
+    query: Float[types.Array, "B Q D"],
+    mask: Bool[types.Array, "B M"],
+    step: Int[types.Array, "_ Q"] | None,
+  ) -> Float[types.Array, "B Q"]:
     """The position that the window is centred at."""
     size = jnp.sum(mask, axis=1, dtype=jnp.float32)[:, None]
     if self.window == "monotonic":
@@ -129,15 +130,15 @@ class Attention(nn.Module):
     return size * nn.sigmoid(share)
 
   def next_state(
-    self, state: Float[jax.Array, "B Q M"], attended: Attended, keys: Any
-  ) -> Float[jax.Array, "B Q M"]:
+    self, state: Float[types.Array, "B Q M"], attended: Attended, keys: Any
+  ) -> Float[types.Array, "B Q M"]:
     """The score's state after this step."""
     return self.score.next_state(state, attended.weights, keys)
 
 
 def softmax(
-  scores: Float[jax.Array, "*rows M"], allowed: Bool[jax.Array, "... M"]
-) -> Float[jax.Array, "*rows M"]:
+  scores: Float[types.Array, "*rows M"], allowed: Bool[types.Array, "... M"]
+) -> Float[types.Array, "*rows M"]:
   """Softmax over the last axis, exactly 0 where not allowed."""
   # The lowest finite number and not -inf: a row with nothing allowed would
   # give NaN, and 0 * NaN is NaN.
@@ -146,8 +147,8 @@ def softmax(
 
 
 def sparsemax(
-  scores: Float[jax.Array, "*rows M"], allowed: Bool[jax.Array, "... M"]
-) -> Float[jax.Array, "*rows M"]:
+  scores: Float[types.Array, "*rows M"], allowed: Bool[types.Array, "... M"]
+) -> Float[types.Array, "*rows M"]:
   """Projection onto the simplex (Martins & Astudillo 2016, algorithm 1)."""
   low = jnp.finfo(scores.dtype).min
   top = jnp.max(jnp.where(allowed, scores, low), axis=-1, keepdims=True)

@@ -15,12 +15,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
+from seq2seq_jax import types
 from seq2seq_jax.models import initializers, recurrence
 
-Query = Float[jax.Array, "B Q D"]
-Values = Float[jax.Array, "B M E"]
-State = Float[jax.Array, "B Q M"] | None
-Scores = Float[jax.Array, "B Q M"] | Float[jax.Array, "B H Q M"]
+Query = Float[types.Array, "B Q D"]
+Values = Float[types.Array, "B M E"]
+State = Float[types.Array, "B Q M"] | None
+Scores = Float[types.Array, "B Q M"] | Float[types.Array, "B H Q M"]
 
 
 class Score(nn.Module):
@@ -47,19 +48,19 @@ class Score(nn.Module):
   """True if the score has a state [B, Q, M] that goes from step to step: it is
   0 at first, `__call__` sees it, and `next_state` makes the next one."""
 
-  def matrix(self, name: str, shape: tuple[int, ...]) -> jax.Array:
+  def matrix(self, name: str, shape: tuple[int, ...]) -> types.Array:
     """Declares a matrix."""
     init = initializers.alignment(self.init_kind, self.init_scale)
     return self.param(name, init, shape)
 
-  def vector(self, name: str, size: int) -> jax.Array:
+  def vector(self, name: str, size: int) -> types.Array:
     """Declares a vector, as a column [size, 1]."""
     init = initializers.weights(self.init_kind, self.init_scale)
     if self.init_kind == "bahdanau":
       init = nn.initializers.zeros
     return self.param(name, init, (size, 1))
 
-  def product(self, x: jax.Array, w: jax.Array) -> jax.Array:
+  def product(self, x: types.Array, w: types.Array) -> types.Array:
     """`x @ w` in the model's precision."""
     return recurrence.product(x, w, self.dtype)
 
@@ -73,10 +74,10 @@ class Score(nn.Module):
 
   def next_state(
     self,
-    state: Float[jax.Array, "B Q M"],
-    weights: Float[jax.Array, "B Q M"],
+    state: Float[types.Array, "B Q M"],
+    weights: Float[types.Array, "B Q M"],
     keys: Any,
-  ) -> Float[jax.Array, "B Q M"]:
+  ) -> Float[types.Array, "B Q M"]:
     """The state after this step's attention weights: their sum so far."""
     del keys
     return state + weights
@@ -103,7 +104,7 @@ class General(Dot):
   def setup(self) -> None:
     self.key = self.matrix("key", (self.value_dim, self.query_dim))
 
-  def keys(self, values: Values) -> jax.Array:
+  def keys(self, values: Values) -> types.Array:
     return self.product(values, self.key)
 
 
@@ -142,13 +143,13 @@ class Additive(Score):
   def keys(self, values: Values) -> Any:
     return recurrence.add_bias(self.product(values, self.key), self.bias)
 
-  def direction(self) -> Float[jax.Array, " A"]:
+  def direction(self) -> Float[types.Array, " A"]:
     """v, which the hidden layer is projected on."""
     return self.v[:, 0]
 
   def hidden(
-    self, query: Query, keys: Float[jax.Array, "B M A"]
-  ) -> Float[jax.Array, "B Q M A"]:
+    self, query: Query, keys: Float[types.Array, "B M A"]
+  ) -> Float[types.Array, "B Q M A"]:
     """W s + U h + b."""
     return self.product(query, self.query)[:, :, None] + keys[:, None]
 
@@ -166,7 +167,7 @@ class NormedAdditive(Additive):
     root = nn.initializers.constant(self.dim**-0.5)
     self.g = self.param("g", root, ())
 
-  def direction(self) -> Float[jax.Array, " A"]:
+  def direction(self) -> Float[types.Array, " A"]:
     v = self.v[:, 0]
     return v * (self.g * jax.lax.rsqrt(jnp.sum(jnp.square(v))))
 
@@ -179,7 +180,7 @@ class Concat(Score):
     self.weight = self.matrix("weight", (width, self.dim))
     self.v = self.vector("v", self.dim)
 
-  def keys(self, values: Values) -> jax.Array:
+  def keys(self, values: Values) -> types.Array:
     return self.product(values, self.weight[self.query_dim :])
 
   def __call__(self, query: Query, keys: Any, state: State = None) -> Scores:
@@ -199,7 +200,7 @@ class Location(Score):
   def setup(self) -> None:
     self.weight = self.matrix("weight", (self.query_dim, self.positions))
 
-  def keys(self, values: Values) -> jax.Array:
+  def keys(self, values: Values) -> types.Array:
     # Only their length is read.
     return jnp.zeros(values.shape[:2], jnp.float32)
 
@@ -239,7 +240,7 @@ class Feedback(Additive):
     self.feedback = self.vector("feedback", self.dim)
     self.fertility = self.vector("fertility", self.value_dim)
 
-  def keys(self, values: Values) -> tuple[jax.Array, jax.Array]:
+  def keys(self, values: Values) -> tuple[types.Array, types.Array]:
     inverse = nn.sigmoid(self.product(values, self.fertility)[..., 0])
     return super().keys(values), inverse  # [B, M, A], [B, M]
 
@@ -251,10 +252,10 @@ class Feedback(Additive):
 
   def next_state(
     self,
-    state: Float[jax.Array, "B Q M"],
-    weights: Float[jax.Array, "B Q M"],
+    state: Float[types.Array, "B Q M"],
+    weights: Float[types.Array, "B Q M"],
     keys: Any,
-  ) -> Float[jax.Array, "B Q M"]:
+  ) -> Float[types.Array, "B Q M"]:
     return state + 0.5 * weights * keys[1][:, None]
 
 
@@ -288,10 +289,10 @@ class LocationAware(Additive):
 
   def next_state(
     self,
-    state: Float[jax.Array, "B Q M"],
-    weights: Float[jax.Array, "B Q M"],
+    state: Float[types.Array, "B Q M"],
+    weights: Float[types.Array, "B Q M"],
     keys: Any,
-  ) -> Float[jax.Array, "B Q M"]:
+  ) -> Float[types.Array, "B Q M"]:
     del state, keys
     return weights
 
@@ -307,7 +308,7 @@ class MultiHeadDot(Score):
     self.query = self.matrix("query", (self.query_dim, self.dim))
     self.key = self.matrix("key", (self.value_dim, self.dim))
 
-  def keys(self, values: Values) -> jax.Array:
+  def keys(self, values: Values) -> types.Array:
     return self.product(values, self.key)
 
   def __call__(self, query: Query, keys: Any, state: State = None) -> Scores:
@@ -327,12 +328,12 @@ class MultiHeadAdditive(Additive):
     return jnp.einsum("bqshd,hd->bhqs", hidden, v)
 
 
-def row(vector: Float[jax.Array, "A 1"]) -> Float[jax.Array, "1 1 1 A"]:
+def row(vector: Float[types.Array, "A 1"]) -> Float[types.Array, "1 1 1 A"]:
   """A column as a row to be added to [B, Q, M, A]."""
   return vector.reshape(1, 1, 1, -1)
 
 
-def by_head(x: jax.Array, heads: int) -> jax.Array:
+def by_head(x: types.Array, heads: int) -> types.Array:
   """The columns of each head apart. [..., H D] -> [..., H, D]."""
   return x.reshape(*x.shape[:-1], heads, -1)
 

@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
+from seq2seq_jax import types
 from seq2seq_jax.models import dropout_masks, initializers, recurrence
 
-Carry = tuple[jax.Array, ...]
+# Leaves [..., H], the output last.
+Carry = tuple[Float[types.Array, "... H"], ...]
 
 
 class Cell(nn.Module):
@@ -99,13 +100,13 @@ class Cell(nn.Module):
     self.bias = self.param("bias", self.bias_init, (width,))
 
   def bias_init(
-    self, rng: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32
-  ) -> jax.Array:
+    self, rng: types.Array, shape: Sequence[int], dtype: Any = jnp.float32
+  ) -> types.Array:
     """Initial bias of all gates. [gates * H]."""
     init = initializers.gate_bias(self.init_kind, self.features)
     return init(rng, shape, dtype)
 
-  def scale(self, name: str, width: int) -> jax.Array:
+  def scale(self, name: str, width: int) -> types.Array:
     """Declares the gain of a layer normalisation. [width]."""
     return self.param(name, nn.initializers.ones, (width,))
 
@@ -128,17 +129,17 @@ class Cell(nn.Module):
     )
 
   def project(
-    self, x: Float[jax.Array, "... I"], product: Callable = recurrence.product
-  ) -> Float[jax.Array, "... G"]:
+    self, x: Float[types.Array, "... I"], product: Callable = recurrence.product
+  ) -> Float[types.Array, "... G"]:
     """W x + b, or W x where the bias is added later. G = gates * H."""
     y = product(x, self.kernel, self.dtype)
     return recurrence.add_bias(y, self.bias) if self.bias_outside else y
 
   def project_all(
     self,
-    x: Float[jax.Array, "T B I"],
-    extra: Sequence[Float[jax.Array, "T B ?E"]] = (),
-  ) -> Float[jax.Array, "T B G"]:
+    x: Float[types.Array, "T B I"],
+    extra: Sequence[Float[types.Array, "T B _"]] = (),
+  ) -> Float[types.Array, "T B G"]:
     """`project` of all steps at once, outside of loops.
 
     Extra inputs that are known beforehand are added here, not in `advance`.
@@ -151,11 +152,11 @@ class Cell(nn.Module):
 
   def preactivation(
     self,
-    h: jax.Array,
-    projected: jax.Array,
-    extra: Sequence[jax.Array],
+    h: types.Array,
+    projected: types.Array,
+    extra: Sequence[types.Array],
     masks: dropout_masks.Masks | None,
-  ) -> jax.Array:
+  ) -> types.Array:
     """W x plus the products of extra inputs, and U h where additive.
 
     As one product: the columns side by side, the kernels one above the other.
@@ -171,19 +172,19 @@ class Cell(nn.Module):
 
   @nn.nowrap
   def concat_operands(
-    self, xs: Sequence[jax.Array], kernels: Sequence[jax.Array]
-  ) -> tuple[jax.Array, jax.Array]:
+    self, xs: Sequence[types.Array], kernels: Sequence[types.Array]
+  ) -> tuple[types.Array, types.Array]:
     """The operands of sum_i x_i W_i as those of one product x W."""
     return jnp.concatenate(xs, axis=-1), jnp.concatenate(kernels, axis=0)
 
-  def bias_only(self, h: jax.Array) -> jax.Array:
+  def bias_only(self, h: types.Array) -> types.Array:
     """Pre-activations of a transition cell, which has no input: its bias."""
     zeros = jnp.zeros((*h.shape[:-1], self.gates * self.features), h.dtype)
     return recurrence.add_bias(zeros, self.bias) if self.bias_outside else zeros
 
   def recurrent_product(
-    self, h: jax.Array, masks: dropout_masks.Masks | None
-  ) -> jax.Array:
+    self, h: types.Array, masks: dropout_masks.Masks | None
+  ) -> types.Array:
     """U h. [..., H] -> [..., gates * H]."""
     h = dropout_masks.apply(h, masks, "state")
     return recurrence.product(h, self.recurrent, self.dtype)
@@ -195,11 +196,13 @@ class Cell(nn.Module):
 
   def advance(
     self,
-    carry: tuple[Float[jax.Array, "... H"], ...],
-    projected: Float[jax.Array, "... G"],
-    extra: Sequence[Float[jax.Array, "... ?E"]] = (),
+    carry: Carry,
+    projected: Float[types.Array, "... G"],
+    extra: Sequence[Float[types.Array, "... _"]] = (),
     masks: dropout_masks.Masks | None = None,
-  ) -> tuple[tuple[Float[jax.Array, "... H"], ...], Float[jax.Array, "... H"]]:
+  ) -> tuple[
+    tuple[Float[types.Array, "... H"], ...], Float[types.Array, "... H"]
+  ]:
     """One step: the new carry, and its output h.
 
     Args:
@@ -223,11 +226,11 @@ class Cell(nn.Module):
 
   def zoned(
     self,
-    old: jax.Array,
-    new: jax.Array,
+    old: types.Array,
+    new: types.Array,
     masks: dropout_masks.Masks | None,
     name: str,
-  ) -> jax.Array:
+  ) -> types.Array:
     """`new` where the mask lets it through, else `old`."""
     # A mask is 0 or 1 / (1 - rate); without one this is the expectation.
     return old + (1.0 - self.zoneout) * dropout_masks.apply(
@@ -235,7 +238,7 @@ class Cell(nn.Module):
     )
 
   def update(
-    self, carry: Carry, z: jax.Array, masks: dropout_masks.Masks | None
+    self, carry: Carry, z: types.Array, masks: dropout_masks.Masks | None
   ) -> Carry:
     """The cell's equations: the new carry from the old one and z.
 

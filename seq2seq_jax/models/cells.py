@@ -11,6 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from seq2seq_jax import types
 from seq2seq_jax.models import cell, dropout_masks, initializers, recurrence
 
 Carry = cell.Carry
@@ -21,8 +22,8 @@ GATE_ORDERS = {"cudnn": "ifgo", "tensorflow": "igfo"}
 
 
 def reorder_gates(
-  matrix: jax.Array, source: str, target: str = "cudnn"
-) -> jax.Array:
+  matrix: types.Array, source: str, target: str = "cudnn"
+) -> types.Array:
   """An LSTM's kernel or bias in another order of gates. [..., 4 H].
 
   TensorFlow's BasicLSTMCell also adds its forget bias at run time: add it to
@@ -35,8 +36,8 @@ def reorder_gates(
 
 
 def gate_activations(
-  z: jax.Array,
-) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+  z: types.Array,
+) -> tuple[types.Array, types.Array, types.Array, types.Array]:
   """(σ(i), σ(f), tanh(g), σ(o)) of z [..., 4 H].
 
   σ(x) = (1 + tanh(x / 2)) / 2, so one tanh serves all columns; kept apart from
@@ -67,23 +68,23 @@ class LSTM(cell.Cell):
   additive = True
 
   def bias_init(
-    self, rng: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32
-  ) -> jax.Array:
+    self, rng: types.Array, shape: Sequence[int], dtype: Any = jnp.float32
+  ) -> types.Array:
     h = self.features
     bias = super().bias_init(rng, shape, dtype)
     return bias.at[h : 2 * h].add(self.forget_bias)
 
-  def update(self, carry: Carry, z: jax.Array, masks: Masks | None) -> Carry:
+  def update(self, carry: Carry, z: types.Array, masks: Masks | None) -> Carry:
     return self.gated(carry, z, masks)
 
-  def gated(self, carry: Carry, z: jax.Array, masks: Masks | None) -> Carry:
+  def gated(self, carry: Carry, z: types.Array, masks: Masks | None) -> Carry:
     """The new carry from the gates' pre-activations z [..., 4 H]."""
     i, f, g, o = gate_activations(z)
     g = dropout_masks.apply(g, masks, "update")
     c = f * carry[0] + i * g
     return c, o * self.output_activation(c)
 
-  def output_activation(self, c: jax.Array) -> jax.Array:
+  def output_activation(self, c: types.Array) -> types.Array:
     """What the output gate multiplies. [..., H] -> [..., H]."""
     return jnp.tanh(c)
 
@@ -106,13 +107,13 @@ class NormLSTM(LSTM):
       "bias_cell", nn.initializers.zeros, (self.features,)
     )
 
-  def update(self, carry: Carry, z: jax.Array, masks: Masks | None) -> Carry:
+  def update(self, carry: Carry, z: types.Array, masks: Masks | None) -> Carry:
     z = by_gate_norm(z, 4, self.scale_input)
     back = self.recurrent_product(carry[-1], masks)
     z = z + by_gate_norm(back, 4, self.scale_recurrent)
     return self.gated(carry, recurrence.add_bias(z, self.bias), masks)
 
-  def output_activation(self, c: jax.Array) -> jax.Array:
+  def output_activation(self, c: types.Array) -> types.Array:
     c = by_gate_norm(c, 1, self.scale_cell)
     return jnp.tanh(recurrence.add_bias(c, self.bias_cell))
 
@@ -129,11 +130,11 @@ class RnmtLSTM(LSTM):
     super().declare_params(width)
     self.scale_gates = self.scale("scale", width)
 
-  def update(self, carry: Carry, z: jax.Array, masks: Masks | None) -> Carry:
+  def update(self, carry: Carry, z: types.Array, masks: Masks | None) -> Carry:
     z = by_gate_norm(z, 4, self.scale_gates)
     return self.gated(carry, recurrence.add_bias(z, self.bias), masks)
 
-  def output_activation(self, c: jax.Array) -> jax.Array:
+  def output_activation(self, c: types.Array) -> types.Array:
     return c
 
 
@@ -154,8 +155,8 @@ class GRU(cell.Cell):
     self.bias_hn = self.param("bias_hn", one, (self.features,))
 
   def bias_init(
-    self, rng: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32
-  ) -> jax.Array:
+    self, rng: types.Array, shape: Sequence[int], dtype: Any = jnp.float32
+  ) -> types.Array:
     """The candidate has one bias here and one inside of the reset."""
     h = self.features
     first, second = jax.random.split(rng)
@@ -163,7 +164,7 @@ class GRU(cell.Cell):
     bias = super().bias_init(first, shape, dtype)
     return bias.at[2 * h :].set(one(second, (h,), dtype))
 
-  def update(self, carry: Carry, z: jax.Array, masks: Masks | None) -> Carry:
+  def update(self, carry: Carry, z: types.Array, masks: Masks | None) -> Carry:
     (h,) = carry
     xr, xz, xn = jnp.split(z, 3, axis=-1)
     ur, uz, un = jnp.split(self.recurrent_product(h, masks), 3, axis=-1)
@@ -189,7 +190,7 @@ class NormGRU(cell.Cell):
     self.scale_input = self.scale("scale_input", width)
     self.scale_recurrent = self.scale("scale_recurrent", width)
 
-  def update(self, carry: Carry, z: jax.Array, masks: Masks | None) -> Carry:
+  def update(self, carry: Carry, z: types.Array, masks: Masks | None) -> Carry:
     (h,) = carry
     x = by_gate_norm(z, 3, self.scale_input)
     x = recurrence.add_bias(x, self.bias)
@@ -213,7 +214,7 @@ class BahdanauGRU(cell.Cell):
   updates = True
   """True if z is the share of the new value, False if that of the old."""
 
-  def update(self, carry: Carry, z: jax.Array, masks: Masks | None) -> Carry:
+  def update(self, carry: Carry, z: types.Array, masks: Masks | None) -> Carry:
     (h,) = carry
     both = 2 * self.features
     seen = dropout_masks.apply(h, masks, "state")
@@ -238,7 +239,7 @@ class Elman(cell.Cell):
   leaves = 1
   additive = True
 
-  def update(self, carry: Carry, z: jax.Array, masks: Masks | None) -> Carry:
+  def update(self, carry: Carry, z: types.Array, masks: Masks | None) -> Carry:
     return (dropout_masks.apply(jnp.tanh(z), masks, "update"),)
 
 
@@ -260,7 +261,7 @@ class SRU(cell.Cell):
     uniform = initializers.uniform(3.0**0.5)  # the paper's: variance 1
     self.peephole = self.param("peephole", uniform, both)
 
-  def update(self, carry: Carry, z: jax.Array, masks: Masks | None) -> Carry:
+  def update(self, carry: Carry, z: types.Array, masks: Masks | None) -> Carry:
     c, h = carry
     del h
     x, f, r, high = jnp.split(z, 4, axis=-1)
@@ -277,8 +278,8 @@ class SRU(cell.Cell):
 
 
 def by_gate_norm(
-  x: jax.Array, gates: int, scale: jax.Array, epsilon: float = 1e-5
-) -> jax.Array:
+  x: types.Array, gates: int, scale: types.Array, epsilon: float = 1e-5
+) -> types.Array:
   """Layer normalisation of each gate's block, and a gain. [..., gates * H]."""
   blocks = x.reshape(*x.shape[:-1], gates, -1)
   mean = jnp.mean(blocks, axis=-1, keepdims=True)

@@ -7,15 +7,16 @@ import jax.numpy as jnp
 from jax.experimental import rnn
 from jaxtyping import Float, Int
 
+from seq2seq_jax import types
 from seq2seq_jax.models import cells, layers
 
-LayerResult = tuple[tuple[jax.Array, ...], list[jax.Array]]
+LayerResult = tuple[tuple[types.Array, ...], list[types.Array]]
 
 
 def layer(
   layer_cells: Sequence[cells.LSTM],
-  x: Float[jax.Array, "B S D"],
-  lengths: Int[jax.Array, " B"],
+  x: Float[types.Array, "B S D"],
+  lengths: Int[types.Array, " B"],
   scan: Callable[[], LayerResult],
 ) -> LayerResult:
   """One layer of one or two directions that read the same `x`.
@@ -59,7 +60,7 @@ def layer(
   return (join(c), join(h)), directions
 
 
-def pack(layer_cells: Sequence[cells.LSTM]) -> Float[jax.Array, " P"]:
+def pack(layer_cells: Sequence[cells.LSTM]) -> Float[types.Array, " P"]:
   """Their parameters as cuDNN's flat vector: matrices, then biases.
 
   Our gates are in cuDNN's order; of its two biases the second is 0.

@@ -12,7 +12,6 @@ parts of it that need the step before (`decoder_unroll.py`).
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Int
 
@@ -134,7 +133,7 @@ class Decoder(decoder_fields.DecoderFields):
       keys = keys._replace(context=context, gates=gates)
     return memory._replace(keys=keys._replace(head=self.head.keys(memory)))
 
-  def fixed_vector(self, memory: types.Memory) -> Float[jax.Array, "B D"]:
+  def fixed_vector(self, memory: types.Memory) -> Float[types.Array, "B _"]:
     """The encoder's last state, or all its outputs side by side."""
     if self.context == "last":
       return memory.state[-1][-1]
@@ -175,7 +174,7 @@ class Decoder(decoder_fields.DecoderFields):
 
   def embed(
     self,
-    tokens: Int[jax.Array, "_ _"],
+    tokens: Int[types.Array, "_ _"],
     masks: Masks | None = None,
     *,
     together: bool = False,
@@ -197,15 +196,15 @@ class Decoder(decoder_fields.DecoderFields):
       tokens if self.head_class.feeds_back_copies else None,
     )
 
-  def input_table(self) -> Float[jax.Array, "V G"]:
+  def input_table(self) -> Float[types.Array, "V G"]:
     """`embed`'s gates of every word: a search of many steps looks them up."""
     return self.stack[0].project(self.embed_table.table)
 
   def lookup_inputs(
     self,
     inputs: Inputs,
-    tokens: Int[jax.Array, "B Q"],
-    table: Float[jax.Array, "V G"],
+    tokens: Int[types.Array, "B Q"],
+    table: Float[types.Array, "V G"],
   ) -> Inputs:
     """`inputs` with gates taken from `input_table`."""
     ids = jnp.where(tokens < self.vocab_size, tokens, types.UNK)
@@ -235,7 +234,7 @@ class Decoder(decoder_fields.DecoderFields):
     carry: Carry,
     inputs: Inputs,
     masks: Masks | None = None,
-  ) -> tuple[Carry, dict[str, jax.Array], attention.Attended]:
+  ) -> tuple[Carry, dict[str, types.Array], attention.Attended]:
     """A step of all layers and of the attention, without the readout.
 
     Returns:
@@ -268,14 +267,14 @@ class Decoder(decoder_fields.DecoderFields):
     carry: Carry,
     inputs: Inputs,
     masks: Masks | None = None,
-  ) -> tuple[Carry, Float[jax.Array, "B K D"], attention.Attended | None]:
+  ) -> tuple[Carry, Float[types.Array, "B K D"], attention.Attended | None]:
     """A step of the first layer, and of the attention where it stands there.
 
     Returns:
       The carry, the layer's output, and what was attended to, or None.
     """
     where, gates, attended = self.placement, inputs.gates, None
-    extra: tuple[jax.Array, ...] = ()
+    extra: tuple[types.Array, ...] = ()
     fed_input = carry.fed_input  # of the last step: `attend` replaces it
     if memory.keys.gates is not None:
       gates = gates + memory.keys.gates
@@ -300,11 +299,11 @@ class Decoder(decoder_fields.DecoderFields):
 
   def upper_layers(
     self,
-    x: Float[jax.Array, "... D"],
-    context: jax.Array | None,
+    x: Float[types.Array, "... D"],
+    context: types.Array | None,
     masks: Masks | None,
     layer: Any,
-  ) -> Float[jax.Array, "... D"]:
+  ) -> Float[types.Array, "... D"]:
     """Runs layers 1 … L-1 with their residuals; their last output.
 
     Args:
@@ -325,7 +324,7 @@ class Decoder(decoder_fields.DecoderFields):
     return x
 
   def head_inputs(
-    self, x: jax.Array, previous: jax.Array | None, state: cell.Carry
+    self, x: types.Array, previous: types.Array | None, state: cell.Carry
   ) -> dict[str, Any]:
     """What readout and head look at, [B, K, ...] by name.
 
@@ -345,7 +344,7 @@ class Decoder(decoder_fields.DecoderFields):
     self,
     memory: types.Memory,
     carry: Carry,
-    query: Float[jax.Array, "B Q D"],
+    query: Float[types.Array, "B Q D"],
   ) -> tuple[Carry, attention.Attended]:
     """The context of queries; the fixed vector if there is no attention."""
     if not self.attention:
@@ -369,7 +368,7 @@ class Decoder(decoder_fields.DecoderFields):
     memory: types.Memory,
     hidden: dict[str, Any],
     attended: attention.Attended,
-    embedded: Float[jax.Array, "B K E"] | None,
+    embedded: Float[types.Array, "B K _"] | None,
     masks: Masks | None = None,
   ) -> types.StepOutput:
     """The features for the head, from state, context and embedding."""
@@ -399,7 +398,7 @@ class Decoder(decoder_fields.DecoderFields):
   def unroll(
     self,
     memory: types.Memory,
-    tokens: Int[jax.Array, "B T"],
+    tokens: Int[types.Array, "B T"],
     masks: Masks | None = None,
   ) -> types.StepOutput:
     """All T steps with given inputs, equal to T calls of `advance`.

@@ -4,6 +4,9 @@ The decoder's fields, the widths of its parts, its dropout masks, and the facts
 that decide how its steps may be computed. Nothing here sees an array.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import flax.linen as nn
 
 from seq2seq_jax.models import (
@@ -35,7 +38,7 @@ class DecoderFields(nn.Module):
   head_class: type[heads.Softmax]
   vocab_size: int
   cell_class: type[cell.Cell]
-  cell_args: dict
+  cell_args: Mapping[str, Any]
   features: int
   depth: int
   residual: str
@@ -44,7 +47,7 @@ class DecoderFields(nn.Module):
   half: int  # see bridges.Bridge
   bridge_class: type[bridges.Bridge]
   attention_class: type[attention_scores.Score] | None
-  attention_args: dict
+  attention_args: Mapping[str, Any]
   placement: placements.Placement
   feed: str
   context: str
@@ -56,7 +59,7 @@ class DecoderFields(nn.Module):
   readout_state: str
   tied: bool
   dropout: layers.Dropout
-  dense_args: dict  # init, init_scale, dtype
+  dense_args: Mapping[str, Any]  # init, init_scale, dtype
 
   @nn.nowrap
   def uses_fixed_vector(self, where: str) -> bool:

@@ -23,7 +23,7 @@ Masks = dropout_masks.Masks
 def unroll(
   decoder: "decoder_module.Decoder",
   memory: types.Memory,
-  tokens: jax.Array,
+  tokens: types.Array,
   masks: Masks,
 ) -> types.StepOutput:
   """Tokens [B, T], masks [T, B, D] -> StepOutput of T steps."""
@@ -129,7 +129,7 @@ def layer_by_layer(
 
 
 def scan_layer(
-  layer: cell.Cell, carry: cell.Carry, gates: jax.Array, masks: Masks
+  layer: cell.Cell, carry: cell.Carry, gates: types.Array, masks: Masks
 ) -> cell.Carry:
   """A layer over all steps. Gates [T, B, G] -> its carries [T, B, H]."""
 
@@ -141,7 +141,7 @@ def scan_layer(
   return recurrence.scan(body, carry, (gates, masks))[1]
 
 
-def single_batch_major(y: jax.Array) -> jax.Array:
+def single_batch_major(y: types.Array) -> types.Array:
   """[T, B, 1, ...] -> [B, T, ...]."""
   return y[:, :, 0].swapaxes(0, 1)
 

@@ -19,9 +19,10 @@ import jax
 import jax.extend.core as jex
 import jax.numpy as jnp
 
+from seq2seq_jax import types
 from seq2seq_jax.models import scan_body
 
-Leaves = list[jax.Array]
+Leaves = list[types.Array]
 
 
 def scan(

@@ -16,8 +16,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from seq2seq_jax import types
+
 # Masks by name, [L, B, W] when drawn; a step's are [B, W] or [B, 1, W].
-Masks = dict[str, jax.Array]
+Masks = dict[str, types.Array]
 
 
 class MaskSpec(NamedTuple):
@@ -29,18 +31,18 @@ class MaskSpec(NamedTuple):
   shared: bool = False  # one mask for all steps (Gal & Ghahramani 2016)
 
 
-def batch_key(seed: Any, step: Any) -> jax.Array:
+def batch_key(seed: Any, step: Any) -> types.Array:
   """Key of a step: fold_in(seed, step)."""
   return jax.random.fold_in(jax.random.key(seed), step)
 
 
-def row_keys(seed: Any, step: Any, row: Any) -> jax.Array:
+def row_keys(seed: Any, step: Any, row: Any) -> types.Array:
   """Keys of a batch's rows: fold_in(fold_in(seed, step), row). [B]."""
   key = batch_key(seed, step)
   return jax.vmap(lambda r: jax.random.fold_in(key, r))(row)
 
 
-def draw(keys: jax.Array, length: int, specs: Iterable[MaskSpec]) -> Masks:
+def draw(keys: types.Array, length: int, specs: Iterable[MaskSpec]) -> Masks:
   """Masks `[length, B, width]` by name, of values 0 and 1 / (1 - rate).
 
   All masks of a row come from one draw for those that change with the step and
@@ -72,7 +74,9 @@ def draw(keys: jax.Array, length: int, specs: Iterable[MaskSpec]) -> Masks:
   return masks
 
 
-def _mask_of_bits(spec: MaskSpec, bits: jax.Array, length: int) -> jax.Array:
+def _mask_of_bits(
+  spec: MaskSpec, bits: types.Array, length: int
+) -> types.Array:
   """From random bits [L, B, W / 2] to a mask [length, B, W]."""
   threshold = min(65535, round((1 - spec.rate) * 65536))
   halves = jax.lax.bitcast_convert_type(bits, jnp.uint16)  # [L, B, W / 2, 2]
@@ -84,7 +88,7 @@ def _mask_of_bits(spec: MaskSpec, bits: jax.Array, length: int) -> jax.Array:
   return jnp.broadcast_to(mask, (length, *mask.shape[1:]))
 
 
-def apply(x: jax.Array, masks: Masks | None, name: str) -> jax.Array:
+def apply(x: types.Array, masks: Masks | None, name: str) -> types.Array:
   """`x` times its mask, or `x` if there is none. [..., D]."""
   if not masks or name not in masks:
     return x

@@ -4,6 +4,7 @@ A stack is built from three choices that papers mix freely: the directions of a
 layer, how two directions are joined, and which layers shorten the sequence.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -22,7 +23,7 @@ from seq2seq_jax.models import (
 
 Masks = dropout_masks.Masks
 # The last carry, directions concatenated, and each direction's outputs.
-LayerResult = tuple[cell.Carry, list[jax.Array]]
+LayerResult = tuple[cell.Carry, list[types.Array]]
 
 
 class Encoder(nn.Module):
@@ -44,7 +45,7 @@ class Encoder(nn.Module):
 
   embed: nn.Module  # a front end: ids or frames to [B, M, D]
   cell_class: type[cell.Cell]
-  cell_args: dict
+  cell_args: Mapping[str, Any]
   features: int
   depth: int
   direction: str
@@ -102,8 +103,8 @@ class Encoder(nn.Module):
 
   def __call__(
     self,
-    src: Int[jax.Array, "B S"] | Float[jax.Array, "B S F"],
-    src_len: Int[jax.Array, " B"],
+    src: Int[types.Array, "B S"] | Float[types.Array, "B S F"],
+    src_len: Int[types.Array, " B"],
     masks: Masks | None = None,
   ) -> types.Memory:
     """Reads a source; masks are [S, B, D]."""
@@ -121,7 +122,7 @@ class Encoder(nn.Module):
     # One stream of vectors, or two that meet at the top only.
     split = self.stacking == "separate" and self.direction == "both"
     streams = [x] * (2 if split else 1)
-    below: list[list[jax.Array]] = [[] for _ in streams]  # for residuals
+    below: list[list[types.Array]] = [[] for _ in streams]  # for residuals
     state = []
     for i in range(self.depth):
       if self.shortens(i):
@@ -150,8 +151,8 @@ class Encoder(nn.Module):
   def layer(
     self,
     i: int,
-    streams: list[jax.Array],
-    lengths: jax.Array,
+    streams: list[types.Array],
+    lengths: types.Array,
     masks: Masks | None,
   ) -> LayerResult:
     """One layer, by the backend that `recurrence` names."""
@@ -167,8 +168,8 @@ class Encoder(nn.Module):
   def scanned(
     self,
     i: int,
-    streams: list[jax.Array],
-    lengths: jax.Array,
+    streams: list[types.Array],
+    lengths: types.Array,
     masks: Masks | None,
   ) -> LayerResult:
     """One layer, each direction by a scan of its own."""
@@ -193,7 +194,7 @@ class Encoder(nn.Module):
       carries.append(carry)
       outputs.append(y)
 
-    def join(*leaf: Any) -> jax.Array:
+    def join(*leaf: Any) -> types.Array:
       return jnp.concatenate(leaf, axis=-1)
 
     return jax.tree.map(join, *carries), outputs

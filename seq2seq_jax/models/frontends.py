@@ -12,9 +12,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Int
 
+from seq2seq_jax import types
 from seq2seq_jax.models import initializers, layers
 
-Lengths = Int[jax.Array, " B"]
+Lengths = Int[types.Array, " B"]
 
 
 class Tokens(nn.Module):
@@ -28,8 +29,8 @@ class Tokens(nn.Module):
     return self.table.features
 
   def __call__(
-    self, src: Int[jax.Array, "B S"], src_len: Lengths
-  ) -> tuple[Float[jax.Array, "B S D"], Lengths]:
+    self, src: Int[types.Array, "B S"], src_len: Lengths
+  ) -> tuple[Float[types.Array, "B S D"], Lengths]:
     return self.table(src), src_len
 
 
@@ -39,8 +40,8 @@ class Frames(nn.Module):
   features: int
 
   def __call__(
-    self, src: Float[jax.Array, "B S F"], src_len: Lengths
-  ) -> tuple[Float[jax.Array, "B S F"], Lengths]:
+    self, src: Float[types.Array, "B S F"], src_len: Lengths
+  ) -> tuple[Float[types.Array, "B S F"], Lengths]:
     return layers.zero_padding(src, src_len), src_len
 
 
@@ -65,8 +66,8 @@ class Convolution(nn.Module):
 
   @nn.compact
   def __call__(
-    self, src: Float[jax.Array, "B S F"], src_len: Lengths
-  ) -> tuple[Float[jax.Array, "B M D"], Lengths]:
+    self, src: Float[types.Array, "B S F"], src_len: Lengths
+  ) -> tuple[Float[types.Array, "B M D"], Lengths]:
     x, lengths = src[..., None], src_len
     for i in range(2):
       x = layers.zero_padding(x, lengths)

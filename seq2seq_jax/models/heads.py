@@ -6,6 +6,7 @@ which head it carries. A new head is one class here, one line in `HEADS`, and
 its name in the config.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -26,7 +27,7 @@ TINY = 1e-30  # added to probabilities whose logarithm is taken
 
 # The sum of weighted losses [], and nll and correctness of each token [B, T].
 Losses = tuple[
-  Float[jax.Array, ""], Float[jax.Array, "B T"], Float[jax.Array, "B T"]
+  Float[types.Array, ""], Float[types.Array, "B T"], Float[types.Array, "B T"]
 ]
 
 
@@ -43,7 +44,7 @@ class Softmax(nn.Module):
   memory_dim: int
   read_dim: int  # of the step's input: the embedding, with a fed context
   tied: Any  # the embedding module, or None
-  args: dict  # init, init_scale, dtype
+  args: Mapping[str, Any]  # init, init_scale, dtype
 
   copies = False
   """True if the source's words are outputs too: then X = M."""
@@ -60,7 +61,9 @@ class Softmax(nn.Module):
     return features
 
   @staticmethod
-  def state_of(output: jax.Array, carry: tuple[jax.Array, ...]) -> jax.Array:
+  def state_of(
+    output: types.Array, carry: tuple[types.Array, ...]
+  ) -> types.Array:
     """What the head sees of the top layer: its output."""
     del carry
     return output
@@ -82,17 +85,17 @@ class Softmax(nn.Module):
   def declare_params(self) -> None:
     """Declares a derived head's parameters."""
 
-  def matrix(self) -> Float[jax.Array, "D V"]:
+  def matrix(self) -> Float[types.Array, "R V"]:
     """The output matrix."""
     return self.kernel if self.tied is None else self.tied.table.T
 
-  def adapted(self, features: jax.Array) -> jax.Array:
+  def adapted(self, features: types.Array) -> types.Array:
     """Features in the width of the output matrix."""
     return self.adapter(features) if self.adapter else features
 
   def logits(
-    self, features: Float[jax.Array, "B K D"]
-  ) -> Float[jax.Array, "B K V"]:
+    self, features: Float[types.Array, "B K R"]
+  ) -> Float[types.Array, "B K V"]:
     """Unnormalised scores of the V words."""
     dtype = dict(self.args)["dtype"]
     x = recurrence.product(self.adapted(features), self.matrix(), dtype)
@@ -107,7 +110,7 @@ class Softmax(nn.Module):
     memory: types.Memory,
     inputs: dict[str, Any],
     attended: attention.Attended,
-  ) -> dict[str, jax.Array]:
+  ) -> dict[str, types.Array]:
     """What `log_probs` and `losses` need beside the features. [B, K, ...].
 
     Args:
@@ -121,7 +124,7 @@ class Softmax(nn.Module):
 
   def log_probs(
     self, memory: types.Memory | None, output: types.StepOutput
-  ) -> Float[jax.Array, "B K VX"]:
+  ) -> Float[types.Array, "B K VX"]:
     """Normalised log-probabilities of V words, and of X of the source."""
     del memory
     return jax.nn.log_softmax(self.logits(output.features), axis=-1)
@@ -130,8 +133,8 @@ class Softmax(nn.Module):
     self,
     memory: types.Memory | None,
     output: types.StepOutput,
-    targets: Int[jax.Array, "B T"],
-    weights: Float[jax.Array, "B T"],
+    targets: Int[types.Array, "B T"],
+    weights: Float[types.Array, "B T"],
     smoothing: float,
     smoothing_kind: str,
   ) -> Losses:
@@ -175,13 +178,13 @@ class Copying(Softmax):
 
   def split(
     self, memory: types.Memory, output: types.StepOutput
-  ) -> tuple[Float[jax.Array, "B K V"], Float[jax.Array, "B K M"]]:
+  ) -> tuple[Float[types.Array, "B K V"], Float[types.Array, "B K M"]]:
     """Log-probabilities of generated words and of copied positions."""
     raise TypeError("a copying head defines its split")
 
   def log_probs(
     self, memory: types.Memory | None, output: types.StepOutput
-  ) -> Float[jax.Array, "B K VX"]:
+  ) -> Float[types.Array, "B K VX"]:
     assert memory is not None and memory.source is not None
     words, positions = self.split(memory, output)
     rows, queries, _ = words.shape
@@ -197,8 +200,8 @@ class Copying(Softmax):
     self,
     memory: types.Memory | None,
     output: types.StepOutput,
-    targets: Int[jax.Array, "B T"],
-    weights: Float[jax.Array, "B T"],
+    targets: Int[types.Array, "B T"],
+    weights: Float[types.Array, "B T"],
     smoothing: float,
     smoothing_kind: str,
   ) -> Losses:
@@ -220,10 +223,10 @@ class Copying(Softmax):
 
   def best(
     self,
-    source: Int[jax.Array, "B M"],
-    words: Float[jax.Array, "B T V"],
-    positions: Float[jax.Array, "B T M"],
-  ) -> Float[jax.Array, "B T"]:
+    source: Int[types.Array, "B M"],
+    words: Float[types.Array, "B T V"],
+    positions: Float[types.Array, "B T M"],
+  ) -> Float[types.Array, "B T"]:
     """Probability of the most probable token.
 
     It is either a word that the source lacks, or that of some position: its
@@ -257,7 +260,9 @@ class Pointer(Copying):
     return features * leaves
 
   @staticmethod
-  def state_of(output: jax.Array, carry: tuple[jax.Array, ...]) -> jax.Array:
+  def state_of(
+    output: types.Array, carry: tuple[types.Array, ...]
+  ) -> types.Array:
     """The whole carry of the top layer, its leaves side by side."""
     del output
     return jnp.concatenate(carry, axis=-1)
@@ -271,14 +276,14 @@ class Pointer(Copying):
     memory: types.Memory,
     inputs: dict[str, Any],
     attended: attention.Attended,
-  ) -> dict[str, jax.Array]:
+  ) -> dict[str, types.Array]:
     del memory
     parts = [attended.context, inputs["state"], inputs["read"]]
     return {"gate": self.gate(jnp.concatenate(parts, axis=-1))}
 
   def split(
     self, memory: types.Memory, output: types.StepOutput
-  ) -> tuple[Float[jax.Array, "B K V"], Float[jax.Array, "B K M"]]:
+  ) -> tuple[Float[types.Array, "B K V"], Float[types.Array, "B K M"]]:
     del memory
     words = jax.nn.log_softmax(self.logits(output.features), axis=-1)
     gate = output.extra["gate"]
@@ -303,7 +308,7 @@ class CopyNet(Copying):
       self.memory_dim, self.state_dim, use_bias=False, **dict(self.args)
     )
 
-  def keys(self, memory: types.Memory) -> Float[jax.Array, "B M D"]:
+  def keys(self, memory: types.Memory) -> Float[types.Array, "B M D"]:
     return jnp.tanh(self.copy(memory.values))
 
   def extra(
@@ -311,7 +316,7 @@ class CopyNet(Copying):
     memory: types.Memory,
     inputs: dict[str, Any],
     attended: attention.Attended,
-  ) -> dict[str, jax.Array]:
+  ) -> dict[str, types.Array]:
     """`copy`: the scores of all positions [B, K, M]."""
     del attended
     keys = memory.keys.head
@@ -321,7 +326,7 @@ class CopyNet(Copying):
 
   def split(
     self, memory: types.Memory, output: types.StepOutput
-  ) -> tuple[Float[jax.Array, "B K V"], Float[jax.Array, "B K M"]]:
+  ) -> tuple[Float[types.Array, "B K V"], Float[types.Array, "B K M"]]:
     del memory
     words, positions = self.logits(output.features), output.extra["copy"]
     both = jnp.concatenate([words, positions], axis=-1)
@@ -331,9 +336,9 @@ class CopyNet(Copying):
   def read(
     self,
     memory: types.Memory,
-    scores: Float[jax.Array, "B K M"],
-    tokens: Int[jax.Array, "B K"],
-  ) -> Float[jax.Array, "B K D"]:
+    scores: Float[types.Array, "B K M"],
+    tokens: Int[types.Array, "B K"],
+  ) -> Float[types.Array, "B K E"]:
     """ζ, the mean of the source vectors that the last token was copied from.
 
     Args:

@@ -48,7 +48,9 @@ class Embed(nn.Module):
     init = initializers.table(self.init_kind, self.init_scale, self.features)
     self.table = self.param("table", init, (self.size, self.features))
 
-  def __call__(self, ids: Int[jax.Array, "*ids"]) -> Float[jax.Array, "*ids D"]:
+  def __call__(
+    self, ids: Int[types.Array, "*ids"]
+  ) -> Float[types.Array, "*ids D"]:
     """Vectors of ids; ids >= V, a sentence's own words, are read as unk."""
     ids = jnp.where(ids < self.size, ids, types.UNK)
     return jnp.take(self.table, ids, axis=0, mode="clip")
@@ -66,8 +68,8 @@ class Dense(nn.Module):
 
   @nn.compact
   def __call__(
-    self, x: Float[jax.Array, "*rows I"]
-  ) -> Float[jax.Array, "*rows O"]:
+    self, x: Float[types.Array, "*rows I"]
+  ) -> Float[types.Array, "*rows O"]:
     """x W + b."""
     init = initializers.weights(self.init_kind, self.init_scale)
     kernel = self.param("kernel", init, (self.inputs, self.features))
@@ -87,8 +89,8 @@ class Norm(nn.Module):
 
   @nn.compact
   def __call__(
-    self, x: Float[jax.Array, "*rows D"]
-  ) -> Float[jax.Array, "*rows D"]:
+    self, x: Float[types.Array, "*rows D"]
+  ) -> Float[types.Array, "*rows D"]:
     """(x - mean) / deviation over the last axis, times gain plus bias."""
     scale = self.param("scale", nn.initializers.ones, (self.features,))
     bias = self.param("bias", nn.initializers.zeros, (self.features,))
@@ -103,23 +105,23 @@ class Norm(nn.Module):
 
 
 def length_mask(
-  lengths: Int[jax.Array, " B"], size: int
-) -> Bool[jax.Array, "B L"]:
+  lengths: Int[types.Array, " B"], size: int
+) -> Bool[types.Array, "B L"]:
   """True over real positions. [B, size]."""
   return jnp.arange(size, dtype=jnp.int32)[None] < lengths[:, None]
 
 
 def zero_padding(
-  x: Float[jax.Array, "B S *rest"], lengths: Int[jax.Array, " B"]
-) -> Float[jax.Array, "B S *rest"]:
+  x: Float[types.Array, "B S *rest"], lengths: Int[types.Array, " B"]
+) -> Float[types.Array, "B S *rest"]:
   """`x` with 0 after the lengths."""
   mask = length_mask(lengths, x.shape[1])
   return jnp.where(mask.reshape(mask.shape + (1,) * (x.ndim - 2)), x, 0.0)
 
 
 def pairs(
-  x: Float[jax.Array, "B S D"], lengths: Int[jax.Array, " B"], how: str
-) -> tuple[Float[jax.Array, "B S_2 D_2"], Int[jax.Array, " B"]]:
+  x: Float[types.Array, "B S D"], lengths: Int[types.Array, " B"], how: str
+) -> tuple[Float[types.Array, "B S_2 D_2"], Int[types.Array, " B"]]:
   """Every two positions as one: [B, ceil(S / 2), D or 2 D], and the lengths.
 
   Args:

@@ -12,10 +12,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Int
 
+from seq2seq_jax import types
 from seq2seq_jax.models import deferred_scan
 
 
-def product(x: jax.Array, w: jax.Array, dtype: Any) -> jax.Array:
+def product(x: types.Array, w: types.Array, dtype: Any) -> types.Array:
   """`x @ w` with operands in `dtype`, summed in float32. [..., D]."""
   if dtype == jnp.float32:
     return x @ w
@@ -24,7 +25,7 @@ def product(x: jax.Array, w: jax.Array, dtype: Any) -> jax.Array:
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def product_of_all(x: jax.Array, w: jax.Array, dtype: Any) -> jax.Array:
+def product_of_all(x: types.Array, w: types.Array, dtype: Any) -> types.Array:
   """`product` of all steps at once, outside of loops.
 
   Its weight gradient is formed from the rows as they lie; plain reverse mode
@@ -50,8 +51,8 @@ product_of_all.defvjp(_forward, _backward)
 
 
 def add_bias(
-  x: Float[jax.Array, "... D"], bias: Float[jax.Array, " D"]
-) -> Float[jax.Array, "... D"]:
+  x: Float[types.Array, "... D"], bias: Float[types.Array, " D"]
+) -> Float[types.Array, "... D"]:
   """`x` plus `bias`, whose missing axes are spelled out.
 
   Rank promotion is an error in the tests: it hides mistakes in shapes.
@@ -69,12 +70,12 @@ def scan(
 def layer(
   advance: Callable,
   carry: Any,
-  projected: Float[jax.Array, "S B G"],
-  lengths: Int[jax.Array, " B"],
-  masks: dict[str, jax.Array] | None = None,
+  projected: Float[types.Array, "S B G"],
+  lengths: Int[types.Array, " B"],
+  masks: dict[str, types.Array] | None = None,
   *,
   reverse: bool = False,
-) -> tuple[Any, Float[jax.Array, "B S D"]]:
+) -> tuple[Any, Float[types.Array, "B S D"]]:
   """Runs one direction of one layer over padded sequences.
 
   After a sequence's end the carry stays and the output is 0, so padding is

@@ -16,6 +16,8 @@ import jax
 import jax.extend.core as jex
 import jax.numpy as jnp
 
+from seq2seq_jax import types
+
 Values = dict[jex.Var, Any]
 
 
@@ -42,10 +44,10 @@ class Body(NamedTuple):
   carries: int
   """Leaves of the carry."""
   weight_vars: list[jex.Var]
-  weights: list[jax.Array]
+  weights: list[types.Array]
   """Values of loop-invariant operands of products."""
   other_vars: list[jex.Var]
-  others: list[jax.Array]
+  others: list[types.Array]
   """Values of all else that is loop-invariant."""
 
 
@@ -208,8 +210,12 @@ def product_transpose(eqn: jex.JaxprEqn, x_place: int) -> Callable:
 
 
 def weight_gradient(
-  eqn: jex.JaxprEqn, x_place: int, weight: jax.Array, x: jax.Array, g: jax.Array
-) -> jax.Array:
+  eqn: jex.JaxprEqn,
+  x_place: int,
+  weight: types.Array,
+  x: types.Array,
+  g: types.Array,
+) -> types.Array:
   """The gradient of w: one product over time and rows.
 
   Args:
@@ -246,8 +252,8 @@ def _is_rows_by_matrix(
 
 
 def _dot(
-  eqn: jex.JaxprEqn, a: jax.Array, b: jax.Array, dimensions: Any
-) -> jax.Array:
+  eqn: jex.JaxprEqn, a: types.Array, b: types.Array, dimensions: Any
+) -> types.Array:
   """A product with operands as narrow as the forward product's, and a sum as
   wide as its: bfloat16 stays bfloat16 with float32 accumulation."""
   narrow = eqn.invars[0].aval.dtype

@@ -24,7 +24,7 @@ class Sampled(NamedTuple):
 
 def reference_probability(
   schedule: str, step: Any, rate: float, low: float, k: float
-) -> jax.Array:
+) -> types.Array:
   """Probability of feeding the reference at an update, counted from 0.
 
   constant: `rate`; linear: max(low, rate - k i); exponential: k^i;
@@ -42,8 +42,8 @@ def reference_probability(
 
 
 def uniform(
-  granularity: str, batch_key: Any, keys: jax.Array, length: int
-) -> Float[jax.Array, "T B"]:
+  granularity: str, batch_key: Any, keys: types.Array, length: int
+) -> Float[types.Array, "T B"]:
   """Uniform numbers: one a token, a sequence, or a step of the batch.
 
   A row's numbers depend on its own key alone, those of a `step` on the
@@ -70,8 +70,8 @@ def uniform(
 
 
 def pick(
-  sampled: Sampled, log_probs: Float[jax.Array, "B VX"], t: Any
-) -> Int[jax.Array, " B"]:
+  sampled: Sampled, log_probs: Float[types.Array, "B VX"], t: Any
+) -> Int[types.Array, " B"]:
   """The model's own token of step t; never pad or bos."""
   ids = jnp.arange(log_probs.shape[-1], dtype=jnp.int32)
   never = (ids == types.PAD) | (ids == types.BOS)
@@ -88,10 +88,10 @@ def pick(
 def inputs_of(
   model: Any,
   memory: types.Memory,
-  tokens: Int[jax.Array, "B T"],
+  tokens: Int[types.Array, "B T"],
   masks: dropout_masks.Masks,
   sampled: Sampled,
-) -> Int[jax.Array, "B T"]:
+) -> Int[types.Array, "B T"]:
   """The tokens, some replaced by the model's choice of the step before.
 
   No gradient runs through a choice, so the steps are computed twice: here, as

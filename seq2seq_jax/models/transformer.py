@@ -3,11 +3,10 @@
 Its encoder and decoder go with any decoder and encoder of the package.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
@@ -31,7 +30,7 @@ class Encoder(nn.Module):
   embed: nn.Module  # a front end: ids or frames to [B, M, D]
   shape: Shape
   dropout: layers.Dropout
-  args: dict
+  args: Mapping[str, Any]
 
   def setup(self) -> None:
     s = self.shape
@@ -53,8 +52,8 @@ class Encoder(nn.Module):
 
   def __call__(
     self,
-    src: Int[jax.Array, "B S"] | Float[jax.Array, "B S F"],
-    src_len: Int[jax.Array, " B"],
+    src: Int[types.Array, "B S"] | Float[types.Array, "B S F"],
+    src_len: Int[types.Array, " B"],
     masks: Masks | None = None,
   ) -> types.Memory:
     """Reads a source; masks are [S, B, D]."""
@@ -110,7 +109,7 @@ class Decoder(nn.Module):
   shape: Shape
   tied: bool
   dropout: layers.Dropout
-  args: dict
+  args: Mapping[str, Any]
 
   def setup(self) -> None:
     s = self.shape
@@ -165,7 +164,7 @@ class Decoder(nn.Module):
     return Carry(caches, jnp.zeros(shape[:2], jnp.int32))
 
   def embed(
-    self, tokens: Int[jax.Array, "B Q"], masks: Masks | None = None
+    self, tokens: Int[types.Array, "B Q"], masks: Masks | None = None
   ) -> Inputs:
     """What depends on the tokens alone; masks [B, Q, D]."""
     x = self.embed_table(tokens)
@@ -210,9 +209,9 @@ class Decoder(nn.Module):
   def run(
     self,
     memory: types.Memory,
-    x: Float[jax.Array, "B Q D"],
+    x: Float[types.Array, "B Q D"],
     keys_of: Callable,
-    allowed: Bool[jax.Array, "_ Q S"],
+    allowed: Bool[types.Array, "_ Q S"],
     inputs: Inputs,
     masks: Masks | None,
   ) -> types.StepOutput:
@@ -248,7 +247,7 @@ class Decoder(nn.Module):
   def unroll(
     self,
     memory: types.Memory,
-    tokens: Int[jax.Array, "B T"],
+    tokens: Int[types.Array, "B T"],
     masks: Masks | None = None,
   ) -> types.StepOutput:
     """All T steps at once, equal to T calls of `advance`; masks [T, B, D]."""

@@ -4,14 +4,14 @@ Pre-norm (with a last norm after the stack) or post-norm (the paper's).
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
+from seq2seq_jax import types
 from seq2seq_jax.models import (
   attention,
   attention_scores,
@@ -21,7 +21,7 @@ from seq2seq_jax.models import (
 
 Masks = dropout_masks.Masks
 # Keys and values, shared by all queries [B, S, D] or one a query [B, Q, S, D].
-KeysValues = tuple[jax.Array, jax.Array]
+KeysValues = tuple[types.Array, types.Array]
 
 
 class Shape(NamedTuple):
@@ -37,8 +37,8 @@ class Shape(NamedTuple):
 
 
 def sinusoids(
-  positions: Int[jax.Array, "*rows"], width: int
-) -> Float[jax.Array, "*rows D"]:
+  positions: Int[types.Array, "*rows"], width: int
+) -> Float[types.Array, "*rows D"]:
   """sin and cos of p / 10000^(2 i / D), interleaved (section 3.5)."""
   half = (width + 1) // 2
   rates = jnp.exp(
@@ -57,8 +57,8 @@ class Positions(nn.Module):
 
   @nn.compact
   def __call__(
-    self, x: Float[jax.Array, "B Q D"], positions: Int[jax.Array, "_ Q"]
-  ) -> Float[jax.Array, "B Q D"]:
+    self, x: Float[types.Array, "B Q D"], positions: Int[types.Array, "_ Q"]
+  ) -> Float[types.Array, "B Q D"]:
     """`positions` are [B or 1, Q]."""
     x = x * math.sqrt(self.shape.width)
     if self.shape.positions == "sinusoidal":
@@ -74,7 +74,7 @@ class MultiHead(nn.Module):
 
   width: int
   heads: int
-  args: dict
+  args: Mapping[str, Any]
 
   def setup(self) -> None:
     def dense():
@@ -83,16 +83,16 @@ class MultiHead(nn.Module):
     self.query, self.key, self.value = dense(), dense(), dense()
     self.out = dense()
 
-  def keys(self, x: Float[jax.Array, "B S D"]) -> KeysValues:
-    """Keys and values, each [B, S, D]."""
+  def keys(self, x: Float[types.Array, "*rows D"]) -> KeysValues:
+    """Keys and values, each [..., S, D]."""
     return self.key(x), self.value(x)
 
   def __call__(
     self,
-    x: Float[jax.Array, "B Q D"],
+    x: Float[types.Array, "B Q D"],
     keys: KeysValues,
-    allowed: Bool[jax.Array, "_ _ S"],
-  ) -> tuple[Float[jax.Array, "B Q D"], Float[jax.Array, "B Q S"]]:
+    allowed: Bool[types.Array, "_ _ S"],
+  ) -> tuple[Float[types.Array, "B Q D"], Float[types.Array, "B Q S"]]:
     """The result, and the weights' mean over heads.
 
     Args:
@@ -119,10 +119,12 @@ class FeedForward(nn.Module):
 
   width: int
   hidden: int
-  args: dict
+  args: Mapping[str, Any]
 
   @nn.compact
-  def __call__(self, x: Float[jax.Array, "B Q D"]) -> Float[jax.Array, "B Q D"]:
+  def __call__(
+    self, x: Float[types.Array, "B Q D"]
+  ) -> Float[types.Array, "B Q D"]:
     args = dict(self.args)
     x = nn.relu(layers.Dense(self.width, self.hidden, name="up", **args)(x))
     return layers.Dense(self.hidden, self.width, name="down", **args)(x)
@@ -133,7 +135,7 @@ class Layer(nn.Module):
 
   shape: Shape
   crossed: bool  # True if it attends to a memory
-  args: dict
+  args: Mapping[str, Any]
 
   def setup(self) -> None:
     s = self.shape
@@ -145,35 +147,35 @@ class Layer(nn.Module):
     self.feed = FeedForward(s.width, s.hidden, self.args)
     self.feed_norm = layers.Norm(s.width)
 
-  def keys(self, memory: Float[jax.Array, "B M D"]) -> KeysValues:
+  def keys(self, memory: Float[types.Array, "B M _"]) -> KeysValues:
     """The memory's keys and values."""
     return self.cross.keys(memory)
 
-  def before(self, norm: nn.Module, x: jax.Array) -> jax.Array:
+  def before(self, norm: nn.Module, x: types.Array) -> types.Array:
     """The input of a part of the layer."""
     return norm(x) if self.shape.norm == "pre" else x
 
   def join(
     self,
     norm: nn.Module,
-    x: jax.Array,
-    y: jax.Array,
+    x: types.Array,
+    y: types.Array,
     masks: Masks | None,
     name: str,
-  ) -> jax.Array:
+  ) -> types.Array:
     """Adds a part's dropped-out output y to its input x; then post-norm."""
     x = x + dropout_masks.apply(y, masks, name)
     return x if self.shape.norm == "pre" else norm(x)
 
   def __call__(
     self,
-    x: Float[jax.Array, "B Q D"],
-    keys_of: Callable[[jax.Array], KeysValues],
-    allowed: Bool[jax.Array, "_ _ S"],
+    x: Float[types.Array, "B Q D"],
+    keys_of: Callable[[types.Array], KeysValues],
+    allowed: Bool[types.Array, "_ _ S"],
     memory: KeysValues | None,
-    mask: Bool[jax.Array, "B 1 M"] | None,
+    mask: Bool[types.Array, "B 1 M"] | None,
     masks: Masks | None,
-  ) -> tuple[Float[jax.Array, "B Q D"], Float[jax.Array, "B Q _"]]:
+  ) -> tuple[Float[types.Array, "B Q D"], Float[types.Array, "B Q _"]]:
     """One layer: its output, and the weights of its last attention.
 
     Args:
@@ -214,7 +216,7 @@ def batch_major(masks: Masks | None) -> Masks:
   return {k: v.swapaxes(0, 1) for k, v in (masks or {}).items()}
 
 
-def drop_inputs(x: jax.Array, masks: Any) -> jax.Array:
+def drop_inputs(x: types.Array, masks: Any) -> types.Array:
   """Embedded tokens under their two masks."""
   x = dropout_masks.apply(x, masks, "embed")
   return dropout_masks.apply(x, masks, "word")

@@ -1,13 +1,11 @@
 """Every score, window and normalisation against loops in float64."""
 
-from types import SimpleNamespace
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from seq2seq_jax import config
+from seq2seq_jax import config, types
 from seq2seq_jax.models import attention, attention_scores
 from tests.helpers import oracle_models as oracle
 from tests.helpers.numeric import close, trees_close
@@ -59,7 +57,7 @@ def runner(module, real):
   """Context, weights and the next state, of parameters and inputs."""
 
   def run(m, inputs):
-    memory = SimpleNamespace(values=inputs["values"], mask=real)
+    memory = types.Memory(inputs["values"], real, ())
     keys = m.keys(inputs["values"])
     state = inputs["state"] if m.remembers() else None
     attended = m(inputs["query"], memory, keys, state, STEP)

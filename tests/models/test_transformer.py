@@ -269,7 +269,7 @@ def decoder(memory_dim=WIDTH, embed=WIDTH, head="softmax", **fields):
   source = rng.integers(4, VOCAB + 2, (4, SOURCE)).astype(np.int32)
   if not memory_dim:
     mask, values = mask[:, :1], values[:, :1]
-  memory = types.Memory(values, mask, (), None, source)
+  memory = types.Memory(values, mask, (), None, source if memory_dim else None)
   tokens = rng.integers(1, VOCAB, (4, TARGET)).astype(np.int32)
 
   def touch(module):
