@@ -89,7 +89,8 @@ class Attention(nn.Module):
     """
     scores = self.score(query, keys, state)
     positions = jnp.arange(memory.mask.shape[1], dtype=jnp.float32)
-    centre, allowed = None, memory.mask[:, None]  # [B, 1, M]
+    centre: Any = None
+    allowed = memory.mask[:, None]  # [B, 1, M]
     if self.window != "none":
       centre = self.centre(query, memory.mask, step)[..., None]  # [B, Q, 1]
       distance = jnp.abs(positions[None, None] - centre)

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from seq2seq_jax import types
 from seq2seq_jax.models import cell, layers
 
-Fixed = Float[types.Array, "B D"] | None
+Fixed = Float[types.Array, "B _"] | None
 
 
 class Bridge(nn.Module):

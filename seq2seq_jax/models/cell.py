@@ -116,7 +116,7 @@ class Cell(nn.Module):
   ) -> tuple[dropout_masks.MaskSpec, ...]:
     """The masks of a step, named `name/...`."""
 
-    def spec(part, rate, shared):
+    def spec(part: str, rate: float, shared: bool) -> dropout_masks.MaskSpec:
       return dropout_masks.MaskSpec(
         f"{name}/{part}", self.features, rate, shared
       )

@@ -50,7 +50,7 @@ def gate_activations(
   t = jax.lax.optimization_barrier(jnp.tanh(z * half))
   i, f, g, o = jnp.split(t, 4, axis=-1)
 
-  def sigmoid(t):
+  def sigmoid(t: types.Array) -> types.Array:
     return 0.5 + 0.5 * t
 
   return sigmoid(i), sigmoid(f), g, sigmoid(o)
@@ -268,7 +268,7 @@ class SRU(cell.Cell):
     bias = jnp.split(self.bias, 2)
     v = jnp.split(self.peephole, 2)
 
-    def row(a):
+    def row(a: types.Array) -> types.Array:
       return a.reshape((1,) * (c.ndim - 1) + a.shape)
 
     f = nn.sigmoid(f + row(v[0]) * c + row(bias[0]))

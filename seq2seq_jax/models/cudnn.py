@@ -52,7 +52,7 @@ def layer(
     precision=jax.lax.Precision.HIGHEST,
   )
 
-  def join(leaf):
+  def join(leaf: types.Array) -> types.Array:
     return jnp.concatenate(list(leaf), axis=-1)
 
   outputs = layers.zero_padding(y, lengths)

@@ -10,7 +10,7 @@ words:
 parts of it that need the step before (`decoder_unroll.py`).
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Float, Int
@@ -26,45 +26,9 @@ from seq2seq_jax.models import (
 )
 
 Masks = dropout_masks.Masks
-
-
-class Carry(NamedTuple):
-  """What a step hands to the next. Leaves [B, K, ...]; None where unused."""
-
-  cells: tuple[cell.Carry, ...]
-  """Over layers."""
-  fed_input: Any = None
-  """[B, K, D] the last readout or context (input feeding)."""
-  attention_state: Any = None
-  """[B, K, M] of a score that remembers."""
-  step: Any = None
-  """[B, K] number of the step, if a window counts."""
-  copy_scores: Any = None
-  """[B, K, M] of the last step (CopyNet)."""
-
-
-class Prepared(NamedTuple):
-  """Per-source constants, computed once before decoding: `Memory.keys`."""
-
-  attention: Any = None
-  """The score's keys."""
-  context: Any = None
-  """[B, 1, D] the fixed vector of a decoder without attention."""
-  gates: Any = None
-  """[B, 1, G] the fixed vector's product in the first layer."""
-  head: Any = None
-  """The head's keys."""
-
-
-class Inputs(NamedTuple):
-  """What depends on a step's token alone. [B, Q, ...]."""
-
-  gates: Any
-  """[B, Q, G] products of the first layer's inputs."""
-  embedded: Any = None
-  """[B, Q, D] if readout or head see the embedding."""
-  tokens: Any = None
-  """[B, Q] if the head feeds back what it copied."""
+Carry = decoder_fields.Carry
+Prepared = decoder_fields.Prepared
+Inputs = decoder_fields.Inputs
 
 
 class Decoder(decoder_fields.DecoderFields):
@@ -97,7 +61,6 @@ class Decoder(decoder_fields.DecoderFields):
     self.start_bridge = self.bridge_class(
       self.stack[0], self.depth, self.features, self.half, args
     )
-    self.context_gates = None
     if self.uses_fixed_vector("every_step"):
       width = self.cell_class.gates * self.features
       self.context_gates = layers.Dense(
@@ -157,7 +120,7 @@ class Decoder(decoder_fields.DecoderFields):
     carry = Carry(self.start_bridge(memory, fixed))
     rows, size = memory.mask.shape
 
-    def zeros(width):
+    def zeros(width: int) -> types.Array:
       return jnp.zeros((rows, 1, width), jnp.float32)
 
     if self.feed_kind() != "none":
@@ -244,7 +207,9 @@ class Decoder(decoder_fields.DecoderFields):
     carry, x, attended = self.first_layer(memory, carry, inputs, masks)
     states = [carry.cells[0]]
 
-    def layer(i, x, extra):
+    def layer(
+      i: int, x: types.Array, extra: tuple[types.Array, ...]
+    ) -> types.Array:
       layer_masks = dropout_masks.subset(masks, f"layer_{i}")
       projected = self.stack[i].project(x)
       state, x = self.stack[i].advance(
@@ -293,6 +258,7 @@ class Decoder(decoder_fields.DecoderFields):
       carry, attended = self.attend(memory, carry, x)
     if where.conditional:
       layer_masks = dropout_masks.subset(masks, "layer_0_context")
+      assert attended is not None
       projected = self.second.project(attended.context)
       state, x = self.second.advance(state, projected, (), layer_masks)
     return carry._replace(cells=(state, *carry.cells[1:])), x, attended
@@ -368,10 +334,18 @@ class Decoder(decoder_fields.DecoderFields):
     memory: types.Memory,
     hidden: dict[str, Any],
     attended: attention.Attended,
-    embedded: Float[types.Array, "B K _"] | None,
+    embedded: Any,
     masks: Masks | None = None,
   ) -> types.StepOutput:
-    """The features for the head, from state, context and embedding."""
+    """The features for the head, from state, context and embedding.
+
+    Args:
+      memory: prepared.
+      hidden: `head_inputs`.
+      attended: context and weights.
+      embedded: [B, K, E] if readout or head see it.
+      masks: of the top layer's output and of the features.
+    """
     top = hidden.get("previous", hidden["top"])
     parts = [dropout_masks.apply(top, masks, f"layer_{self.depth - 1}")]
     if self.readout_inputs != "state" and attended.context is not None:

@@ -1,11 +1,12 @@
 """What a recurrent decoder is made of, and what follows from that alone.
 
-The decoder's fields, the widths of its parts, its dropout masks, and the facts
-that decide how its steps may be computed. Nothing here sees an array.
+The values that pass between its methods, its fields, the widths of its parts,
+its dropout masks, and the facts that decide how its steps may be computed.
+Nothing here computes with an array.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 
@@ -18,6 +19,45 @@ from seq2seq_jax.models import (
   layers,
   placements,
 )
+
+
+class Carry(NamedTuple):
+  """What a step hands to the next. Leaves [B, K, ...]; None where unused."""
+
+  cells: tuple[cell.Carry, ...]
+  """Over layers."""
+  fed_input: Any = None
+  """[B, K, D] the last readout or context (input feeding)."""
+  attention_state: Any = None
+  """[B, K, M] of a score that remembers."""
+  step: Any = None
+  """[B, K] number of the step, if a window counts."""
+  copy_scores: Any = None
+  """[B, K, M] of the last step (CopyNet)."""
+
+
+class Prepared(NamedTuple):
+  """Per-source constants, computed once before decoding: `Memory.keys`."""
+
+  attention: Any = None
+  """The score's keys."""
+  context: Any = None
+  """[B, 1, D] the fixed vector of a decoder without attention."""
+  gates: Any = None
+  """[B, 1, G] the fixed vector's product in the first layer."""
+  head: Any = None
+  """The head's keys."""
+
+
+class Inputs(NamedTuple):
+  """What depends on a step's token alone. [B, Q, ...]."""
+
+  gates: Any
+  """[B, Q, G] products of the first layer's inputs."""
+  embedded: Any = None
+  """[B, Q, D] if readout or head see the embedding."""
+  tokens: Any = None
+  """[B, Q] if the head feeds back what it copied."""
 
 
 class DecoderFields(nn.Module):

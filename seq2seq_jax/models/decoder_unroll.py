@@ -64,7 +64,7 @@ def scan_steps(
   """
   module, variables = decoder.unbind()
 
-  def body(carry, xs):
+  def body(carry: Any, xs: Any) -> tuple[Any, Any]:
     carry, *y = module.apply(variables, memory, carry, *xs, method=method)
     return carry, y if len(y) > 1 else y[0]
 
@@ -89,7 +89,7 @@ def layer_by_layer(
   """
   states: dict[int, cell.Carry] = {}  # of each layer, leaves [T, B, H]
 
-  def run(i, gates):
+  def run(i: int, gates: types.Array) -> types.Array:
     layer_masks = dropout_masks.subset(masks, f"layer_{i}")
     states[i] = scan_layer(decoder.stack[i], carry.cells[i], gates, layer_masks)
     return states[i][-1]
@@ -116,7 +116,9 @@ def layer_by_layer(
   if attended is not None:
     context = attended.context.swapaxes(0, 1)
 
-  def layer(i, x, extra):
+  def layer(
+    i: int, x: types.Array, extra: tuple[types.Array, ...]
+  ) -> types.Array:
     return run(i, decoder.stack[i].project_all(x, extra))
 
   x = decoder.upper_layers(x, context, masks, layer)
@@ -133,7 +135,7 @@ def scan_layer(
 ) -> cell.Carry:
   """A layer over all steps. Gates [T, B, G] -> its carries [T, B, H]."""
 
-  def body(carry, xs):
+  def body(carry: Any, xs: Any) -> tuple[Any, Any]:
     carry, _ = layer.advance(carry, xs[0], (), xs[1])
     return carry, carry
 

@@ -40,11 +40,13 @@ def scan(
   carry = jax.tree.map(jnp.asarray, carry)
   flat_carry, carry_tree = jax.tree.flatten(carry)
   flat_inputs, inputs_tree = jax.tree.flatten(inputs)
-  out_tree = None
+  out_tree: Any = None
 
-  def flat_body(carry, x):
+  def flat_body(carry: Leaves, x: Leaves) -> tuple[Leaves, Leaves]:
     nonlocal out_tree
-    carry, y = body(carry_tree.unflatten(carry), inputs_tree.unflatten(x))
+    carry, y = body(
+      jax.tree.unflatten(carry_tree, carry), jax.tree.unflatten(inputs_tree, x)
+    )
     y, out_tree = jax.tree.flatten(y)
     return jax.tree.leaves(carry), y
 
@@ -54,22 +56,28 @@ def scan(
   taken = scan_body.analyse(closed, len(flat_carry))
   run = _differentiable(taken, reverse)
   flat_carry, ys = run(taken.weights, taken.others, flat_carry, flat_inputs)
-  assert out_tree is not None
-  return carry_tree.unflatten(flat_carry), out_tree.unflatten(ys)
+  return (
+    jax.tree.unflatten(carry_tree, flat_carry),
+    jax.tree.unflatten(out_tree, ys),
+  )
 
 
 def _differentiable(body: scan_body.Body, reverse: bool) -> Callable:
   """`run(weights, others, carry, inputs) -> carry, ys` with its gradient."""
 
-  def plain(weights, others, carry, inputs):
-    def step(carry, x):
+  def plain(
+    weights: Leaves, others: Leaves, carry: Leaves, inputs: Leaves
+  ) -> tuple[Leaves, Leaves]:
+    def step(carry: Leaves, x: Leaves) -> tuple[Any, Any]:
       return _step(body, weights, others, carry, x)[:2]
 
     return jax.lax.scan(step, carry, inputs, reverse=reverse)
 
-  def forward(weights, others, carry, inputs):
+  def forward(
+    weights: Leaves, others: Leaves, carry: Leaves, inputs: Leaves
+  ) -> tuple[tuple[Leaves, Leaves], Any]:
     # Saved for the backward loop: each step's carry and its products.
-    def step(carry, x):
+    def step(carry: Leaves, x: Leaves) -> tuple[Any, Any]:
       new, ys, results, _ = _step(body, weights, others, carry, x)
       return new, (ys, carry, results)
 
@@ -78,7 +86,9 @@ def _differentiable(body: scan_body.Body, reverse: bool) -> Callable:
     )
     return (last, ys), (weights, others, inputs, carries, results)
 
-  def backward(residuals, cotangents):
+  def backward(
+    residuals: Any, cotangents: Any
+  ) -> tuple[list, list, list, list]:
     weights, others, inputs, carries, results = residuals
     d_last, d_ys = cotangents
     d_results, d_others, d_carry, d_inputs = _backward_loop(
@@ -87,7 +97,7 @@ def _differentiable(body: scan_body.Body, reverse: bool) -> Callable:
 
     # The products' other operands x_t, of all steps at once: elementwise work
     # from saved values, so no loop is needed.
-    def operands_of(carry, x, known):
+    def operands_of(carry: Leaves, x: Leaves, known: Leaves) -> Leaves:
       taps = [jnp.zeros_like(y) for y in known]
       return _step(body, weights, others, carry, x, known, taps)[3]
 
@@ -125,12 +135,14 @@ def _backward_loop(
   with_carry, with_x = _floats(carries), _floats(inputs)
   with_others, with_y = _floats(others), _floats(_like_ys(body))
 
-  def step(state, saved):
+  def step(state: Any, saved: Any) -> tuple[Any, Any]:
     d_carry, d_others = state
     carry, x, known, d_y = saved
     taps = [jnp.zeros_like(y) for y in known]
 
-    def again(others_, carry_, x_, taps):
+    def again(
+      others_: Leaves, carry_: Leaves, x_: Leaves, taps: Leaves
+    ) -> tuple[Leaves, Leaves]:
       new, ys, *_ = _step(
         body,
         weights,
@@ -189,7 +201,7 @@ def _step(
       used instead of being computed.
     taps: zeros of their shapes, whose cotangents are those of the results.
   """
-  values = dict(zip(body.other_vars, others))
+  values: dict[Any, Any] = dict(zip(body.other_vars, others))
   values |= dict(zip(body.invars, [*carry, *x]))
   results: Leaves = []
   operands: Leaves = []
@@ -212,7 +224,7 @@ def _step(
     operands.append(operand)
     values[eqn.outvars[0]] = y
 
-  def read(v):
+  def read(v: Any) -> types.Array:
     return jnp.asarray(v.val if isinstance(v, jex.Literal) else values[v])
 
   out = [read(v) for v in body.outvars]
@@ -220,7 +232,13 @@ def _step(
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _saved_product(transpose, x, y, tap, w):
+def _saved_product(
+  transpose: Callable,
+  x: types.Array,
+  y: types.Array,
+  tap: types.Array,
+  w: types.Array,
+) -> types.Array:
   """The saved y = x @ w.
 
   Its VJP sends the cotangent g to x (as g w^T, by `transpose`) and to `tap` as
@@ -231,12 +249,20 @@ def _saved_product(transpose, x, y, tap, w):
   return y
 
 
-def _saved_product_forward(transpose, x, y, tap, w):
+def _saved_product_forward(
+  transpose: Callable,
+  x: types.Array,
+  y: types.Array,
+  tap: types.Array,
+  w: types.Array,
+) -> tuple[types.Array, types.Array]:
   del transpose, x, tap
   return y, w
 
 
-def _saved_product_backward(transpose, w, g):
+def _saved_product_backward(
+  transpose: Callable, w: types.Array, g: types.Array
+) -> tuple[types.Array, None, types.Array, None]:
   return transpose(w, g), None, g, None
 
 

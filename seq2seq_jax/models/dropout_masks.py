@@ -64,7 +64,9 @@ def draw(keys: types.Array, length: int, specs: Iterable[MaskSpec]) -> Masks:
     pairs = [(spec.width + 1) // 2 for spec in members]
     shape = (steps, sum(pairs))
 
-    def row_bits(key, group=group, shape=shape):
+    def row_bits(
+      key: types.Array, group: int = group, shape: tuple[int, ...] = shape
+    ) -> types.Array:
       return jax.random.bits(jax.random.fold_in(key, group), shape, jnp.uint32)
 
     bits = jax.vmap(row_bits, out_axes=1)(keys)  # [L, B, sum of pairs]

@@ -157,12 +157,14 @@ class Encoder(nn.Module):
   ) -> LayerResult:
     """One layer, by the backend that `recurrence` names."""
 
-    def scan():
+    def scan() -> LayerResult:
       return self.scanned(i, streams, lengths, masks)
 
     if self.recurrence == "scan":
       return scan()
-    cells = [self.cells[f"{name}_{i}"] for name in self.directions(i)]
+    cells: list[Any] = [
+      self.cells[f"{name}_{i}"] for name in self.directions(i)
+    ]
     return cudnn.layer(cells, streams[0], lengths, scan)
 
   def scanned(
@@ -180,7 +182,12 @@ class Encoder(nn.Module):
       inner = dropout_masks.subset(masks, f"{name}_{i}")
       inner = {k: m[: x.shape[1]] for k, m in inner.items()}
 
-      def advance(carry, gates, step_masks, module=module):
+      def advance(
+        carry: cell.Carry,
+        gates: types.Array,
+        step_masks: Masks,
+        module: cell.Cell = module,
+      ) -> tuple[cell.Carry, types.Array]:
         return module.advance(carry, gates, (), step_masks)
 
       carry, y = recurrence.layer(

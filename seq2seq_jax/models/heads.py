@@ -287,6 +287,7 @@ class Pointer(Copying):
     del memory
     words = jax.nn.log_softmax(self.logits(output.features), axis=-1)
     gate = output.extra["gate"]
+    assert output.attention is not None
     weights = jnp.log(jnp.maximum(output.attention, TINY))
     return (
       words + jax.nn.log_sigmoid(gate),
@@ -304,12 +305,17 @@ class CopyNet(Copying):
   feeds_back_copies = True
 
   def declare_params(self) -> None:
-    self.copy = layers.Dense(
-      self.memory_dim, self.state_dim, use_bias=False, **dict(self.args)
+    # Linen modules have a method called `copy`.
+    self.copy_layer = layers.Dense(
+      self.memory_dim,
+      self.state_dim,
+      use_bias=False,
+      name="copy",
+      **dict(self.args),
     )
 
   def keys(self, memory: types.Memory) -> Float[types.Array, "B M D"]:
-    return jnp.tanh(self.copy(memory.values))
+    return jnp.tanh(self.copy_layer(memory.values))
 
   def extra(
     self,

@@ -97,7 +97,7 @@ class Norm(nn.Module):
     centred = x - jnp.mean(x, axis=-1, keepdims=True)
     variance = jnp.mean(jnp.square(centred), axis=-1, keepdims=True)
 
-    def row(a):
+    def row(a: types.Array) -> types.Array:
       return a.reshape((1,) * (x.ndim - 1) + a.shape)
 
     y = centred * jax.lax.rsqrt(variance + self.epsilon)

@@ -34,14 +34,18 @@ def product_of_all(x: types.Array, w: types.Array, dtype: Any) -> types.Array:
   return product(x, w, dtype)
 
 
-def _forward(x, w, dtype):
+def _forward(
+  x: types.Array, w: types.Array, dtype: Any
+) -> tuple[types.Array, tuple[types.Array, types.Array]]:
   return product(x, w, dtype), (x, w)
 
 
-def _backward(dtype, saved, g):
+def _backward(
+  dtype: Any, saved: Any, g: types.Array
+) -> tuple[types.Array, types.Array]:
   x, w = saved
 
-  def rows(a):
+  def rows(a: types.Array) -> types.Array:
     return a.reshape(-1, a.shape[-1])
 
   return product(g, w.T, dtype), product(rows(x).T, rows(g), dtype)
@@ -95,11 +99,11 @@ def layer(
   steps = jnp.arange(projected.shape[0], dtype=jnp.int32)
   real = steps[:, None] < lengths[None]  # [S, B]
 
-  def body(carry, inputs):
+  def body(carry: Any, inputs: Any) -> tuple[Any, Any]:
     gates, real, step_masks = inputs
     new, y = advance(carry, gates, step_masks)
 
-    def select(a, b):
+    def select(a: types.Array, b: types.Array) -> types.Array:
       return jnp.where(real[:, None], a, b)
 
     return jax.tree.map(select, new, carry), select(y, 0.0)

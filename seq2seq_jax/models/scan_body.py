@@ -72,7 +72,9 @@ def analyse(closed: jex.ClosedJaxpr, carries: int) -> Body:
   # 2. Find what the loop needs from outside: weights of products, and others
   # (biases, attention keys that are added, masks ...). A variable may be both;
   # each use then has its own gradient, and the two are summed.
-  products, weight_vars, other_vars = {}, [], []
+  products: dict[int, WeightProduct] = {}
+  weight_vars: list[Any] = []
+  other_vars: list[Any] = []
   for n, eqn in enumerate(equations):
     place = _weight_place(eqn, changing)
     for i, v in enumerate(eqn.invars):
@@ -106,6 +108,11 @@ def analyse(closed: jex.ClosedJaxpr, carries: int) -> Body:
 def _variables(atoms: Sequence[Any]) -> list[jex.Var]:
   """Those of an equation's operands that are not literals."""
   return [v for v in atoms if not isinstance(v, jex.Literal)]
+
+
+def _aval(v: Any) -> Any:
+  """Shape and type of an operand."""
+  return v.aval
 
 
 def _read(v: Any, names: dict[jex.Var, Any]) -> Any:
@@ -162,7 +169,7 @@ def _weight_place(eqn: jex.JaxprEqn, changing: set[jex.Var]) -> int | None:
     not isinstance(v, jex.Literal) and v not in changing for v in eqn.invars
   ]
   # Products of integers have no gradient.
-  real = jnp.issubdtype(eqn.outvars[0].aval.dtype, jnp.floating)
+  real = jnp.issubdtype(_aval(eqn.outvars[0]).dtype, jnp.floating)
   return fixed.index(True) if real and any(fixed) else None
 
 
@@ -196,9 +203,9 @@ def product(eqn: jex.JaxprEqn, x_place: int) -> Callable:
 
 def product_transpose(eqn: jex.JaxprEqn, x_place: int) -> Callable:
   """From w and the product's cotangent to that of x: g w^T."""
-  forward, x_aval = product(eqn, x_place), eqn.invars[x_place].aval
+  forward, x_aval = product(eqn, x_place), _aval(eqn.invars[x_place])
 
-  def transpose(w, g):
+  def transpose(w: types.Array, g: types.Array) -> types.Array:
     if _is_rows_by_matrix(eqn, x_place, x_aval.ndim, w.ndim):
       # Contract g with w's columns as they lie. The general transpose below
       # gives the same numbers through a transposed product, which is slower.
@@ -227,7 +234,7 @@ def weight_gradient(
   """
   if _is_rows_by_matrix(eqn, x_place, x.ndim - 1, weight.ndim):
 
-    def rows(a):
+    def rows(a: types.Array) -> types.Array:
       return a.reshape(-1, a.shape[-1])
 
     contract = (((0,), (0,)), ((), ()))
@@ -235,7 +242,7 @@ def weight_gradient(
   # Any other layout: the transpose of all steps' products, linear in w.
   forward = product(eqn, x_place)
 
-  def all_steps(w):
+  def all_steps(w: types.Array) -> types.Array:
     return jax.vmap(lambda x: forward(x, w))(x)
 
   (gradient,) = jax.linear_transpose(all_steps, weight)(g)
@@ -256,11 +263,11 @@ def _dot(
 ) -> types.Array:
   """A product with operands as narrow as the forward product's, and a sum as
   wide as its: bfloat16 stays bfloat16 with float32 accumulation."""
-  narrow = eqn.invars[0].aval.dtype
+  narrow = _aval(eqn.invars[0]).dtype
   return jax.lax.dot_general(
     a.astype(narrow),
     b.astype(narrow),
     dimensions,
     precision=eqn.params["precision"],
-    preferred_element_type=eqn.outvars[0].aval.dtype,
+    preferred_element_type=_aval(eqn.outvars[0]).dtype,
   )

@@ -23,7 +23,11 @@ class Sampled(NamedTuple):
 
 
 def reference_probability(
-  schedule: str, step: Any, rate: float, low: float, k: float
+  schedule: str,
+  step: Any,
+  rate: float | types.Array,
+  low: float | types.Array,
+  k: float | types.Array,
 ) -> types.Array:
   """Probability of feeding the reference at an update, counted from 0.
 
@@ -63,7 +67,7 @@ def uniform(
     return jnp.broadcast_to(column, (length, rows))
   size = length if granularity == "token" else 1
 
-  def row(key):
+  def row(key: types.Array) -> types.Array:
     return jax.random.uniform(key, (size,))
 
   return jnp.broadcast_to(jax.vmap(row, out_axes=1)(keys), (length, rows))
@@ -79,7 +83,7 @@ def pick(
   if sampled.keys is None:
     return jnp.argmax(log_probs, axis=-1).astype(jnp.int32)
 
-  def draw(key, row):
+  def draw(key: types.Array, row: types.Array) -> types.Array:
     return jax.random.categorical(jax.random.fold_in(key, t), row)
 
   return jax.vmap(draw)(sampled.keys, log_probs).astype(jnp.int32)
@@ -113,13 +117,15 @@ def inputs_of(
   chosen_steps = jnp.any(sampled.uniform >= sampled.reference, axis=1)  # [T]
   steps = jnp.arange(len(chosen_steps), dtype=jnp.int32)
 
-  def step(model, carry, tokens, step_masks):
+  def step(
+    model: Any, carry: Any, tokens: types.Array, step_masks: dropout_masks.Masks
+  ) -> tuple[Any, types.Array]:
     inputs = model.decoder.embed(tokens, step_masks)
     inner = {k: v for k, v in step_masks.items() if k not in ("embed", "word")}
     carry, output = model.decoder.advance(memory, carry, inputs, inner)
     return carry, model.decoder.head.log_probs(memory, output)
 
-  def body(t, state):
+  def body(t: Any, state: Any) -> tuple[Any, types.Array]:
     carry, fed = state
     step_masks = {k: v[t][:, None] for k, v in masks.items()}
     carry, log_probs = module.apply(

@@ -189,8 +189,10 @@ class Decoder(nn.Module):
     is_current, allowed = (steps == step)[..., None], steps <= step
     caches: list[KeysValues] = []
 
-    def keys_of(i, layer):
-      def cached(x):
+    def keys_of(
+      i: int, layer: transformer_layers.Layer
+    ) -> Callable[[types.Array], KeysValues]:
+      def cached(x: types.Array) -> KeysValues:
         new = layer.attention.keys(x)
         # A write at one place of every row, where `at[].set` would scatter.
         keys, values = (
@@ -257,7 +259,9 @@ class Decoder(nn.Module):
     allowed = (steps[None] <= steps[:, None])[None]  # causal [1, T, T]
     x = self.places(inputs.embedded, steps[None])
 
-    def keys_of(i, layer):
+    def keys_of(
+      i: int, layer: transformer_layers.Layer
+    ) -> Callable[[types.Array], KeysValues]:
       del i
       return layer.attention.keys
 

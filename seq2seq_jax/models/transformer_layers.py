@@ -77,7 +77,7 @@ class MultiHead(nn.Module):
   args: Mapping[str, Any]
 
   def setup(self) -> None:
-    def dense():
+    def dense() -> layers.Dense:
       return layers.Dense(self.width, self.width, **dict(self.args))
 
     self.query, self.key, self.value = dense(), dense(), dense()
@@ -101,7 +101,7 @@ class MultiHead(nn.Module):
       allowed: [B or 1, Q or 1, S] True where a query may look.
     """
 
-    def split(a):
+    def split(a: types.Array) -> types.Array:
       return attention_scores.by_head(a, self.heads)
 
     q = split(self.query(x)) * (self.width // self.heads) ** -0.5
@@ -192,6 +192,7 @@ class Layer(nn.Module):
     x = self.join(self.attention_norm, x, y, masks, "attention")
     if self.crossed:
       normed = self.before(self.cross_norm, x)
+      assert memory is not None and mask is not None
       y, weights = self.cross(normed, memory, mask)
       x = self.join(self.cross_norm, x, y, masks, "cross")
     y = self.feed(self.before(self.feed_norm, x))
