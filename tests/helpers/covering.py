@@ -150,7 +150,10 @@ def cases(seed: int = 2, tries: int = 25) -> list[dict]:
   holds more of them.
   """
   rng = random.Random(seed)
-  draw = lambda: {f: rng.choice(list(c)) for f, c in FACTORS.items()}
+
+  def draw():
+    return {f: rng.choice(list(c)) for f, c in FACTORS.items()}
+
   witness = {}
   for _ in range(30000):
     case = draw()
@@ -191,7 +194,9 @@ def met(cases: list[dict]) -> set:
 def most_first(cases: list[dict]) -> list[dict]:
   """In an order in which each adds most choices, then most pairs."""
   seen, out, left = set(), [], list(cases)
-  choices = lambda pairs: {c for pair in pairs for c in pair}
+
+  def choices(pairs):
+    return {c for pair in pairs for c in pair}
 
   def gain(case):
     new = met([case]) - seen
@@ -225,7 +230,10 @@ def _frame() -> list[dict]:
 
 def _climb(case, left, open_pairs, fixed, rng):
   """Changes one or two choices at a time while more pairs are new."""
-  count = lambda case: int(left[np.ix_(*[_places(case)] * 2)].sum())
+
+  def count(case):
+    return int(left[np.ix_(*[_places(case)] * 2)].sum())
+
   value = count(case)
   for _ in range(2):
     free = [f for f in FACTORS if f not in fixed]

@@ -32,7 +32,10 @@ def made(name, **fields):
   }
   module = attention.Attention(score, args, **fields)
   rng = np.random.default_rng(0)
-  draw = lambda *s: rng.normal(size=s).astype(np.float32)
+
+  def draw(*s):
+    return rng.normal(size=s).astype(np.float32)
+
   inputs = {
     "query": draw(ROWS, QUERIES, Q),
     "values": draw(ROWS, S, width),
@@ -120,7 +123,10 @@ def test_names_are_those_of_the_config():
 @pytest.mark.parametrize("name", attention_scores.SCORES)
 def test_attention_equals_its_equations(name, case):
   module, params, inputs, real, run = made(name, **CASES[case])
-  apply = lambda p, x: module.apply({"params": p}, x, method=run)
+
+  def apply(p, x):
+    return module.apply({"params": p}, x, method=run)
+
   context, weights, new = jax.jit(apply)(params, inputs)
   want = slow(name, module, params, inputs)
   close(context, want[0])
@@ -133,7 +139,10 @@ def test_attention_equals_its_equations(name, case):
   if case == "sparsemax":
     return  # a kink lies near every difference
   weight = np.random.default_rng(2).normal(size=context.shape)
-  total = lambda p, x: jnp.sum(apply(p, x)[0] * weight.astype(np.float32))
+
+  def total(p, x):
+    return jnp.sum(apply(p, x)[0] * weight.astype(np.float32))
+
   grads = jax.jit(jax.grad(total, (0, 1)))(params, inputs)
   double = jax.tree.map(
     lambda a: np.asarray(a, np.float64), {"p": dict(params), "x": inputs}

@@ -157,7 +157,9 @@ def test_multi_head_attention_equals_torch():
     each = module(x, module.keys(own), mask[:, None])
     return module(x, module.keys(memory), mask[:, None]), each
 
-  init = lambda key: module.init(key, x, memory, own, method=run)
+  def init(key):
+    return module.init(key, x, memory, own, method=run)
+
   params = scattered(jax.eval_shape(init, jax.random.key(0)))["params"]
 
   def total(params, x, memory):
@@ -278,7 +280,9 @@ def decoder(memory_dim=WIDTH, embed=WIDTH, head="softmax", **fields):
     output = module.advance(ready, carry, module.embed(tokens[:, :1]))[1]
     return module.head.log_probs(ready, output)
 
-  init = lambda key: module.init(key, method=touch)
+  def init(key):
+    return module.init(key, method=touch)
+
   return (
     module,
     scattered(jax.eval_shape(init, jax.random.key(0))),
@@ -389,14 +393,17 @@ def stepped(module, room=TARGET):
       carry, output = module.advance(ready, carry, module.embed(tokens))
       return carry, (module.head.log_probs(ready, output), output.attention)
 
-    body = lambda carry, tokens: module.apply(
-      variables, carry, tokens, method=step
-    )
+    def body(carry, tokens):
+      return module.apply(variables, carry, tokens, method=step)
+
     return jax.lax.scan(body, wide, jnp.moveaxis(tokens, 2, 0))[1]
 
   fast = compiled(run)
+
   # [T, B, K, ...] -> [B, K, T, ...]
-  behind = lambda a: np.moveaxis(a, 0, 2)
+  def behind(a):
+    return np.moveaxis(a, 0, 2)
+
   return lambda *args: jax.tree.map(behind, fast(*args))
 
 
@@ -448,7 +455,10 @@ def model(**changes):
   tgt[np.arange(TARGET)[None] >= tgt_len[:, None]] = types.PAD
   row = np.arange(4, dtype=np.int32)
   batch = types.Batch(src, SRC_LEN, tgt, tgt_len, row)
-  init = lambda key: module.init(key, batch, method="initialize")
+
+  def init(key):
+    return module.init(key, batch, method="initialize")
+
   return module, scattered(jax.eval_shape(init, jax.random.key(0))), batch
 
 
@@ -463,7 +473,9 @@ def test_steps_of_search_equal_unrolling(norm, positions):
 
   @compiled
   def run(variables):
-    apply = lambda *args, method: module.apply(variables, *args, method=method)
+    def apply(*args, method):
+      return module.apply(variables, *args, method=method)
+
     memory = apply(batch.src, batch.src_len, method="encode")
     output = apply(memory, jnp.asarray(tokens), method="unroll")
     whole = apply(
@@ -536,7 +548,10 @@ def test_no_step_sees_a_later_token(name):
     allowed = (steps[None] <= steps[:, None])[None]
     inputs = inputs._replace(embedded=inputs.embedded + embedded)
     x = module.places(inputs.embedded, steps[None])
-    own = lambda i, layer: layer.attention.keys
+
+    def own(i, layer):
+      return layer.attention.keys
+
     return module.run(ready, x, own, allowed, inputs, {}).features
 
   def one(embedded, t):
@@ -640,14 +655,20 @@ def test_encoder_masks_are_those_of_its_length():
       f"layer_{i}/{n}" for i in range(DEPTH) for n in ("attention", "feed")
     }
     assert set(masks) == names | {"embed", "word"}
-    run = lambda module: module.encoder(src, batch.src_len, masks).values
+
+    def run(module):
+      return module.encoder(src, batch.src_len, masks).values
+
     return module.apply(variables, method=run)
 
   run = compiled(values)
   want = run(variables, batch.src)
   got = run(variables, np.pad(batch.src, ((0, 0), (0, 3))))
   close(got[:, :SOURCE], want)
-  quiet = lambda v: module.apply(
-    v, method=lambda m: m.encoder(batch.src, batch.src_len).values
-  )
+
+  def quiet(v):
+    return module.apply(
+      v, method=lambda m: m.encoder(batch.src, batch.src_len).values
+    )
+
   assert not np.allclose(compiled(quiet)(variables), want, atol=1e-2)
