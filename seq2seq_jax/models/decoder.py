@@ -247,7 +247,8 @@ class Decoder(decoder_fields.DecoderFields):
       layer = 0 if where.asks_first else -1
       query = carry.cells[layer][-1]
       carry, attended = self.attend(memory, carry, query)
-      extra += (attended.context,)
+      if where.feeds_first:
+        extra += (attended.context,)
     if self.feed_kind() != "none":
       extra += (fed_input,)
     if self.head_class.feeds_back_copies:

@@ -10,7 +10,11 @@ from typing import NamedTuple
 
 
 class Placement(NamedTuple):
-  """Facts of one decoder step."""
+  """Facts of one decoder step.
+
+  Only layers that run after the query is known can see its context: the first
+  one if the query is a previous one, those above unless it is `top`.
+  """
 
   query: str
   """State that asks: top or first (layer's new output), top_previous or
