@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Bool, Float, Int
 
-Array = Any  # np.ndarray or jax.Array: this module imports NumPy alone.
+Array = Any  # np.ndarray or jax.Array: this module imports no JAX.
 
 # Owned by every tokenizer: four distinct ids, the same in all vocabularies.
 PAD, BOS, EOS, UNK = 0, 1, 2, 3

@@ -18,7 +18,9 @@ def test_evaluate_answers_a_blank_source_with_a_blank(whole, tmp_path):
   assert found["sentences"] == 3
   assert found["exact_match"] in (100 * n / 3 for n in range(3))
   (tmp_path / "ref").write_text("\n\n\n")
-  with pytest.raises(types.UserError, match="no reference with text"):
+  with pytest.raises(
+    types.UserError, match="every reference of this split is empty"
+  ):
     evaluate.run(args)
 
 

@@ -1,5 +1,8 @@
 """The public names: lazy, complete, and found by `dir`."""
 
+import math
+import pathlib
+import re
 import subprocess
 import sys
 
@@ -54,3 +57,22 @@ def test_load_config_refuses_what_is_wrong(words, message, capsys):
   with pytest.raises(types.UserError, match=message):
     seq2seq_jax.load_config("configs/scan_simple.py", words)
   assert capsys.readouterr() == ("", "")
+
+
+def test_the_readme_s_lines_from_python(tmp_path, monkeypatch):
+  """As they stand there, with little data, a small model and few steps."""
+  page = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
+  section = page.split("## From Python")[1].split("\n## ")[0]
+  (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+  small = "--train.steps 2 --train.validate_every 2 --data.buckets 1 "
+  small += "--data.task reverse --data.holdout 0 --data.synthetic.train 128 "
+  small += "--data.synthetic.test 20 --data.synthetic.valid 10 --model.encoder.dim 8 --model.decoder.dim 16 "
+  small += "--train.metric loss --decode.max_ratio 2.0"
+  assert '["--train.steps", "300"]' in code
+  code = code.replace('["--train.steps", "300"]', repr(small.split()))
+  monkeypatch.chdir(tmp_path)
+  names: dict = {}
+  exec(code, names)
+  assert names["run"].complete
+  records = names["model"].translate(["walk"], 2, n_best=2, scores=True)
+  assert all(math.isfinite(record.score) for record in records[0])

@@ -1,4 +1,4 @@
-"""A job as a file: what the process of a table's cells is told.
+"""The job file of a worker: all that a process needs for a cell of a table.
 
 The parent writes one spec a job, `worker.py` reads it. Everything is resolved:
 the process needs neither the suite nor the plan, and opens no data but its own.

@@ -141,7 +141,8 @@ class Data:
   buckets: int = fields.field(4, min=1)
   """Most shapes of batch; each is one compiled program."""
   row_multiple: int = fields.field(8, min=1)
-  """Rows of a batch are a multiple of this; so is the number of devices."""
+  """Rows of a batch are a multiple of this; they must divide evenly over the
+  devices and `optim.accumulate`."""
   order: Literal["epochs", "replacement"] = "epochs"
   """Every example once an epoch, or drawn with replacement."""
   seed: int = fields.field(0, min=0)

@@ -26,10 +26,10 @@ class Decode:
   over the source of log min(attention received, 1) (Wu et al. 2016)."""
   patience: float = fields.mutable_on_resume(0.0, min=0)
   """A sentence's search stops once patience x beam_size hypotheses have ended
-  (Kasai et al. 2022; 1 is what most toolkits do); 0: not before no live one can
-  become the best, which takes longer."""
+  (Kasai et al. 2022; 1 is what most toolkits do); 0: it stops only when no live
+  one can become the best, which takes longer."""
   exact: int = fields.mutable_on_resume(0, min=0)
-  """Steps that exact search spends on a sentence behind the beam's, those back
+  """Steps that exact search spends on a sentence after the beam's, backtracking
   included, to find the best of all outputs (Stahlberg & Byrne 2019); 0 is none.
   For small vocabularies."""
   min_ratio: float = fields.mutable_on_resume(0.0, min=0)

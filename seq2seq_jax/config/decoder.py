@@ -19,7 +19,7 @@ class Decoder:
   dim: int = fields.field(512, min=1)
   """Width of the state."""
   layers: int = fields.field(1, min=1)
-  """Layers."""
+  """Recurrent layers, the lowest included."""
   bridge: str = fields.name("dense", BRIDGES)
   """The first state: `zero`, the encoder's `last` state (same sizes only), or a
   tanh layer over its last state (`dense`), over its `mean` output, or over the
@@ -36,7 +36,7 @@ class Decoder:
   input_feeding: bool = True
   """Feed the readout or context of a step into the next one (Luong)."""
   feed: Literal["readout", "context"] = "readout"
-  """What input feeding feeds."""
+  """What a step gives to the next one under input feeding."""
   context: Literal["last", "all"] = "last"
   """Without attention, the fixed vector: the encoder's last state, or all its
   outputs concatenated up to `context_length`."""

@@ -16,15 +16,15 @@ class Config:
   """A complete experiment."""
 
   data: Data = Data()
-  """Data."""
+  """Where examples come from, their vocabularies and batches."""
   model: Model = Model()
-  """Model."""
+  """Encoder, attention, decoder and head."""
   optim: Optim = Optim()
   """Optimisation."""
   train: Train = Train()
   """Training."""
   decode: Decode = Decode()
-  """Search."""
+  """Search, in validation, `evaluate` and `decode`."""
 
   def __post_init__(self) -> None:
     fields.validate(self)

@@ -57,7 +57,10 @@ def mutable_on_resume(
 
 
 def check_name(field: str, value: str, choices: tuple[str, ...]) -> None:
-  """Checks a name or a reference; an unknown name is told the nearest ones."""
+  """Checks a name or a reference.
+
+  The error of an unknown name lists the nearest ones.
+  """
   if value in choices or extensions.is_reference(value):
     return
   near = difflib.get_close_matches(value, choices, 3, 0.3) or choices

@@ -126,13 +126,15 @@ class Optim:
       "at least 1 (inverse_sigmoid)",
     )
     fields.check(
-      len(self.objectives) > 0, "optim.objectives", "names nothing to train for"
+      len(self.objectives) > 0,
+      "optim.objectives",
+      "is empty; name at least one objective",
     )
     weights = self.objective_weights()
     fields.check(
       len(weights) == len(self.objectives),
       "optim.objectives",
-      f"names one twice: {' '.join(self.objectives)}",
+      f"names the same objective twice: {' '.join(self.objectives)}",
     )
     for name in weights:
       fields.check_name("optim.objectives", name, OBJECTIVES)

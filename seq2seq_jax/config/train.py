@@ -53,7 +53,8 @@ class Train:
   mapper: Literal["pmap", "shard_map", "vmap"] = fields.mutable_on_resume(
     "pmap"
   )
-  """How steps are mapped over devices; vmap is the oracle on one device."""
+  """How steps are mapped over devices; vmap, on one device, is a reference for
+  tests."""
   init_from: str = ""
   """Workdir (`DIR#REPLICA` of several seeds), or `.npz` file of arrays named by
   path, whose parameters, merged by name, start this run. Of another vocabulary

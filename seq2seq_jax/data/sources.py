@@ -41,7 +41,7 @@ class Source(Protocol):
 
 
 class Pairs:
-  """Examples in memory, or behind any object with random access.
+  """Examples in memory, or read through any object with random access.
 
   Args:
     pairs: an iterable of pairs, which is copied, or an object with `__len__`

@@ -72,7 +72,7 @@ def search(
   score, and the best K others stay live. At `max_len` live ones finish as they
   are. A row stops when no live hypothesis can reach the `n_best`-th entry of
   its list. With a `patience` p it also stops once p K hypotheses have ended in
-  EOS, of which those below the K-th live one do not count and do not enter
+  EOS; a hypothesis that ranks below the K-th live one is ignored
   (Kasai et al. 2022, algorithm 1; p = 1 is what most toolkits do).
   A source's result depends on it alone. A beam of one is greedy search: its
   hypothesis ends in EOS only where EOS is the most probable token.
@@ -255,7 +255,7 @@ class _BeamSearch:
   def _decided(
     self, sources: stepfn.Sources, beam: _Beam
   ) -> Bool[jax.Array, " B"]:
-    """Rows whose N best outputs can change no more, or that lose patience."""
+    """Rows whose N best outputs are final, or whose patience is used up."""
     reachable = length_rules.upper_bound(
       self.rule,
       self.alpha,

@@ -168,7 +168,7 @@ class Evaluator:
     pairs = [split[i] for i in range(len(split))]
     self.encoded = [vocabularies.encode(pair) for pair in pairs]
     if not any(has_text(pair) for pair in self.encoded):
-      raise types.UserError("what is to be scored has no reference with text")
+      raise types.UserError("every reference of this split is empty")
     groups = _by_source(pairs) if conf.data.alternatives else None
     groups = groups or [[i] for i in range(len(pairs))]
     self.sources = [pairs[group[0]][0] for group in groups]
@@ -209,7 +209,7 @@ class Evaluator:
       params: tuple of parameter trees on the mapper's devices.
       decode: the search; by default the config's.
       batch_size: sources searched together, by default all; changes no output.
-      progress: is told how far it is.
+      progress: called with (answered sources, all of them).
 
     Returns:
       The hypotheses of the sources that are not blank, and a text for each

@@ -132,7 +132,7 @@ class Model:
       n_best: outputs of each source.
       scores: return `text.Translation`, with the score, instead of a text.
       attention: return `text.Translation`, with the attention weights too.
-      progress: is told how many sources are answered.
+      progress: called with (answered sources, all of them).
       **decode: other fields of the config's decode section.
 
     Returns:
@@ -311,7 +311,7 @@ class Model:
       data: `train`, `valid` or `test` of the run's own data, or pairs; the
         source of a language model's pairs is None.
       metrics: further ones beside those of the run's config.
-      progress: is told how many sources are answered.
+      progress: called with (answered sources, all of them).
 
     Returns:
       Metric -> value as `evaluate` writes it, with `signature`, `sentences`,

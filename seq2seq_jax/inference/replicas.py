@@ -39,7 +39,7 @@ def evaluate(
     replica: which of a run's `train.seeds`; None: all that have not diverged.
     metrics: further ones beside those of the run's config.
     batch_size: sources searched together, by default all; changes no output.
-    progress: is told how many sources are answered.
+    progress: called with (answered sources, all of them).
     configure: changes the stored config, such as its search.
     output: file for the output texts, a line a source.
     **decode: fields of the config's decode section, such as `beam_size`.

@@ -218,8 +218,8 @@ class Translator:
       decode: the search.
       n_best: hypotheses of each source.
       attention: with attention weights.
-      lengths: tokens that each output shall have, without EOS, which then never
-        ends it; None: the search decides.
+      lengths: required number of tokens of each output, EOS not counted and
+        forbidden; None: the search decides.
 
     Yields:
       (index, hypotheses of this one source: leaves without the axis B).

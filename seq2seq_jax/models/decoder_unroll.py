@@ -1,9 +1,9 @@
 """All steps of a recurrent decoder with given inputs, as training makes them.
 
 Only those layers are scanned over time that are fed with what the step before
-computed (`Decoder.layers_in_scan`). The layers above them are run one by one,
-their inputs' products computed for all steps at once; so are attention and
-readout where nothing of them is fed back. The result equals T calls of
+computed (`decoder_fields.py`, `layers_in_scan`). The layers above them are run
+one by one, their inputs' products computed for all steps at once; so are
+attention and readout where nothing of them is fed back. The result equals T calls of
 `Decoder.advance` (a test holds the two against each other).
 """
 

@@ -1,4 +1,4 @@
-"""The only place that names devices: maps steps over the data axis.
+"""The only place that maps steps over devices, along the data axis.
 
 Three mappers of the very same function: `pmap`, `jit(shard_map)` and, as the
 oracle of tests, `vmap` on one device. State is replicated, batches are split on

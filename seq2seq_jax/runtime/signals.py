@@ -91,12 +91,14 @@ class GracefulStop:
 
 def _announce() -> None:
   with contextlib.suppress(Exception):
-    log.warning("stopping as soon as the run is saved; Ctrl-C again: at once")
+    log.warning(
+      "stopping once the run is saved; press Ctrl-C again to stop without saving"
+    )
 
 
 def _end_process(number: int) -> None:
   """Ends without unwinding: a program that compiles cannot be interrupted."""
   if sys.stderr.isatty():
     os.write(2, b"\x1b[?25h\n")  # shows the cursor, which a display hides
-  os.write(2, b"ended; what was saved before is kept\n")
+  os.write(2, b"stopped; the last checkpoint is kept\n")
   os._exit(128 + number)

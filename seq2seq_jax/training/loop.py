@@ -156,7 +156,7 @@ def train_steps(
     run.step = step
     if lost.is_set():
       raise types.UserError(
-        f"{run.workdir}: another process has taken this run; stopped at step "
+        f"{run.workdir}: another process has taken the workdir; stopped at step "
         f"{step} without saving"
       )
     transitions.record(run, meter.dispatched(step, values), meter, writer)
@@ -211,7 +211,7 @@ def _exclusive(workdir: pathlib.Path) -> Iterator[threading.Event]:
 
   def log_wait(holder: locks.Holder | None) -> None:
     log.info(
-      f"{workdir} was being trained by {holder}; waiting for a sign of life"
+      f"{workdir} was being trained by {holder}; waiting up to two minutes for a sign that it is alive"
     )
 
   try:

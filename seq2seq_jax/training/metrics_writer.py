@@ -1,7 +1,7 @@
 """metrics.jsonl and TensorBoard of a run, and its progress display.
 
 On resume at step n both continue after n: later lines are cut from
-metrics.jsonl, and TensorBoard is told to forget later points.
+metrics.jsonl, and a purge event hides TensorBoard's later points.
 """
 
 import contextlib

@@ -91,7 +91,9 @@ def test_outputs_have_the_length_of_their_references(model):
 
 
 def test_nothing_to_score_is_refused(model):
-  with pytest.raises(types.UserError, match="no reference with text"):
+  with pytest.raises(
+    types.UserError, match="every reference of this split is empty"
+  ):
     _evaluator(model, [("1", ""), ("2", " ")])
 
 

@@ -39,7 +39,7 @@ def test_signals_are_answered_in_a_long_call():
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 128 + signal.SIGINT
     assert process.stdout.read() == ""
-    assert process.stderr.read() == "ended; what was saved before is kept\n"
+    assert process.stderr.read() == "stopped; the last checkpoint is kept\n"
   finally:
     process.kill()
     process.communicate()

@@ -135,8 +135,8 @@ def test_every_name_of_the_config_has_a_function():
 @pytest.mark.parametrize(
   ("names", "reason"),
   [
-    ((), "names nothing to train for"),
-    (("likelihood", "likelihood=0.5"), "names one twice"),
+    ((), "is empty; name at least one"),
+    (("likelihood", "likelihood=0.5"), "names the same objective twice"),
     (("likelihod",), "nearest: likelihood"),
     (("likelihood=x",), "not NAME or NAME=WEIGHT"),
     (("likelihood=-1",), "positive weight"),
