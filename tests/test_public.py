@@ -66,7 +66,8 @@ def test_the_readme_s_lines_from_python(tmp_path, monkeypatch):
   (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
   small = "--train.steps 2 --train.validate_every 2 --data.buckets 1 "
   small += "--data.task reverse --data.holdout 0 --data.synthetic.train 128 "
-  small += "--data.synthetic.test 20 --data.synthetic.valid 10 --model.encoder.dim 8 --model.decoder.dim 16 "
+  small += "--data.synthetic.test 20 --data.synthetic.valid 10 "
+  small += "--model.encoder.dim 8 --model.decoder.dim 16 "
   small += "--train.metric loss --decode.max_ratio 2.0"
   assert '["--train.steps", "300"]' in code
   code = code.replace('["--train.steps", "300"]', repr(small.split()))

@@ -3,8 +3,8 @@
 Only those layers are scanned over time that are fed with what the step before
 computed (`decoder_fields.py`, `layers_in_scan`). The layers above them are run
 one by one, their inputs' products computed for all steps at once; so are
-attention and readout where nothing of them is fed back. The result equals T calls of
-`Decoder.advance` (a test holds the two against each other).
+attention and readout where nothing of them is fed back. The result equals T
+calls of `Decoder.advance` (a test holds the two against each other).
 """
 
 from typing import TYPE_CHECKING, Any

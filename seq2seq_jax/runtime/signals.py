@@ -92,7 +92,8 @@ class GracefulStop:
 def _announce() -> None:
   with contextlib.suppress(Exception):
     log.warning(
-      "stopping once the run is saved; press Ctrl-C again to stop without saving"
+      "stopping once the run is saved; press Ctrl-C again to stop without "
+      "saving"
     )
 
 

@@ -156,8 +156,8 @@ def train_steps(
     run.step = step
     if lost.is_set():
       raise types.UserError(
-        f"{run.workdir}: another process has taken the workdir; stopped at step "
-        f"{step} without saving"
+        f"{run.workdir}: another process has taken the workdir; stopped at "
+        f"step {step} without saving"
       )
     transitions.record(run, meter.dispatched(step, values), meter, writer)
     validates = step % train.validate_every == 0 or step == train.steps
@@ -211,7 +211,8 @@ def _exclusive(workdir: pathlib.Path) -> Iterator[threading.Event]:
 
   def log_wait(holder: locks.Holder | None) -> None:
     log.info(
-      f"{workdir} was being trained by {holder}; waiting up to two minutes for a sign that it is alive"
+      f"{workdir} was being trained by {holder}; waiting up to two "
+      "minutes for a sign that it is alive"
     )
 
   try:

@@ -4,8 +4,8 @@ An objective is a function `(outputs, memory, batch) -> {name: (sum, weight)}`.
 Its sums enter the loss; a sum over its weight is the mean that is shown. The
 gradient is of the weighted sum, divided once for the whole batch (see
 `step.make_train_step`). A new objective is a function, a line in OBJECTIVES
-and its name in `config.OBJECTIVES`. Weights are positive: a term that is to grow,
-such as an entropy bonus, returns its negative sum.
+and its name in `config.OBJECTIVES`. Weights are positive: a term that is to
+grow, such as an entropy bonus, returns its negative sum.
 """
 
 from collections.abc import Callable
