@@ -109,7 +109,7 @@ def test_a_run_whose_lock_was_taken_stops_without_saving(tmp_path, monkeypatch):
 
   monkeypatch.setattr(locks, "claim_or_wait", claiming)
   monkeypatch.setattr(throughput.Meter, "dispatched", losing)
-  with pytest.raises(types.UserError, match="has taken this run; stopped at"):
+  with pytest.raises(types.UserError, match="has taken the workdir; stopped"):
     loop.fit(small(train={"steps": 4, "validate_every": 2}), tmp_path)
   assert not list((tmp_path / "checkpoints").iterdir())
 

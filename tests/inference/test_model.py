@@ -50,7 +50,9 @@ def test_scores_and_attention_are_those_of_the_command(model, whole, tmp_path):
     shape = len(record.tokens), len(record.source_tokens)
     assert record.attention.shape == shape
   plain = model.translate(TEXTS[:1], scores=True)[0]
-  assert plain.attention is None and plain.score == records[0].score
+  assert plain.attention is None and plain.text == records[0].text
+  # With attention it is another program, whose last bits may differ.
+  assert plain.score == pytest.approx(records[0].score, rel=1e-5)
   assert repr(plain) == f"Translation({plain.text!r}, score={plain.score:.4f})"
 
 

@@ -93,7 +93,8 @@ def test_exact_search_of_a_model(model):
   best = search(model, TEXTS, decode_of(model, exact=3000))
   assert all(b.proven for b in best)
   for a, b in zip(first, best):
-    assert b.score[0] >= a.score[0]
+    # Two programs, whose last bits may differ.
+    assert b.score[0] >= a.score[0] - 1e-5 * abs(a.score[0])
     assert bool(b.improved) == (b.tokens.tolist() != a.tokens.tolist())
   diagnostics = details.search_diagnostics(best)
   assert diagnostics["proven"] == 100.0
