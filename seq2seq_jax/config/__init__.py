@@ -2,7 +2,8 @@
 
 `configs/x.py` defines `get_config() -> Config`; every field can be overridden
 on the command line by its dotted name. A field of `fields.mutable_on_resume`
-may change when a run is resumed; any other one belongs to the run.
+may change when a run is resumed; any other one belongs to the run, except
+`train.steps` under schedules that do not depend on it.
 """
 
 from seq2seq_jax.config import extensions

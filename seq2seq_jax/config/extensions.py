@@ -65,13 +65,13 @@ def locate(config: Section, folder: pathlib.Path) -> Section:
   """
 
   def absolute(field: str, path: pathlib.Path) -> pathlib.Path:
-    found = folder.absolute() / path
-    if not found.is_file():
+    file = folder.absolute() / path
+    if not file.is_file():
       raise types.UserError(
-        f"{field}: no file {found}; {path} is looked for in {folder.absolute()}"
+        f"{field}: no file {file}; {path} is looked for in {folder.absolute()}"
       )
-    _check_copy(field, found)
-    return found
+    _check_copy(field, file)
+    return file
 
   return _replace_files(config, absolute)
 

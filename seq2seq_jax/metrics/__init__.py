@@ -3,7 +3,8 @@
 `METRICS` lists them all: scores of a model on given references, scores of
 output texts by the field's own packages (SacreBLEU for BLEU, chrF and TER,
 rouge-score for ROUGE, jiwer for WER and CER), and diagnostics of outputs and of
-the search behind them. A new metric is one more record in the file of its kind:
+the search that made them. A new metric is one more record in the file of its
+kind:
 `model.py`, `texts.py`, `search.py`.
 
 Importing this is cheap; the packages are imported where they are used.
@@ -77,7 +78,7 @@ def score(
     references: one for each output.
     comparison: how they are compared.
 
-  `signature` maps a name to the settings and version behind its value, for
+  `signature` maps a name to the settings and version used for its value, for
   BLEU, chrF and TER SacreBLEU's own. exact_match, WER and CER first make every
   run of blanks one; CER counts a blank as a character. WER and CER are the
   edits of the corpus over the words or characters of all references; if a

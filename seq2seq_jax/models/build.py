@@ -67,12 +67,12 @@ def _own_or_listed(
   """
   if name in table:
     return table[name]
-  found = extensions.resolve(name)
-  if not (isinstance(found, type) and issubclass(found, base)):
+  user_class = extensions.resolve(name)
+  if not (isinstance(user_class, type) and issubclass(user_class, base)):
     raise types.UserError(
       f"{name}: must be a subclass of {base.__module__}.{base.__name__}"
     )
-  return found
+  return user_class
 
 
 def _cell_class(name: str) -> type[cell.Cell]:

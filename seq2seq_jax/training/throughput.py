@@ -77,7 +77,7 @@ class Meter:
 
   def _windows(self, last: int, metrics: Mapping[str, Any]) -> list[Window]:
     """Cuts the steps of a call where a line of metrics is due."""
-    steps, every = self._steps_per_call, self._log_every
+    steps, log_every = self._steps_per_call, self._log_every
     values = {
       name: np.asarray(x.addressable_data(0)).reshape(steps, -1)
       for name, x in metrics.items()
@@ -86,7 +86,7 @@ class Meter:
     ends = [
       step
       for step in range(first + 1, last + 1)
-      if step % every == 0 or step == last
+      if step % log_every == 0 or step == last
     ]
     return [
       Window(
