@@ -19,6 +19,7 @@ from seq2seq_jax.runtime import locks, signals
 from seq2seq_jax.training import (
   compilation,
   metrics_writer,
+  notebook,
   progress,
   summary,
   throughput,
@@ -52,7 +53,8 @@ def fit(
       frames [L, F], or None for a language model. The run's config then says
       `data.task pairs`, so that nothing is scored on other data.
     valid: validation examples in memory; only with `train`.
-    show_progress: draw a live display on a terminal, else write plain lines.
+    show_progress: draw a live display on a terminal or in a notebook, else
+      write plain lines.
 
   Raises:
     types.UserError: the workdir is in use, holds a run of another config or
@@ -88,7 +90,8 @@ def _train(
   """Trains to the end or to a signal, with display, files and signals."""
   display = None
   if show_progress:
-    display = progress.Display(run.last_step, step=run.first_step)
+    kind = notebook.Display if notebook.is_running() else progress.Display
+    display = kind(run.last_step, step=run.first_step)
   with (
     metrics_writer.Writer(
       run.workdir,

@@ -65,12 +65,12 @@ class Display(Hidden):
       step: the run is resumed after this one.
       live: redraw one block (True), write plain lines without control
         characters (False), or choose the block if the stream is a terminal
-        (None). A notebook gets plain lines.
+        (None). `notebook.Display` is that of a notebook.
       interval: seconds between two plain lines, phases and scores excepted.
       stream: to write to.
       clock: seconds.
     """
-    stream = stream or _default_stream()
+    stream = stream or sys.stderr
     # FORCE_COLOR makes rich take a pipe for a terminal, so rich is not asked.
     terminal = stream.isatty()
     self._console = rich.console.Console(
@@ -93,6 +93,7 @@ class Display(Hidden):
     self._seconds = self._steps = 0.0  # decaying sums: the rate of steps
     self._last_line, self._unshown = -math.inf, False
     self._live: rich.live.Live | None = None
+    self._plain_lines = not live
     if live:
       self._live = rich.live.Live(
         get_renderable=self._block,
@@ -113,7 +114,7 @@ class Display(Hidden):
     self._end = self._end or self._clock()
     if self._live:
       self._live.stop()
-    elif self._unshown:
+    elif self._unshown and self._plain_lines:
       self.write_line(self._status())
       self._unshown = False
 
@@ -129,7 +130,7 @@ class Display(Hidden):
     previous, started = self._kind, self._phase_start
     if kind != previous:
       self._kind, self._phase_start, self._mark = kind, now, None
-    if self._live:
+    if not self._plain_lines:
       return
     if kind != previous and previous == "compiling":
       self.write_line(f"compiled in {now - started:.1f} s")
@@ -160,7 +161,7 @@ class Display(Hidden):
     self._mark = now, step
     self._step, self._unshown = step, True
     self._values |= values | {"epoch": epoch}
-    if not self._live and self._due(now):
+    if self._plain_lines and self._due(now):
       self.write_line(self._status())
       self._unshown = False
 
@@ -182,7 +183,7 @@ class Display(Hidden):
       self._scores.append(
         _item("best", f"{_score(best_score)} at step {best_step:,}")
       )
-    if not self._live:
+    if self._plain_lines:
       self.write_line(_join(self._scores))
 
   def write_line(self, text: str, style: str | None = None) -> None:
@@ -261,11 +262,6 @@ class Display(Hidden):
     return Text.assemble(
       (done * filled, "green"), (rest * (length - filled), "dim"), " ", tail
     )
-
-
-def _default_stream() -> TextIO:
-  """Standard error; in a notebook, which paints that red, standard output."""
-  return sys.stdout if "ipykernel" in sys.modules else sys.stderr
 
 
 def _item(label: str, value: str) -> Text:
