@@ -1,7 +1,7 @@
 """Batches of training and of evaluation, as NumPy arrays of fixed shapes.
 
-A batch of training is a function of (data seed, training seed, step) alone: the
-same whatever was asked for before, and in every process.
+A training batch depends only on (data seed, training seed, step), not on the
+batches loaded before it, and is the same in every process.
 """
 
 import hashlib
@@ -19,28 +19,31 @@ from seq2seq_jax.data import buckets, vocabulary
 from seq2seq_jax.data import corpus as corpus_lib
 
 PREFETCH = 8  # batches that the loader's thread keeps ready
-CACHE_BYTES = 2**28  # of encoded examples that stay in memory, about
-PAIR_BYTES = 400  # that an encoded pair takes beside its arrays, about
+CACHE_BYTES = 2**28  # approximate size of the cache of encoded examples
+PAIR_BYTES = 400  # approximate size of an encoded pair without its arrays
 
 Vocabularies = vocabulary.Vocabularies
 
 
 class TrainData:
-  """The training batches of one seed: a function of the step.
+  """The training batches of one seed, by step.
 
   Args:
-    data: how examples are batched.
-    corpus: with the training examples.
-    vocabularies: encode them.
-    seed: decides which examples fill the batches.
-    lengths: as `measure` returns them; measured here if None.
+    data: settings of batching.
+    corpus: holds the training examples.
+    vocabularies: encode the examples.
+    seed: seed of the order of examples.
+    lengths: result of `measure`; None: measured here.
 
   Attributes:
-    indices: [N] places in `corpus.train` of the examples that are used.
+    indices: [N] indices in `corpus.train` of the examples to train on.
     lengths: [N, 2] their source and target positions.
     left_out: number of examples that are too long.
-    buckets: shapes of batches, short ones first.
-    plan: which examples are in which batch.
+    buckets: shapes of batches, shortest first.
+    plan: the examples of each batch.
+
+  Raises:
+    types.UserError: every example is too long.
   """
 
   def __init__(
@@ -60,7 +63,7 @@ class TrainData:
     if not fits.any():
       raise types.UserError(
         f"every training example is longer than data.max_source_length "
-        f"{longest[0]} or data.max_target_length {longest[1]}"
+        f"{longest[0]} or data.max_target_length {longest[1]}; raise them"
       )
     self.indices, self.lengths = corpus.indices[fits], lengths[fits]
     self.buckets, member = buckets.choose(
@@ -87,7 +90,7 @@ class TrainData:
     return buckets.efficiency(self.buckets, self.plan.epoch(0), self.lengths)
 
   def bucket(self, step: int) -> int:
-    """Which of `buckets` the batch of a step has the shape of."""
+    """Index in `buckets` of the shape of a step's batch."""
     return self.plan.batch(step)[0]
 
   def load(
@@ -103,8 +106,8 @@ class TrainData:
     Args:
       step: counted from 0.
       process: index of this process.
-      processes: that share the batch's rows evenly.
-      widest: pad all rows as the largest bucket's are.
+      processes: number of processes, which share the rows evenly.
+      widest: pad to the lengths of the largest bucket.
     """
     k, examples = self.plan.batch(step)
     bucket = self.buckets[k]
@@ -122,7 +125,7 @@ class TrainData:
   def load_call(
     self, call: int, calls: int, process: int = 0, processes: int = 1
   ) -> types.Batch:
-    """The batches of `calls` successive steps, the steps on axis 1."""
+    """The batches of `calls` successive steps, stacked on axis 1."""
     if calls == 1:
       return self.load(call, process, processes)
     steps = range(call * calls, (call + 1) * calls)
@@ -133,23 +136,24 @@ class TrainData:
   def _encoded(
     self, i: int, step: int, bucket: buckets.Bucket
   ) -> types.EncodedPair:
-    """The i-th example; its segmentation may be drawn anew in every epoch."""
-    place = int(self.indices[i])
+    """The i-th example, with subword sampling segmented anew every epoch."""
+    index = int(self.indices[i])
     if not self.samples:
-      return self._cached(i, place)
+      return self._cached(i, index)
     epoch = step // len(self.plan)
-    rng = np.random.default_rng((self.seed, 3, epoch, place))
-    pair = self.vocabularies.encode(self.source[place], rng)
+    rng = np.random.default_rng((self.seed, 3, epoch, index))
+    pair = self.vocabularies.encode(self.source[index], rng)
     source, target = self.vocabularies.lengths(pair)
     if source > bucket.source or target > bucket.target:
-      # The plan has measured the deterministic segmentation, which fits.
-      return self.vocabularies.encode(self.source[place])
+      # Buckets were chosen by the deterministic segmentation, so it fits.
+      return self.vocabularies.encode(self.source[index])
     return pair
 
-  def _cached(self, i: int, place: int) -> types.EncodedPair:
+  def _cached(self, i: int, index: int) -> types.EncodedPair:
+    """The i-th example, at `index` of the source, encoded once at most."""
     pair = self._cache.get(i)
     if pair is None:
-      pair = self.vocabularies.encode(self.source[place])
+      pair = self.vocabularies.encode(self.source[index])
       if self._cache_room > 0:
         self._cache[i] = pair
         arrays = [x for side in pair for x in side if x is not None]
@@ -164,11 +168,11 @@ class TrainData:
     processes: int = 1,
     calls: int = 1,
   ) -> Iterator[types.Batch]:
-    """Iterates over the batches of steps first to last - 1, loaded ahead.
+    """Iterates over the batches of steps first to last - 1, prefetched.
 
-    With `calls` over 1 each item holds the batches of so many steps, which one
-    call of the compiled program makes: singly they would cost more than a small
-    model's step.
+    With `calls` above 1 each item stacks the batches of so many steps, which
+    one call of the compiled program makes: for small models a call costs more
+    than a step.
     """
     batches = grain.MapDataset.range(first // calls, last // calls).map(
       lambda call: self.load_call(int(call), calls, process, processes)
@@ -179,7 +183,7 @@ class TrainData:
       from absl import flags
 
       if not flags.FLAGS.is_parsed():
-        flags.FLAGS.mark_as_parsed()  # Grain's workers read absl's flags.
+        flags.FLAGS.mark_as_parsed()  # Grain's workers read absl's flags
       batches = batches.mp_prefetch(
         grain.MultiprocessingOptions(num_workers=self.workers)
       )
@@ -187,9 +191,9 @@ class TrainData:
 
 
 class Replicas:
-  """The data of several runs in one program: batches with replicas on axis 1.
+  """Batches of several runs in one program, with replicas on axis 1.
 
-  The shapes of batches are those of all; what fills them differs by seed.
+  Replicas share the shape of every step's batch; the examples differ by seed.
   """
 
   def __init__(self, replicas: list[TrainData]):
@@ -208,7 +212,7 @@ class Replicas:
     processes: int = 1,
     calls: int = 1,
   ) -> Iterator[types.Batch]:
-    """As `TrainData.batches`, with replicas after the rows and the steps."""
+    """As `TrainData.batches`, with an axis of replicas after rows and steps."""
     parts = [
       replica.batches(first, last, process, processes, calls)
       for replica in self.replicas
@@ -218,7 +222,7 @@ class Replicas:
 
 
 def stack(batches: Sequence[types.Batch], axis: int = 1) -> types.Batch:
-  """Joins batches of one shape: [B, ...] -> [B, N, ...], or N on `axis`."""
+  """Stacks N batches of one shape: [B, ...] -> [B, N, ...] if `axis` is 1."""
 
   def join(*arrays: Any) -> Any:
     return None if arrays[0] is None else np.stack(arrays, axis=axis)
@@ -236,10 +240,10 @@ def collate(
   """Pads encoded pairs to a shape; None is a filler row.
 
   Args:
-    vocabularies: that the pairs were encoded with.
-    pairs: one a row.
-    rows: [B] place in the global batch.
-    source: padded source length; not read if there is no source.
+    vocabularies: vocabularies of the encoded pairs.
+    pairs: the pair of each row.
+    rows: [B] index of each row in the global batch.
+    source: padded source length; ignored if there is no source.
     target: padded target length.
   """
   src = vocabularies.source.pad(
@@ -262,7 +266,7 @@ def collate(
 def filler(
   vocabularies: Vocabularies, rows: int, source: int, target: int
 ) -> types.Batch:
-  """A batch of filler rows alone: of the right shapes, for compilation."""
+  """A batch of only filler rows, to compile for a shape."""
   return collate(vocabularies, [None] * rows, np.arange(rows), source, target)
 
 
@@ -274,14 +278,14 @@ def measure(
 ) -> np.ndarray:
   """Source and target positions of the trainable examples. [N, 2] int64.
 
-  Every example is encoded once for it, which takes minutes for a large corpus.
+  This encodes every example once, which takes minutes for a large corpus.
 
   Args:
-    corpus: with the training examples.
-    vocabularies: encode them, without sampling.
-    cache: file with the lengths of an earlier call; of another corpus or other
-      vocabularies, or damaged, it is not believed.
-    write: replaces `cache` by new content if it could not be used.
+    corpus: holds the training examples.
+    vocabularies: encode the examples, without sampling.
+    cache: file with the lengths of an earlier call; ignored if it is damaged or
+      belongs to another corpus or other vocabularies.
+    write: called with `cache` and its new content if it could not be used.
   """
   digest = hashlib.sha256(corpus.indices.tobytes())
   digest.update((corpus.train.checksum() + vocabularies.checksum()).encode())
@@ -309,13 +313,13 @@ def evaluation(
   """Batches of encoded pairs with fixed rows, for losses and scores.
 
   Args:
-    vocabularies: that the pairs were encoded with.
+    vocabularies: vocabularies of the encoded pairs.
     pairs: encoded examples.
     rows: rows of every batch; missing ones are filler.
 
   Yields:
-    (indices of the pairs in the batch, Batch). Lengths are padded as a function
-    of the pair alone, so a pair always meets the same shape.
+    (indices of the pairs in the batch, Batch). A pair's padded lengths depend
+    on the pair alone, so that its scores do not depend on other pairs.
   """
   groups: dict[tuple[int, int], list[int]] = {}
   for i, pair in enumerate(pairs):
@@ -332,10 +336,10 @@ def evaluation(
 
 
 def ceil_length(length: int, step: int = 8) -> int:
-  """A padded length, of few different ones, from the length alone.
+  """Rounds a length up to one of a few padded lengths.
 
-  Multiples of `step` up to eight of them, then doubling: at most
-  8 + log2(length) programs, whatever the data.
+  These are multiples of `step` up to 8 * `step`, then its doubles, so that any
+  data needs at most 8 + log2(length) programs.
   """
   if length <= 8 * step:
     return -(-length // step) * step

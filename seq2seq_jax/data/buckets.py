@@ -1,8 +1,8 @@
-"""From lengths to batches: a few fixed shapes, and a plan for every epoch.
+"""Bucketing: a few fixed shapes of batch, and the batches of every epoch.
 
-A plan is a function of (lengths, seeds, epoch) alone, the same in every
-process. The sequence of shapes follows from `data.seed` and the epoch; which
-examples fill them from `train.seed` and the epoch.
+A plan depends only on (lengths, seeds, epoch), so it is the same in every
+process. The sequence of shapes follows from `data.seed` and the epoch, the
+examples in them from `train.seed` and the epoch.
 """
 
 import dataclasses
@@ -28,21 +28,21 @@ def choose(
   unit: str,
   row_multiple: int,
 ) -> tuple[list[Bucket], np.ndarray]:
-  """The shapes that waste least padding, and every example's shape.
+  """The shapes with the least padding, and the shape of each example.
 
-  Examples are put in order of their longer side, the source measured in target
-  tokens; the order is then cut where the padded tokens are fewest (exact, by
+  Examples are sorted by their longer side, the source measured in target
+  tokens; the order is then cut so that the padded tokens are fewest (exact, by
   dynamic programming over the distinct lengths).
 
   Args:
-    lengths: [N, 2] source and target positions with EOS; source 0: none.
-    count: most shapes.
+    lengths: [N, 2] source and target positions with EOS; 0 without a source.
+    count: largest number of shapes.
     batch_size: rows, or tokens of the longer padded side.
     unit: `rows` or `tokens`.
     row_multiple: rows of every batch are a multiple of this.
 
   Returns:
-    The shapes, short ones first, and the index of each example's shape [N].
+    The shapes, shortest first, and the index of each example's shape [N].
   """
   source, target = lengths[:, 0], lengths[:, 1]
   ratio = target.sum() / max(1, source.sum())
@@ -50,7 +50,7 @@ def choose(
   keys, key_index = np.unique(sort_key, return_inverse=True)
   longest = np.zeros((len(keys), 2), np.int64)
   np.maximum.at(longest, key_index, lengths)
-  # Every shape holds the shorter ones, so leftovers can move on to it.
+  # Every shape can hold shorter examples, so that leftovers fit the next one.
   longest = np.maximum.accumulate(longest, axis=0)
   cuts = _cut(np.bincount(key_index), longest, min(count, len(keys)))
   buckets = []
@@ -64,18 +64,18 @@ def choose(
 
 
 def _cut(counts: np.ndarray, longest: np.ndarray, parts: int) -> list[int]:
-  """Where to cut the ordered lengths into at most `parts` shapes.
+  """Cuts the sorted lengths into at most `parts` shapes.
 
   best[k][j], the fewest padded tokens of the first j lengths in k + 1 shapes,
   is the minimum over i of best[k - 1][i] + cost[i, j].
 
   Args:
     counts: [L] examples of each distinct length.
-    longest: [L, 2] source and target length that holds all up to here.
-    parts: most shapes.
+    longest: [L, 2] largest source and target length up to each.
+    parts: largest number of shapes.
 
   Returns:
-    Where shapes after the first begin, ascending.
+    Index of the first length of each shape after the first, ascending.
   """
   n = len(counts)
   # cost[i, j]: padded tokens of lengths i to j - 1 in one shape.
@@ -84,7 +84,7 @@ def _cut(counts: np.ndarray, longest: np.ndarray, parts: int) -> list[int]:
     widths = np.maximum.accumulate(longest[i:], axis=0).sum(axis=1)
     cost[i, i + 1 :] = widths * np.cumsum(counts[i:])
   best = cost[0]
-  last_cuts = []  # [parts - 1][j]: where the last shape begins
+  last_cuts = []  # [parts - 1][j]: first length of the last shape
   for _ in range(parts - 1):
     through = best[:, None] + cost  # [cut, end]
     last_cuts.append(through.argmin(axis=0))
@@ -98,19 +98,19 @@ def _cut(counts: np.ndarray, longest: np.ndarray, parts: int) -> list[int]:
 
 
 class Plan:
-  """Which examples make up the batch of each step.
+  """The shape and the examples of the batch of each step.
 
-  Every example is used once an epoch: what is left over in a shape moves to the
-  next larger one, and what is left in the largest makes the last batch, whose
-  missing rows are filler. The number of batches is the same in every epoch.
-  With `replacement`, the examples of each batch are drawn with replacement, and
-  a shape's share of the batches is rounded up.
+  Every example is used once an epoch: leftovers of a shape move to the next
+  larger one, and those of the largest make the last batch, whose missing rows
+  are filler. Every epoch has the same number of batches. With `replacement`,
+  the examples of each batch are drawn with replacement, and the number of
+  batches of each shape is rounded up.
 
   Args:
-    buckets: the shapes, short ones first.
+    buckets: the shapes, shortest first.
     member: [N] index of each example's shape.
-    data_seed: decides the sequence of shapes.
-    seed: decides which examples fill them.
+    data_seed: seed of the sequence of shapes.
+    seed: seed of the examples in them.
     replacement: draw the examples with replacement.
 
   Attributes:
@@ -142,35 +142,46 @@ class Plan:
     self._epochs: dict[int, list[tuple[int, np.ndarray]]] = {}
 
   def __len__(self) -> int:
-    """Batches in an epoch."""
+    """Number of batches in an epoch."""
     return sum(self.batches)
 
   def batch(self, step: int) -> tuple[int, np.ndarray]:
-    """Shape and examples of a step; fewer examples than rows: filler."""
-    epoch, place = divmod(step, len(self))
+    """Index of the shape and indices of the examples of a step's batch.
+
+    If there are fewer examples than rows, the other rows are filler.
+    """
+    epoch, n = divmod(step, len(self))
     epochs = self._epochs  # read once: loader threads share this object
     if epoch not in epochs:
-      # A loader is in the next epoch while the last steps are being made.
+      # The loader prefetches the next epoch during the last steps of this one,
+      # so both plans stay.
       near = {e: epochs[e] for e in (epoch - 1, epoch + 1) if e in epochs}
       epochs = self._epochs = near | {epoch: self.epoch(epoch)}
-    return epochs[epoch][place]
+    return epochs[epoch][n]
 
   def epoch(self, epoch: int) -> list[tuple[int, np.ndarray]]:
-    """The (shape, examples) of all batches of an epoch."""
+    """The (shape, examples) of all batches of an epoch, in order."""
     shape_rng = np.random.default_rng((self.data_seed, 0, epoch))
     shapes = np.repeat(np.arange(len(self.buckets)), self.batches)
     shapes = shape_rng.permutation(shapes)
     rng = np.random.default_rng((self.seed, 1, epoch))
-    filled = self._drawn(rng) if self.replacement else self._permuted(rng)
+    filled = (
+      self._with_replacement(rng)
+      if self.replacement
+      else self._without_replacement(rng)
+    )
     return [(int(k), filled[k].pop()) for k in shapes]
 
-  def _permuted(self, rng: np.random.Generator) -> list[list[np.ndarray]]:
-    """The batches of each shape, every example in one of them."""
+  def _without_replacement(
+    self, rng: np.random.Generator
+  ) -> list[list[np.ndarray]]:
+    """The batches of each shape, with every example once."""
     filled = []
     left_over = np.zeros(0, np.int64)
     for k, bucket in enumerate(self.buckets):
       pool = rng.permutation(self.members[k])
-      # Leftovers go first, or the same ones would climb to the last batch.
+      # Leftovers go first, or the same examples would always end up in the
+      # last batch.
       pool = np.concatenate([left_over, pool])
       used = min(len(pool), self.batches[k] * bucket.rows)
       starts = range(0, used, bucket.rows)
@@ -179,8 +190,10 @@ class Plan:
       rng.shuffle(filled[-1])
     return filled
 
-  def _drawn(self, rng: np.random.Generator) -> list[list[np.ndarray]]:
-    """The batches of each shape, drawn with replacement."""
+  def _with_replacement(
+    self, rng: np.random.Generator
+  ) -> list[list[np.ndarray]]:
+    """The batches of each shape, from independent draws."""
     return [
       [
         rng.choice(members, bucket.rows) if len(members) else members
@@ -195,7 +208,7 @@ def efficiency(
   plan: Iterable[tuple[int, np.ndarray]],
   lengths: np.ndarray,
 ) -> float:
-  """Real over padded tokens of an epoch, filler rows included.
+  """Real over padded tokens of an epoch; filler rows count as padding.
 
   Args:
     buckets: the shapes.

@@ -1,12 +1,11 @@
 """CopyNet's synthetic rules (Gu et al. 2016, section 5.1).
 
 A rule such as `a b x c d y e f -> g h x m` has regular symbols and variables;
-an instance puts random symbols for the variables. The five kinds of rules are
-named by what becomes of the variables:
+an instance replaces the variables by random symbols. The five kinds of rules
+are named by the variables on either side. The instances of one kind, or of
+`all`, are printed as TSV by
 
     python -m seq2seq_jax.data.copynet_rules KIND train|valid|test
-
-prints the instances of one kind, or of `all`, as TSV.
 """
 
 import sys
@@ -28,7 +27,7 @@ SYMBOLS = 1000
 RULES = 200
 INSTANCES = {"train": 100, "valid": 5, "test": 100}  # of each rule
 LENGTH = (5, 20)  # symbols and variables of a rule's side
-VARIABLE = (1, 15)  # symbols that a variable stands for
+VARIABLE = (1, 15)  # symbols in place of a variable
 
 RuleSide = list[int | str]  # symbols as numbers, variables as letters
 
@@ -36,29 +35,30 @@ RuleSide = list[int | str]  # symbols as numbers, variables as letters
 def pairs(
   kind: str, split: str, seed: int = 0, rules: int = RULES
 ) -> list[tuple[str, str]]:
-  """The (source, target) texts of a split, of one kind of rule or `all`.
+  """The (source, target) texts of a split.
 
   Args:
-    kind: one of `KINDS`, or all.
-    split: train, valid or test; the same rules with other instances.
-    seed: of rules and instances.
-    rules: rules of all kinds together, as many of each.
+    kind: kind of rule, one of `KINDS`, or `all`.
+    split: train, valid or test; they have the same rules, but other instances.
+    seed: seed of rules and instances.
+    rules: number of rules, divided evenly among all kinds.
 
   Raises:
     types.UserError: there is no such kind or split.
   """
   if kind != "all" and kind not in KINDS:
     raise types.UserError(
-      f"copy_rules has no kind {kind!r}; there are: all, {', '.join(KINDS)}"
+      f"copy_rules has no kind {kind!r}; choose all, {', '.join(KINDS)}"
     )
   if split not in INSTANCES:
-    raise types.UserError(f"copy_rules has no split {split!r}")
+    raise types.UserError(
+      f"copy_rules has no split {split!r}; choose {', '.join(INSTANCES)}"
+    )
   out = []
   for n, name in enumerate(KINDS):
     if kind not in ("all", name):
       continue
-    # Rule i is of kind i modulo 5, so a kind's rules do not depend on which
-    # other kinds are asked for.
+    # Rule i is of kind i modulo 5, so `all` has the same rules of a kind.
     for i in range(n, rules, len(KINDS)):
       rule_rng = np.random.default_rng((seed, 4, i))
       left, right = (_rule_side(rule_rng, names) for names in KINDS[name])
@@ -69,7 +69,7 @@ def pairs(
 
 
 def _rule_side(rng: np.random.Generator, variables: str) -> RuleSide:
-  """Random symbols with the variables at random places, in their order."""
+  """Random symbols, with the variables in order at random positions."""
   length = int(rng.integers(LENGTH[0], LENGTH[1] + 1))
   side: RuleSide = [int(s) for s in rng.integers(SYMBOLS, size=length)]
   places = rng.choice(length, size=len(variables), replace=False)
@@ -81,7 +81,7 @@ def _rule_side(rng: np.random.Generator, variables: str) -> RuleSide:
 def _instance(
   rng: np.random.Generator, left: RuleSide, right: RuleSide
 ) -> tuple[str, str]:
-  """Both sides as text, with random symbols for the variables."""
+  """Both sides as text, with random symbols in place of the variables."""
   low, high = VARIABLE
   values = {
     variable: rng.integers(
@@ -90,13 +90,13 @@ def _instance(
     for variable in ("x", "y")
   }
 
-  def filled(side: RuleSide) -> str:
+  def substitute(side: RuleSide) -> str:
     symbols: list[int] = []
     for item in side:
       symbols += values[item] if isinstance(item, str) else [item]
     return " ".join(map(str, symbols))
 
-  return filled(left), filled(right)
+  return substitute(left), substitute(right)
 
 
 if __name__ == "__main__":

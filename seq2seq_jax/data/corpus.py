@@ -1,4 +1,4 @@
-"""The splits of a config's task: opened, held out, limited, checksummed."""
+"""The examples of a config's task: splits, held-out examples, checksums."""
 
 import collections
 import dataclasses
@@ -18,15 +18,15 @@ SPLITS = ("train", "valid", "test")
 
 
 def root(data: config.Data) -> str:
-  """The data folder: the config's, else the environment's, else none."""
+  """Folder of the data sets: `data.root`, else SEQ2SEQ_JAX_DATA, else empty."""
   return data.root or os.environ.get("SEQ2SEQ_JAX_DATA", "")
 
 
 def in_memory(data: config.Data) -> config.Data:
-  """The data section of a run whose examples are given in memory.
+  """The data section of a run with examples in memory.
 
-  It names no files, so that nothing is later scored on other examples than the
-  run's. A language model keeps its task, which says that there is no source.
+  It names no files, so that no later command scores other examples than the
+  run's. A language model keeps its task, which implies that it has no source.
   """
   if not data.has_source():
     return data
@@ -41,8 +41,8 @@ def open_split(data: config.Data, split: str) -> sources.Source | None:
   A task of the user's own, `FILE.py:NAME`, is called as `NAME(data, split)`. It
   returns None if there is no such split, else pairs of a source (text, frames
   [L, F]) and a target text: a list, an iterator, or an object with `__len__`
-  and `__getitem__` that is read when needed. If that has a method `checksum`,
-  it is asked instead of reading all pairs.
+  and `__getitem__`, which is read when needed. An object that also has a method
+  `checksum` is used as it is, without reading all its pairs to check them.
 
   Args:
     data: names the task and its files.
@@ -59,10 +59,10 @@ def open_split(data: config.Data, split: str) -> sources.Source | None:
 
 
 def open_for_scoring(data: config.Data, split: str) -> sources.Source | None:
-  """The examples of a split that a trained model is scored on, or None.
+  """The examples of a split to score a trained model on; None without them.
 
-  Of the training split only those that were trained on: without blank ones and
-  those that are held out.
+  The training split excludes blank and held-out examples; the validation split
+  is the held-out examples if the config names none.
   """
   if split != "train":
     examples = open_split(data, split)
@@ -74,22 +74,23 @@ def open_for_scoring(data: config.Data, split: str) -> sources.Source | None:
 
 
 class Corpus:
-  """The splits of a config's task. A split that is not given is None.
+  """The splits of a config's task; None if there is no such split.
 
   Args:
     data: names the task and its files.
-    train: training examples in memory, pairs of source and target; the task's
-      files are then not read. A source is a text, an array of frames [L, F], or
-      None for a language model; a target is a text.
+    train: training examples in memory, pairs of source and target, instead of
+      the task's files. A source is a text, an array of frames [L, F], or None
+      for a language model; a target is a text.
     valid: validation examples in memory.
     test: test examples in memory.
 
   Attributes:
     train, valid, test: random-access sources of pairs.
-    indices: [N] places of the training examples that are used, ascending.
+    indices: [N] indices in `train` of the examples to train on, ascending.
 
   Raises:
-    types.UserError: there is nothing to train on, or less than is held out.
+    types.UserError: there are no examples to train on, or fewer than
+      `data.holdout`.
   """
 
   def __init__(
@@ -109,9 +110,9 @@ class Corpus:
     training, self.valid, self.test = splits
     if training is None:
       raise types.UserError(
-        "data.task pairs: the examples are in memory alone; hand them to `fit`"
+        "data.task pairs: there are no examples; pass train=... to `fit`"
         if data.task == "pairs"
-        else f"data.train: names no file or split of task {data.task}"
+        else f"data.train is empty; name the training files of task {data.task}"
       )
     self.train: sources.Source = training
     _check_presence(data, self.train)
@@ -120,19 +121,19 @@ class Corpus:
     if data.holdout and self.valid is None:
       self._hold_out(data)
     if self.limited:
-      # Files may be sorted, so examples are drawn from the whole of them; a
-      # smaller limit draws a part of what a larger one does.
+      # Files may be sorted, so examples are drawn from all of them. A smaller
+      # limit draws a subset of a larger one's.
       rng = np.random.default_rng((data.seed, 3))
       self.indices = np.sort(rng.permutation(self.indices)[: data.limit])
     if not len(self.indices):
       raise types.UserError(
-        "data.train: no example has text on every side; nothing to train on"
+        "data.train: nothing to train on, as every example has a blank side"
       )
 
   def _hold_out(self, data: config.Data) -> None:
-    """Sets aside examples whose content occurs in training just once.
+    """Moves random examples that occur once in training to validation.
 
-    If a source's targets are `alternatives`, all of them or none.
+    If targets are `alternatives`, all examples of a source move together.
     """
     rng = np.random.default_rng((data.seed, 2))
     groups: dict[Any, list[int]] = collections.defaultdict(list)
@@ -147,15 +148,15 @@ class Corpus:
     held_out: list[int] = []
     for i in rng.permutation(self.indices):
       group = group_of(i)
-      whole = data.alternatives or len(group) == 1
-      if whole and group[0] == i:
+      movable = data.alternatives or len(group) == 1
+      if movable and group[0] == i:
         held_out += group
       if len(held_out) >= data.holdout:
         break
     if len(held_out) < data.holdout:
       raise types.UserError(
         f"data.holdout: {data.holdout} is more than the {len(held_out)} "
-        "different training examples"
+        "different training examples; lower it"
       )
     self.indices = np.setdiff1d(self.indices, held_out)
     pairs = [self.train[int(i)] for i in held_out]
@@ -163,19 +164,19 @@ class Corpus:
     self.valid = sources.Pairs(sorted(distinct.values(), key=str))
 
   def checksums(self) -> dict[str, str]:
-    """SHA-256 of every split, and of what was drawn from it."""
+    """SHA-256 of every split; with `data.limit`, of the chosen examples too."""
     splits = {"train": self.train, "valid": self.valid, "test": self.test}
     sums = {k: v.checksum() for k, v in splits.items() if v is not None}
     if self.limited:
-      drawn = sums["train"].encode() + self.indices.tobytes()
-      sums["train"] = hashlib.sha256(drawn).hexdigest()
+      content = sums["train"].encode() + self.indices.tobytes()
+      sums["train"] = hashlib.sha256(content).hexdigest()
     return sums
 
 
 def _check_presence(data: config.Data, train: sources.Source) -> None:
-  """Refuses a language model with sources, and other models without."""
+  """Raises an error for a language model with sources, or others without."""
   if not len(train):
-    return  # the caller says so
+    return  # the caller raises the error
   present = sides.kind_of(train[0][0]).present
   if present != data.has_source():
     reason = "has a source" if present else "has no source (None)"
@@ -186,7 +187,7 @@ def _check_presence(data: config.Data, train: sources.Source) -> None:
 
 
 def _in_memory(data: config.Data, split: str) -> None:
-  """No split: the examples are given to `Corpus`."""
+  """None: the examples are arguments of `Corpus`."""
 
 
 def _scan(data: config.Data, split: str) -> sources.Source | None:
@@ -230,7 +231,7 @@ def _tfds(data: config.Data, split: str) -> sources.Source | None:
 def _from_files(
   read: Callable[..., sources.Source], *fields: str
 ) -> Callable[[config.Data, str], sources.Source | None]:
-  """A task that reads files: `read` of their paths, then of config fields."""
+  """A task that calls `read` with a split's paths and values of `fields`."""
 
   def task(data: config.Data, split: str) -> sources.Source | None:
     names = getattr(data, split)
@@ -240,15 +241,16 @@ def _from_files(
     for path in paths:
       if not path.exists():
         raise types.UserError(
-          f"data.{split}: {path.absolute()}: no such file; the folder of the "
-          "data is --data.root or the environment's SEQ2SEQ_JAX_DATA"
+          f"data.{split}: {path.absolute()}: no such file; set the folder of "
+          "the data by --data.root or the environment's SEQ2SEQ_JAX_DATA"
         )
     return read(*paths, *(getattr(data, field) for field in fields))
 
   return task
 
 
-# How the splits of each task are opened: None if there is no such split.
+# From each task to the function (data, split) that opens one of its splits, or
+# returns None if there is no such split.
 TASKS: dict[str, Callable[[config.Data, str], sources.Source | None]] = {
   "scan": _scan,
   **dict.fromkeys(synthetic.TASKS, _synthetic),

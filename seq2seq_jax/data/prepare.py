@@ -15,27 +15,27 @@ from typing import Any
 from seq2seq_jax import __version__, types
 
 FAILED = 1
-# Modules whose exceptions mean that a file did not arrive whole.
+# Modules whose exceptions mean that a download failed.
 NETWORK = ("requests", "urllib3", "tensorflow_datasets.core.download")
 
 
 def prepare(name: str, data_dir: str | None = None) -> str:
-  """Downloads and writes a set; returns the folder that holds it.
+  """Downloads and writes a data set; returns its folder.
 
   Args:
     name: `SET` or `SET/CONFIG`.
-    data_dir: folder of the prepared sets; TFDS's own if it is empty.
+    data_dir: folder of the prepared sets; if empty, TFDS's default.
 
   Raises:
-    types.UserError: a module is missing, the name is unknown, or the download
-      or the disk failed.
+    types.UserError: a module is missing, the name is unknown, or downloading
+      or writing failed.
   """
   try:
     import array_record  # noqa: F401 (TFDS names it only when it writes)
     import tensorflow_datasets as tfds
   except ImportError as e:
     raise types.UserError(
-      f"preparing a set needs the module {e.name}: "
+      f"preparing a set needs the module {e.name}; install it with "
       "pip install -c constraints.txt -e '.[data]'"
     ) from e
   builder = _builder(tfds, name, data_dir)
@@ -48,31 +48,35 @@ def prepare(name: str, data_dir: str | None = None) -> str:
       raise _no_download(name, e) from e
     raise types.UserError(
       f"TFDS {name}: preparing it in {builder.data_dir} failed: "
-      f"{type(e).__name__}: {_line(e)}"
+      f"{type(e).__name__}: {_first_line(e)}"
     ) from e
   return str(builder.data_dir)
 
 
 def _builder(tfds: Any, name: str, data_dir: str | None) -> Any:
-  """The TFDS builder of a set; what TFDS refuses becomes a UserError."""
+  """The TFDS builder of a set.
+
+  Raises:
+    types.UserError: TFDS has no such set, configuration or version.
+  """
   try:
     return tfds.builder(
       name, data_dir=data_dir or None, file_format="array_record"
     )
   except tfds.core.DatasetNotFoundError as e:
-    known = [
+    names = [
       line.removeprefix("\t- ")
       for line in str(e).splitlines()
       if line.startswith("\t- ")
     ]
-    stem = name.partition("/")[0]
-    # Builders of the old style are listed, but are registered by TensorFlow.
-    if stem in known:
+    set_name = name.partition("/")[0]
+    # Builders of the old style are listed, but only TensorFlow registers them.
+    if set_name in names:
       raise _missing(name, ImportError(name="tensorflow")) from e
-    near = difflib.get_close_matches(stem, known, 3, 0.5)
+    near = difflib.get_close_matches(set_name, names, 3, 0.5)
     raise types.UserError(
-      f"TFDS has no set {stem!r}; nearest: {', '.join(near) or 'none'}; a set "
-      "whose builder imports TensorFlow is known only with "
+      f"TFDS has no set {set_name!r}; nearest: {', '.join(near) or 'none'}; "
+      "if its builder imports TensorFlow, first run "
       "pip install -c constraints.txt -e '.[prepare]'"
     ) from e
   except ImportError as e:
@@ -82,8 +86,8 @@ def _builder(tfds: Any, name: str, data_dir: str | None) -> Any:
 
 
 def _reason(tfds: Any, name: str, error: Exception) -> str:
-  """Why TFDS refuses a configuration, a version or a folder."""
-  reason = _line(error)
+  """The reason why TFDS refuses a configuration, a version or a folder."""
+  reason = _first_line(error)
   if "File format is already set" in reason:
     return (
       "it is already prepared there in a format other than array_record; "
@@ -91,43 +95,43 @@ def _reason(tfds: Any, name: str, error: Exception) -> str:
     )
   if "BuilderConfig" not in reason:
     return reason
-  stem, _, config_name = name.partition("/")
-  configs = list(tfds.builder_cls(stem).builder_configs)
+  set_name, _, config_name = name.partition("/")
+  configs = list(tfds.builder_cls(set_name).builder_configs)
   near = difflib.get_close_matches(config_name, configs, 5, 0.3) or configs[:5]
   return f"no configuration {config_name!r}; nearest: {', '.join(near)}"
 
 
 def _missing(name: str, error: ImportError) -> types.UserError:
-  """The error that names what to install for a builder."""
-  # TFDS wraps the error to add words; only the first one names the module.
+  """The error of a builder that lacks a module, with how to install it."""
+  # TFDS wraps the error to add text; only the original one names the module.
   while error.name is None and isinstance(error.__cause__, ImportError):
     error = error.__cause__
   if error.name is None or error.name.partition(".")[0] == "tensorflow":
     return types.UserError(
-      f"TFDS {name}: its builder imports TensorFlow, for this one command: "
+      f"TFDS {name}: its builder imports TensorFlow; install it with "
       "pip install -c constraints.txt -e '.[prepare]'"
     )
   return types.UserError(
-    f"TFDS {name}: its builder needs the module {error.name}: "
+    f"TFDS {name}: its builder needs the module {error.name}; install it with "
     f"pip install {error.name.partition('.')[0]}"
   )
 
 
 def _no_download(name: str, error: Exception) -> types.UserError:
-  """The error of a download that did not arrive whole."""
+  """The error of a failed download."""
   return types.UserError(
-    f"TFDS {name}: the download failed, so nothing was prepared; is there a "
-    f"network? ({_line(error)})"
+    f"TFDS {name}: the download failed, so nothing was prepared; check "
+    f"the network and run this again ({_first_line(error)})"
   )
 
 
-def _line(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
   """The first line of an exception's message, or its name."""
   return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def main(args: list[str] | None = None) -> int:
-  """Prepares the set that the command line names; returns the exit code."""
+  """Prepares the set named on the command line; returns the exit code."""
   p = argparse.ArgumentParser(
     prog="python -m seq2seq_jax.data.prepare",
     description="Prepares a TFDS catalogue set as array_record.",
@@ -137,8 +141,8 @@ def main(args: list[str] | None = None) -> int:
     "--data-dir",
     metavar="DIR",
     default=os.environ.get("SEQ2SEQ_JAX_DATA"),
-    help="where to write; training finds it by --data.root DIR "
-    "(default: the environment's SEQ2SEQ_JAX_DATA, else TFDS's own folder)",
+    help="folder to write to; training reads it with --data.root DIR "
+    "(default: the environment's SEQ2SEQ_JAX_DATA, else TFDS's default folder)",
   )
   p.add_argument(
     "--version", action="version", version=f"seq2seq_jax {__version__}"

@@ -1,4 +1,4 @@
-"""The command line of a generated data set: prints one of its parts as TSV."""
+"""The command line of a generated data set, which prints a part as TSV."""
 
 import os
 import sys
@@ -16,14 +16,14 @@ def main(
   parts: Sequence[str],
   make: Callable[[str, str], Iterable[tuple[str, str]]],
 ) -> int:
-  """Prints the pairs that `sys.argv` asks for; returns the exit code.
+  """Prints the pairs named in `sys.argv`; returns the exit code.
 
   Args:
-    module: of `seq2seq_jax.data` that is run.
-    name: what the first argument is, for the usage line.
+    module: name of the module in `seq2seq_jax.data` that runs.
+    name: placeholder of the first argument in the usage line.
     names: its possible values.
     parts: possible values of the second argument.
-    make: from the two arguments to (source, target) texts.
+    make: (first, second argument) -> (source, target) texts.
   """
   arguments = sys.argv[1:]
   if arguments == ["--version"]:
@@ -45,7 +45,7 @@ def main(
     print(f"error: {e}", file=sys.stderr)
     return USAGE_ERROR
   except BrokenPipeError:
-    # The reader has had enough. What is left in the buffer goes nowhere, or the
-    # interpreter would complain about it at exit.
+    # The reader closed the pipe. Without a redirection the interpreter would
+    # flush the buffer at exit and report the error again.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
   return 0

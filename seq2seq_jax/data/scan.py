@@ -1,10 +1,11 @@
 """SCAN, generated from its grammar (Lake & Baroni 2018, arXiv 1711.00350).
 
-20,910 commands and the actions that they mean, and the published splits:
+20,910 commands with their actions, and the published splits. One is printed as
+TSV by
 
     python -m seq2seq_jax.data.scan SPLIT train|test
 
-prints one as TSV. The templates are those of Loula et al. 2018. A split with a
+ The templates are those of Loula et al. 2018. A split with a
 few composed uses of jump has 14,670 training lines like the one without; the
 published files have 14,665 or 14,655.
 """
@@ -20,16 +21,16 @@ import numpy as np
 from seq2seq_jax import types
 from seq2seq_jax.data import print_pairs
 
-Command = tuple[str, str]  # a command and the actions that it means
+Command = tuple[str, str]  # a command and its actions
 
 VERBS = ("walk", "look", "run", "jump")
 # Training lines of the simple splits, by the percentage of all commands.
 SIZES = {1: 209, 2: 418, 4: 836, 8: 1672, 16: 3345, 32: 6691, 64: 13382}
-# How often the primitive alone stands in training: 10 % of the lines.
+# Training lines with the primitive alone: 10 % of all.
 PRIMITIVES = {"jump": 1467, "turn left": 2189}
-EXAMPLES = (8, 16, 32)  # composed jump commands that are trained on too
+EXAMPLES = (8, 16, 32)  # composed jump commands in the training part
 TEMPLATES = ("right", "opposite right", "around right")
-LONGEST_TRAINED = 22  # actions, in the split by length
+LONGEST_TRAINED = 22  # most actions in training, in the split by length
 SIMPLE_TRAIN = 16728
 SIMPLE_SEED = 2018
 PARTS = ("train", "test")
@@ -49,7 +50,7 @@ def _phrases() -> list[tuple[str, list[str]]]:
   """V of the grammar: a verb, alone or with a direction and a manner."""
   phrases = [(verb, [f"I_{verb.upper()}"]) for verb in VERBS]
   for verb in (*VERBS, "turn"):
-    # turn means no action of its own, only its direction.
+    # turn is no action, only its direction is.
     act = [] if verb == "turn" else [f"I_{verb.upper()}"]
     for side in ("left", "right"):
       turn = [f"I_TURN_{side.upper()}"]
@@ -74,7 +75,7 @@ def commands() -> tuple[Command, ...]:
   for left, first in singles:
     for right, second in singles:
       out.append((f"{left} and {right}", first + second))
-      # The actions come in the order of time: what stands after `after` first.
+      # `x after y` means the actions of y, then those of x.
       out.append((f"{left} after {right}", second + first))
   return tuple((command, " ".join(actions)) for command, actions in out)
 
@@ -110,7 +111,7 @@ def pairs(split: str, part: str) -> list[Command]:
 def _select(
   in_train: Callable[[Command], bool], in_test: Callable[[Command], bool]
 ) -> tuple[list[Command], list[Command]]:
-  """The commands of both parts; those that neither asks for are left out."""
+  """The training and test commands; each predicate chooses those of a part."""
   return (
     [command for command in commands() if in_train(command)],
     [command for command in commands() if in_test(command)],
@@ -127,7 +128,7 @@ def _by_length() -> tuple[list[Command], list[Command]]:
 
 
 def _random(split: str) -> tuple[list[Command], list[Command]]:
-  """A random split; those of different sizes are drawn independently."""
+  """A random split; different sizes are independent draws."""
   percent = int(split.removeprefix("simple_p")) if "_p" in split else 0
   size = SIZES[percent] if percent else SIMPLE_TRAIN
   rng = np.random.default_rng((SIMPLE_SEED, percent))
@@ -136,7 +137,7 @@ def _random(split: str) -> tuple[list[Command], list[Command]]:
 
 
 def _added_primitive(primitive: str) -> tuple[list[Command], list[Command]]:
-  """Trains on the primitive alone, tests on all commands that compose it."""
+  """Trains on the primitive alone, tests on all its compositions."""
   has_primitive = re.compile(rf"\b{primitive}\b").search
 
   def composes(command: Command) -> bool:
@@ -152,8 +153,8 @@ def _with_examples(
 ) -> tuple[list[Command], list[Command]]:
   """Moves `count` composed commands from the test to the training part.
 
-  They and the primitive share the lines that it has alone, evenly, so that the
-  training part keeps its size.
+  They and the primitive evenly share its lines in `train`, so that the training
+  part keeps its size.
   """
   rng = np.random.default_rng((SIMPLE_SEED, 0, count))
   chosen = set(rng.choice(len(test), size=count, replace=False).tolist())
@@ -161,16 +162,15 @@ def _with_examples(
   primitive = train[-1]
   lines = train.count(primitive)
   each = lines // (count + 1)
-  others = train[:-lines] + [primitive] * (lines - count * each)
-  left = [command for i, command in enumerate(test) if i not in chosen]
-  return others + [e for e in examples for _ in range(each)], left
+  training = train[:-lines] + [primitive] * (lines - count * each)
+  remaining = [command for i, command in enumerate(test) if i not in chosen]
+  return training + [e for e in examples for _ in range(each)], remaining
 
 
 def _template(template: str) -> tuple[list[Command], list[Command]]:
   """Tests on commands with a template, such as `V around right`.
 
-  The template with the verb turn, which means no action of its own, is in
-  neither part.
+  Commands with the verb turn in the template are in neither part.
   """
   verbs = "|".join(VERBS)
   if template.startswith("jump "):

@@ -1,7 +1,7 @@
-"""The kinds of sides that an example may have: text, frames, or no source.
+"""Kinds of sides of an example: text, frames, or no source.
 
-Each class keeps the promises of `contracts.Side`. A new kind is a class here or
-in a file of its own, and a line in `KINDS` and in `STORED`.
+Each class implements `contracts.Side`. A new kind is a class, here or in a file
+of its own, and a line in `KINDS` and in `STORED`.
 """
 
 import hashlib
@@ -18,10 +18,10 @@ _EMPTY = np.zeros(0, np.int32)
 
 
 class _Text:
-  """A side of text: what source and target have in common.
+  """A side of text, the base of source and target.
 
   Args:
-    tokenizer: of this side.
+    tokenizer: tokenizer of this side.
     output: the target's tokenizer if the model copies: then `encode` also gives
       ids in the extended vocabulary, in which the n-th copyable word has id
       `output.vocab_size + n`. None if the model does not copy.
@@ -58,7 +58,7 @@ class _Text:
   def is_blank(value: str) -> bool:
     if not isinstance(value, str):
       raise types.UserError(
-        f"a source is {type(value).__name__}; this model reads text (str)"
+        f"a source is {type(value).__name__}, but this model reads text (str)"
       )
     return not value.strip()
 
@@ -101,7 +101,7 @@ class _Text:
     return self.tokenizer.encode(value)
 
   def _extended_ids(self, value: str, copyable: Sequence[str]) -> list[int]:
-    """Ids of the extended vocabulary, without EOS."""
+    """Ids in the extended vocabulary, without EOS."""
     assert self.output is not None
     words = self.tokenizer.words(value)
     first = self.output.vocab_size
@@ -114,10 +114,10 @@ class _Text:
 
 
 class SourceText(_Text):
-  """A source text: ids with EOS, and the words that a model may copy.
+  """A source text as ids with EOS, and its copyable words.
 
   Args:
-    tokenizer: of the source.
+    tokenizer: tokenizer of the source.
     reverse: the encoder reads the words from last to first, then EOS.
     output: the target's tokenizer if the model copies.
   """
@@ -156,16 +156,16 @@ class SourceText(_Text):
     return self._read(self.tokenizer.words(value))
 
   def _read(self, tokens: Any) -> Any:
-    """Tokens in the order in which the encoder reads them."""
+    """Tokens in the order of the encoder."""
     return tokens[::-1] if self.reverse else tokens
 
 
 class TargetText(_Text):
-  """A target text: ids with EOS, and ids back to text.
+  """A target text as ids with EOS.
 
   Args:
-    tokenizer: of the target.
-    copies: the model copies, so ids may name words of the source.
+    tokenizer: tokenizer of the target.
+    copies: the model copies, so ids from V on are words of the source.
   """
 
   def __init__(self, tokenizer: tokenizers.Tokenizer, copies: bool = False):
@@ -182,7 +182,7 @@ class TargetText(_Text):
     rng: np.random.Generator | None = None,
     copyable: Sequence[str] = (),
   ) -> types.EncodedSide:
-    """Ids with EOS; `copyable` are the words that the source offers."""
+    """Ids with EOS; `copyable` are the copyable words of the source."""
     ids = np.append(self._ids(value, rng), _EOS)
     if self.output is None:
       return types.EncodedSide(ids)
@@ -203,7 +203,7 @@ class SourceFrames:
   """A source of feature vectors [L, F] in memory, such as log-mel frames.
 
   Args:
-    features: F.
+    features: features F of each frame.
     reverse: the encoder reads the frames from last to first.
   """
 
@@ -219,7 +219,7 @@ class SourceFrames:
   def like(cls, value: np.ndarray, reverse: bool) -> "SourceFrames":
     if value.ndim != 2:
       raise types.UserError(
-        f"a source has the shape {value.shape}; frames have two axes: time "
+        f"a source has the shape {value.shape}; it must have two axes, time "
         "and features"
       )
     return cls(value.shape[1], reverse)
@@ -257,7 +257,7 @@ class SourceFrames:
     self, rows: Sequence[types.EncodedSide | None], length: int
   ) -> types.PaddedSide:
     values = np.zeros((len(rows), length, self.features), np.float32)
-    lengths = np.ones(len(rows), np.int32)  # of filler: one frame of zeros
+    lengths = np.ones(len(rows), np.int32)  # a filler row is a frame of zeros
     for i, row in enumerate(rows):
       if row is not None:
         lengths[i] = len(row.values)
@@ -277,7 +277,9 @@ class SourceFrames:
     return []
 
   def words(self, value: np.ndarray) -> list[str]:
-    raise types.UserError("decode.replace_unknown: frames hold no words")
+    raise types.UserError(
+      "decode.replace_unknown needs a source of words, not frames"
+    )
 
   def checksum(self) -> str:
     return stored.checksum(self._settings())
@@ -290,7 +292,7 @@ class SourceFrames:
 
 
 class NoSource:
-  """The source of a language model: there is none."""
+  """The absent source of a language model."""
 
   present: ClassVar[bool] = False
   vocab_size = None
@@ -342,7 +344,9 @@ class NoSource:
     return []
 
   def words(self, value: None) -> list[str]:
-    raise types.UserError("a language model has no source with words")
+    raise types.UserError(
+      "decode.replace_unknown needs a source; a language model has none"
+    )
 
   def checksum(self) -> str:
     return ""
@@ -351,15 +355,15 @@ class NoSource:
     return stored.dump({"kind": "none"})
 
 
-# The kind of side that a raw value of the corpus belongs to.
+# From the type of a raw value to its kind of side.
 KINDS: dict[type, type[contracts.Side]] = {
   str: SourceText,
   np.ndarray: SourceFrames,
   type(None): NoSource,
 }
 
-# From the stored settings of a source that has no tokenizer, and
-# `data.reverse_source`, to its side.
+# Sources without a tokenizer: from stored settings and `data.reverse_source` to
+# the side.
 STORED: dict[str, Callable[[dict[str, Any], bool], contracts.Side]] = {
   "frames": SourceFrames.restore,
   "none": NoSource.restore,
@@ -367,10 +371,10 @@ STORED: dict[str, Callable[[dict[str, Any], bool], contracts.Side]] = {
 
 
 def kind_of(value: Any) -> type[contracts.Side]:
-  """The kind of side that a raw value belongs to.
+  """The kind of side of a raw value, by its type.
 
   Raises:
-    types.UserError: it belongs to none.
+    types.UserError: there is no kind for its type.
   """
   for value_type, kind in KINDS.items():
     if isinstance(value, value_type):
@@ -382,7 +386,7 @@ def kind_of(value: Any) -> type[contracts.Side]:
 
 
 def _pad_ids(rows: Sequence[Any], length: int) -> np.ndarray:
-  """Stacks id sequences, pad after their end. [B, length] int32."""
+  """Stacks id sequences, padded at the end. [B, length] int32."""
   out = np.full((len(rows), length), types.PAD, np.int32)
   for i, row in enumerate(rows):
     out[i, : len(row)] = row

@@ -1,8 +1,8 @@
 """Random-access sources of examples: text files, TFDS sets, pairs in memory.
 
 An example is a pair (source, target) of raw values; the source of a language
-model is None. Lines of a file end at line feeds alone, so other separators in
-the text never change a file's line count.
+model is None. Only line feeds end the lines of a file, so that other separators
+in the text never change its line count.
 """
 
 import codecs
@@ -44,8 +44,8 @@ class Pairs:
   """Examples in memory, or read through any object with random access.
 
   Args:
-    pairs: an iterable of pairs, which is copied, or an object with `__len__`
-      and `__getitem__` that is no list or tuple, which is read when needed.
+    pairs: a list, tuple or iterator, which is copied, or another object with
+      `__len__` and `__getitem__`, which is read when needed.
   """
 
   def __init__(self, pairs: Iterable[Pair]):
@@ -68,11 +68,12 @@ class Pairs:
 
 
 def as_source(pairs: Iterable[Pair] | Source, name: str = "train") -> Source:
-  """Pairs as a source of examples; what has a checksum is one already.
+  """A source of pairs, all of them checked.
 
   Args:
-    pairs: as of `Pairs`.
-    name: of the split, for messages.
+    pairs: as for `Pairs`; an object with a `checksum` is a source already and
+      is returned unchecked.
+    name: name of the split, for messages.
 
   Raises:
     types.UserError: an example is not a pair of a source and a target text.
@@ -96,7 +97,7 @@ def as_source(pairs: Iterable[Pair] | Source, name: str = "train") -> Source:
 
 
 def content(values: Sequence[Any]) -> tuple[bytes, ...]:
-  """Hashable content of raw values, such as a pair: equal for equal ones."""
+  """A hashable key of raw values, such as a pair; equal for equal values."""
   return tuple(sides.kind_of(value).content(value) for value in values)
 
 
@@ -114,7 +115,7 @@ def text_lines(path: Path) -> list[str]:
   except FileNotFoundError as e:
     raise types.UserError(f"{path.absolute()}: no such file") from e
   except (EOFError, gzip.BadGzipFile, zlib.error) as e:
-    raise types.UserError(f"{path}: not a whole gzip file: {e}") from e
+    raise types.UserError(f"{path}: damaged gzip file: {e}") from e
   except OSError as e:
     raise types.UserError(f"{path}: cannot read: {e.strerror}") from e
   encoded = data.removeprefix(codecs.BOM_UTF8).split(b"\n")
@@ -132,9 +133,9 @@ def text_lines(path: Path) -> list[str]:
 
 
 def _nonempty(path: Path, lines: list[T]) -> list[T]:
-  """The lines of a file; none at all is an error."""
+  """Returns the lines; raises an error if there are none."""
   if not lines:
-    raise types.UserError(f"{path}: holds no line")
+    raise types.UserError(f"{path}: the file is empty")
   return lines
 
 
@@ -160,16 +161,20 @@ def tsv(
   """Pairs from columns separated by one TAB, without quoting.
 
   Args:
-    path: of the file.
-    source_column: counted from 0.
-    target_column: counted from 0.
-    only: `0=fre` takes only rows whose column 0 is `fre`; empty takes all.
+    path: path of the file.
+    source_column: column number, counted from 0.
+    target_column: column number, counted from 0.
+    only: `0=fre` selects the rows with `fre` in column 0; empty selects all.
+
+  Raises:
+    types.UserError: a column is not a number, or a row lacks it; or no row is
+      selected.
   """
   for column in (source_column, target_column):
     if not (column.isascii() and column.isdigit()):
       raise types.UserError(
-        "data.source_field and data.target_field are columns, counted from 0, "
-        f"for tsv; got {column!r}"
+        "data.source_field and data.target_field must be column numbers, "
+        f"counted from 0, for task tsv, not {column!r}"
       )
   columns = int(source_column), int(target_column)
   only_column, _, only_value = only.partition("=")
@@ -182,17 +187,21 @@ def tsv(
       cells = [""] * (max(columns) + 1)
     if len(cells) <= max(columns):
       raise types.UserError(
-        f"{path}, line {n}: has {len(cells)} column(s), column {max(columns)} "
-        "is asked for (data.source_field, data.target_field; from 0)"
+        f"{path}, line {n}: has {len(cells)} column(s), but data.source_field "
+        f"or data.target_field names column {max(columns)}, counted from 0"
       )
     pairs.append((cells[columns[0]], cells[columns[1]]))
   if not pairs:
-    raise types.UserError(f"{path}: no row has data.only {only!r}")
+    raise types.UserError(f"{path}: no row matches data.only {only!r}")
   return Pairs(pairs)
 
 
 def jsonl(path: Path, source_key: str, target_key: str) -> Pairs:
-  """Pairs from two keys of a JSON object a line."""
+  """Pairs from two keys of the JSON object in each line.
+
+  Raises:
+    types.UserError: a line is not JSON or has no text under a key.
+  """
   pairs = []
   for n, line in enumerate(_nonempty(path, text_lines(path)), 1):
     if not line.strip():
@@ -210,7 +219,7 @@ def jsonl(path: Path, source_key: str, target_key: str) -> Pairs:
           f"{path}, line {n}: no text under {key!r} (it has: {keys}); see "
           "data.source_field and data.target_field"
         )
-      # A lone surrogate is no text that any file could hold.
+      # No UTF-8 file can hold a lone surrogate, so replace it.
       texts.append(row[key].encode("utf-8", "replace").decode())
     pairs.append((texts[0], texts[1]))
   return Pairs(pairs)
@@ -224,7 +233,10 @@ class Tfds:
     split: a split expression, such as `train[:90%]`.
     source_key: feature of the source text.
     target_key: feature of the target text.
-    data_dir: folder of the prepared sets; TFDS's own if it is empty.
+    data_dir: folder of the prepared sets; if empty, TFDS's default.
+
+  Raises:
+    types.UserError: the set is not prepared, or has no such split or feature.
   """
 
   def __init__(
@@ -255,7 +267,7 @@ class Tfds:
 
   def _text(self, i: int, value: Any) -> str:
     """A field of the i-th example as text."""
-    # Prepared files yield bytes, the mocked ones of TFDS str.
+    # Prepared files yield bytes, TFDS's mocked ones yield str.
     if isinstance(value, str):
       return value
     where = f"TFDS {self.name}, split {self.split!r}, example {i}"
@@ -277,13 +289,13 @@ class Tfds:
 
 
 def _data_source(name: str, split: str, data_dir: str | None) -> Any:
-  """TFDS's random access to a prepared set, without TensorFlow."""
+  """The random-access data source of a prepared set, without TensorFlow."""
   try:
     import array_record  # noqa: F401 (TFDS names it only when it reads)
     import tensorflow_datasets as tfds
   except ImportError as e:
     raise types.UserError(
-      f"data.task tfds needs the module {e.name}: "
+      f"data.task tfds needs the module {e.name}; install it with "
       "pip install -c constraints.txt -e '.[data]'"
     ) from e
   where = f"TFDS {name}, split {split!r}"
@@ -294,19 +306,20 @@ def _data_source(name: str, split: str, data_dir: str | None) -> Any:
     source = tfds.data_source(
       name, split=split, data_dir=data_dir or None, download=False
     )
-  except Exception as e:  # TFDS raises many kinds, most of them bare ones
+  except Exception as e:  # TFDS raises many types, most of them built-in
     line = (str(e).strip().splitlines() or [type(e).__name__])[0]
     if "length" in line and "0" in line:
-      raise types.UserError(f"{where}: holds no example") from e
+      raise types.UserError(f"{where}: has no examples") from e
     if "split" in line:
       raise types.UserError(f"{where}: {line}") from e
     raise types.UserError(
       f"{where}: not prepared as array_record below "
-      f"{data_dir or tfds.core.constants.DATA_DIR} ({line}); the folder is "
-      f"--data.root or SEQ2SEQ_JAX_DATA; prepare the set with: {prepare}"
+      f"{data_dir or tfds.core.constants.DATA_DIR} ({line}); set the "
+      "folder by --data.root or SEQ2SEQ_JAX_DATA, or prepare the set with: "
+      f"{prepare}"
     ) from e
   if len(source) == 0:
-    raise types.UserError(f"{where}: holds no example")
+    raise types.UserError(f"{where}: has no examples")
   return source
 
 

@@ -1,4 +1,4 @@
-"""Settings of one side of the data as a JSON file that proves its content."""
+"""Settings of one side of the data as a JSON file with a checksum."""
 
 import hashlib
 import json
@@ -9,8 +9,8 @@ from seq2seq_jax import types
 
 FORMAT_VERSION = 1
 
-# What a damaged file raises while it is read: not JSON or UTF-8, fields missing
-# or of another type, not base64, not a SentencePiece model.
+# Exceptions from reading a damaged file: not JSON or UTF-8, fields missing or
+# of another type, not base64, not a SentencePiece model.
 DAMAGE = (ValueError, LookupError, TypeError, AttributeError, RuntimeError)
 
 
@@ -28,7 +28,7 @@ def dump(settings: dict[str, Any]) -> bytes:
 
 
 def load(path: str | os.PathLike[str]) -> dict[str, Any]:
-  """Reads the settings that `dump` made a file's content of.
+  """The settings in a file with the content of `dump`.
 
   Raises:
     types.UserError: the file is missing, damaged, or of another version.
@@ -40,11 +40,11 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
     version = tree.pop("format_version")
     if version != FORMAT_VERSION:
       raise types.UserError(
-        f"{path}: tokenizer of format_version {version}, this program reads "
-        f"{FORMAT_VERSION}"
+        f"{path}: has format_version {version}, but this program reads "
+        f"{FORMAT_VERSION}; train again in a new workdir"
       )
     if tree.pop("sha256") != checksum(tree):
-      raise ValueError("its content does not fit its checksum")
+      raise ValueError("its content does not match its checksum")
   except OSError as e:
     raise types.UserError(
       f"{path}: cannot read the tokenizer: {e.strerror}"
@@ -57,7 +57,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
 def damaged(
   path: str | os.PathLike[str], error: BaseException
 ) -> types.UserError:
-  """The error to raise for a file whose content cannot be used."""
+  """The error to raise for a file with damaged content."""
   return types.UserError(
     f"{os.fspath(path)}: damaged tokenizer file ({error}); restore it from a "
     "copy, or train in a new workdir"

@@ -18,20 +18,20 @@ def pairs(
 ) -> list[tuple[str, str]]:
   """`size` (source, target) texts, symbols separated by blanks.
 
-  A source belongs to one split by a hash of its text, so the splits share
-  none; within a split sources may repeat. If there are so few sources that a
-  split owns hardly any, it takes all of them and the splits do overlap. Lengths
-  are uniform.
+  Lengths are uniform. A hash of its text assigns each source to one split, so
+  splits are disjoint; within a split sources may repeat. If there are so few
+  possible sources that a split has hardly any, it takes all of them, and then
+  splits overlap.
 
   Args:
     task: one of `TASKS`. The source of addition is two numbers, written as
       separate characters.
     split: train, valid or test.
     size: number of examples.
-    min_length: shortest source, in symbols; of addition digits of a number.
-    max_length: longest source.
+    min_length: shortest source in symbols; for addition, digits of a number.
+    max_length: longest source, in the same unit.
     symbols: number of different symbols; addition has ten digits.
-    seed: of the examples.
+    seed: seed of the random examples.
   """
   rng = np.random.default_rng((seed, zlib.crc32(f"{task} {split}".encode())))
   examples: list[tuple[str, str]] = []
@@ -39,15 +39,15 @@ def pairs(
   while len(examples) < size:
     source, target = _example(task, rng, min_length, max_length, symbols)
     misses = 0 if _split_of(source) == split else misses + 1
-    # A split with a tenth of the sources is missed so often by chance once in
-    # 10^45 times: it owns none.
+    # A split with a tenth of the sources is missed 1000 times in a row with
+    # probability 10^-46: after so many misses it has none.
     if misses == 0 or misses > 1000:
       examples.append((source, target))
   return examples
 
 
 def _split_of(source: str) -> str:
-  """The split that owns a source: a tenth each for valid and test."""
+  """The split of a source: valid and test have a tenth each."""
   tenth = zlib.crc32(source.encode()) % 10
   return {0: "valid", 1: "test"}.get(tenth, "train")
 
@@ -70,7 +70,7 @@ def _example(
 
 
 def _number(rng: np.random.Generator, min_length: int, max_length: int) -> int:
-  """A number whose count of digits is uniform."""
+  """A random number with a uniform count of digits."""
   length = int(rng.integers(min_length, max_length + 1))
   digits = rng.integers(10, size=length)
   if length > 1:

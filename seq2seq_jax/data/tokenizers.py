@@ -1,7 +1,7 @@
 """Text to ids and back: words, characters, SentencePiece's BPE and unigram.
 
 The ids of `types.SPECIALS` are the same in every vocabulary, and no text is
-ever encoded as pad, BOS or EOS: a word that looks like one is unknown.
+ever encoded as pad, BOS or EOS: a word spelled like one becomes unknown.
 """
 
 import base64
@@ -19,9 +19,9 @@ import numpy as np
 from seq2seq_jax import types
 from seq2seq_jax.data import stored
 
-BLANK = "▁"  # shown for a blank, and SentencePiece's own mark of one
+BLANK = "▁"  # SentencePiece's mark of a blank, also used in `tokens`
 _SILENT = (types.PAD, types.BOS, types.EOS)
-# SentencePiece holds its text in memory; more lines teach it nothing new.
+# SentencePiece holds its text in memory; more lines hardly change the result.
 _MAX_LINES = 5_000_000
 _MAX_CACHED_WORDS = 20_000
 _UNK_PENALTY = 10.0  # SentencePiece's: below the worst score of its pieces
@@ -31,15 +31,15 @@ Lattice = list[tuple[list[int], list[float]]]
 
 
 class Tokenizer:
-  """From text to ids and back; made by `train` and `load`.
+  """Converts text to ids and back; returned by `train` and `load`.
 
-  Nothing changes after it is made, and it can be pickled.
+  Immutable and picklable.
 
   Attributes:
     kind: word, char, bpe or unigram.
     lowercase: text is lower-cased before it is split.
-    sampling: strength of subword regularisation; 0: `encode_sampled` is
-      `encode`.
+    sampling: strength of subword regularisation; with 0, `encode_sampled`
+      equals `encode`.
     pieces: text of each id.
   """
 
@@ -62,9 +62,9 @@ class Tokenizer:
     return np.array(self._encode(text), np.int32)
 
   def encode_sampled(self, text: str, rng: np.random.Generator) -> np.ndarray:
-    """Ids of a segmentation drawn at random if `sampling` is not 0. [L] int32.
+    """Ids of a random segmentation if `sampling` is not 0. [L] int32.
 
-    The result is a function of the text and of the state of `rng` alone.
+    The result depends only on the text and on the state of `rng`.
     """
     if not self.sampling:
       return self.encode(text)
@@ -73,17 +73,19 @@ class Tokenizer:
     return np.array(self._sample(text, rng), np.int32)
 
   def words(self, text: str) -> list[str]:
-    """The words that `encode` gives one id each.
+    """The words of a text, one for each id of `encode`.
 
     Raises:
-      types.UserError: the tokenizer does not split into words.
+      types.UserError: the tokenizer is not one of words.
     """
     if self.kind != "word":
-      raise types.UserError(f"tokenizer {self.kind}: has no whole words")
+      raise types.UserError(
+        f"tokenizer {self.kind} does not split into words; use tokenizer word"
+      )
     return (text.lower() if self.lowercase else text).split()
 
   def decode(self, ids: Sequence[int] | np.ndarray) -> str:
-    """Text of ids; pad, BOS and EOS are left out, unk is `<unk>`."""
+    """Text of ids, without pad, BOS and EOS; unknown words are `<unk>`."""
     ids = np.asarray(ids).tolist()
     return self._join([self.pieces[i] for i in ids if i not in _SILENT])
 
@@ -92,7 +94,7 @@ class Tokenizer:
     return [self.pieces[i].replace(" ", BLANK) for i in np.asarray(ids)]
 
   def checksum(self) -> str:
-    """SHA-256 of the content, as 64 hexadecimal digits."""
+    """SHA-256 of the settings, as 64 hexadecimal digits."""
     return stored.checksum(self._settings)
 
   def dump(self) -> bytes:
@@ -100,11 +102,11 @@ class Tokenizer:
     return stored.dump(self._settings)
 
   def _encode(self, text: str) -> Sequence[int]:
-    """Ids of a text in the right case."""
+    """Ids of a text, lower-cased if need be."""
     raise NotImplementedError
 
   def _sample(self, text: str, rng: np.random.Generator) -> Sequence[int]:
-    """Ids of a text in the right case, segmented at random."""
+    """Ids of a random segmentation of a text, lower-cased if need be."""
     raise NotImplementedError
 
   def _join(self, pieces: Sequence[str]) -> str:
@@ -116,7 +118,7 @@ class Tokenizer:
 
 
 class _Table(Tokenizer):
-  """A list of symbols: words, or characters."""
+  """A table of symbols, which are words or characters."""
 
   def __init__(self, settings: dict):
     super().__init__(settings, types.SPECIALS + tuple(settings["symbols"]))
@@ -129,7 +131,7 @@ class _Table(Tokenizer):
     return [get(symbol, types.UNK) for symbol in symbols]
 
   def _sample(self, text: str, rng: np.random.Generator) -> Sequence[int]:
-    del rng  # there is one way to segment words and characters
+    del rng  # words and characters have only one segmentation
     return self._encode(text)
 
   def _join(self, pieces: Sequence[str]) -> str:
@@ -139,8 +141,9 @@ class _Table(Tokenizer):
 class _Subwords(Tokenizer):
   """A SentencePiece model.
 
-  Its own sampling draws from a generator of the thread; ours depends on the one
-  that is handed in alone. It works on a word at a time: no piece spans a blank.
+  SentencePiece's sampling draws from a generator of the thread, which cannot be
+  repeated; ours draws only from the `rng` argument. It segments one word at a
+  time, as no piece spans a blank.
   """
 
   def __init__(self, settings: dict):
@@ -171,7 +174,7 @@ class _Subwords(Tokenizer):
     for word in _words(self._model.normalize(text)):
       pieces += segment(word, draw)
     ids = [self._ids.get(piece, types.UNK) for piece in pieces]
-    # As in SentencePiece's own encoding, a run of unknown characters is one id.
+    # As in SentencePiece's encoding, a run of unknown characters is one id.
     return [
       token
       for i, token in enumerate(ids)
@@ -181,20 +184,21 @@ class _Subwords(Tokenizer):
   def _drop_merges(self, word: str, draw: Callable[[], float]) -> list[str]:
     """Pieces of a word by BPE-dropout (Provilkov et al. 2020, algorithm 1).
 
-    At each step every possible merge is left out with probability `sampling`;
-    the best of the others is done, until there is none. A piece's score is its
-    rank among the merges, negative: earlier ones are better.
+    At each step every possible merge is dropped with probability `sampling`,
+    and the best of the others is applied, until none is possible. A piece's
+    score is minus its rank among the merges: earlier ones are better.
     """
     pieces, score, drop = list(word), self._scores.get, self.sampling
     while True:
-      best, place = -math.inf, -1
+      best, position = -math.inf, -1
       for i in range(len(pieces) - 1):
         rank = score(pieces[i] + pieces[i + 1])
         if rank is not None and draw() >= drop and rank > best:
-          best, place = rank, i
-      if place < 0:
+          best, position = rank, i
+      if position < 0:
         return pieces
-      pieces[place : place + 2] = [pieces[place] + pieces[place + 1]]
+      merged = pieces[position] + pieces[position + 1]
+      pieces[position : position + 2] = [merged]
 
   def _draw_path(self, word: str, draw: Callable[[], float]) -> list[str]:
     """Pieces of a word drawn from P(x) ∝ exp(α Σ score(x_i)).
@@ -209,8 +213,8 @@ class _Subwords(Tokenizer):
         self._lattices[word] = lattice
     pieces, end = [], len(word)
     while end:
-      # The last piece of a prefix, given its end: its start is drawn by the
-      # weight of all paths that reach it.
+      # The start of the last piece of word[:end], drawn in proportion to the
+      # weight of all segmentations with it.
       starts, cumulative = lattice[end - 1]
       i = bisect.bisect_right(cumulative, draw() * cumulative[-1])
       start = starts[min(i, len(starts) - 1)]
@@ -219,12 +223,12 @@ class _Subwords(Tokenizer):
     return pieces[::-1]
 
   def _lattice(self, word: str) -> Lattice:
-    """For each prefix, where its last piece may start, and how likely.
+    """The starts of the last piece of each prefix, with cumulative weights.
 
-    The weight of a start is the sum over all paths to it, by forward filtering
-    in the log domain, times that of the piece.
+    The weight of a start is the weight of the piece times the sum over all
+    segmentations before it, by forward filtering in the log domain.
     """
-    total = [0.0]  # log of the sum over paths to each place
+    log_totals = [0.0]  # of all segmentations of each prefix
     lattice: Lattice = []
     for end in range(1, len(word) + 1):
       starts: list[int] = []
@@ -235,11 +239,11 @@ class _Subwords(Tokenizer):
           score = self._unk_score
         if score is not None:
           starts.append(start)
-          logs.append(total[start] + self.sampling * score)
+          logs.append(log_totals[start] + self.sampling * score)
       top = max(logs)
       weights = [math.exp(x - top) for x in logs]
       cumulative = np.cumsum(weights).tolist()
-      total.append(top + math.log(cumulative[-1]))
+      log_totals.append(top + math.log(cumulative[-1]))
       lattice.append((starts, cumulative))
     return lattice
 
@@ -253,20 +257,20 @@ def train(
   lowercase: bool = False,
   sampling: float = 0.0,
 ) -> Tokenizer:
-  """Makes a vocabulary; the same texts in the same order give the same one.
+  """Trains a tokenizer; the same texts in the same order give the same one.
 
   Args:
-    texts: to learn from.
+    texts: training texts.
     kind: word (split at blanks), char, bpe or unigram.
-    vocab_size: of the largest vocabulary, the four special ids included; a
-      small corpus gives a smaller one.
+    vocab_size: largest vocabulary, the four special ids included; a small
+      corpus gives a smaller one.
     min_count: rarer words and characters are left out (word and char).
-    lowercase: lower-case all text, here and later.
+    lowercase: lower-case all text, in training and in encoding.
     sampling: strength of subword regularisation (bpe and unigram).
 
   Raises:
-    types.UserError: the texts are empty, or bpe or unigram cannot hold every
-      character.
+    types.UserError: the texts are empty, no symbol is frequent enough, or
+      `vocab_size` is too small for every character (bpe and unigram).
   """
   if kind not in ("word", "char", "bpe", "unigram"):
     raise types.UserError(
@@ -293,15 +297,15 @@ def train(
   symbols = [s for s, n in ranked[:limit] if n >= min_count]
   if not symbols:
     raise types.UserError(
-      f"tokenizer {kind}: none of {len(counts)} is left, and the most frequent "
-      f"one stands {max(counts.values(), default=0)} times in training; lower "
-      "min_count, or raise vocab_size"
+      f"tokenizer {kind}: none of {len(counts)} symbols is frequent enough; "
+      f"the most frequent occurs {max(counts.values(), default=0)} times in "
+      "training; lower min_count or raise vocab_size"
     )
   return build(settings | {"symbols": symbols})
 
 
 def load(path: str | os.PathLike[str]) -> Tokenizer:
-  """Reads a tokenizer from a file with the content of `Tokenizer.dump`.
+  """The tokenizer in a file written with `Tokenizer.dump`.
 
   Raises:
     types.UserError: the file is missing, damaged, or of another version.
@@ -312,7 +316,11 @@ def load(path: str | os.PathLike[str]) -> Tokenizer:
 def build(
   settings: dict[str, Any], path: str | os.PathLike[str] = "tokenizer"
 ) -> Tokenizer:
-  """The tokenizer of stored settings; `path` is named if they are damaged."""
+  """The tokenizer of stored settings.
+
+  Raises:
+    types.UserError: the settings are damaged; the message names `path`.
+  """
   try:
     return (_Subwords if "model" in settings else _Table)(settings)
   except stored.DAMAGE as e:
@@ -320,7 +328,7 @@ def build(
 
 
 def _words(text: str) -> list[str]:
-  """Splits a normalised text before every blank, which stays."""
+  """Splits a normalised text before every blank, which starts its word."""
   first, *rest = text.split(BLANK)
   return ([first] if first else []) + [BLANK + part for part in rest]
 
@@ -353,17 +361,18 @@ def _train_subwords(texts: Iterable[str], kind: str, vocab_size: int) -> bytes:
       character_coverage=1.0,
       hard_vocab_limit=False,
       normalization_rule_name="identity",
-      max_sentence_length=2**24,  # bytes; by default long lines are left out
-      num_threads=1,  # sums over threads would depend on their number
+      max_sentence_length=2
+      ** 24,  # bytes; the default would leave long lines out
+      num_threads=1,  # with more, sums would depend on their number
       minloglevel=3,
     )
   except RuntimeError as e:
     characters = set().union(*lines) - {" "} | {BLANK}
-    need = len(characters) + len(types.SPECIALS)
-    if need > vocab_size:
+    required = len(characters) + len(types.SPECIALS)
+    if required > vocab_size:
       raise types.UserError(
         f"vocab_size: {vocab_size} is too small for {kind}: the characters "
-        f"of the training text alone need {need}"
+        f"of the training text alone need {required}; raise it"
       ) from e
     raise types.UserError(
       f"tokenizer {kind}: SentencePiece cannot learn from this training "

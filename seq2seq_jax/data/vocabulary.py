@@ -1,4 +1,4 @@
-"""How a run's examples become ids: its two sides, made, stored and loaded."""
+"""The vocabularies of a run: trained, stored, loaded, and used to encode."""
 
 import hashlib
 import pathlib
@@ -15,9 +15,9 @@ SOURCE_FILE, TARGET_FILE = "source.json", "target.json"
 
 
 class Vocabularies:
-  """The source and target side of a run's examples.
+  """The source side and the target side of a run's examples.
 
-  Nothing changes after it is made, and it can be pickled.
+  Immutable and picklable.
 
   Args:
     source: side that the encoder reads.
@@ -39,18 +39,18 @@ class Vocabularies:
 
   @property
   def copies(self) -> bool:
-    """True if encoded sides hold ids in the extended vocabulary too."""
+    """True if encoded sides also hold ids of the extended vocabulary."""
     return self.target.copies
 
   @property
   def sizes(self) -> tuple[int | None, int]:
-    """Ids of the source (None: no source, 0: frames) and of the target."""
+    """Vocabulary sizes of source (None: no source, 0: frames) and target."""
     return self.source.vocab_size, self.target.vocab_size
 
   def encode(
     self, pair: tuple[Any, str], rng: np.random.Generator | None = None
   ) -> types.EncodedPair:
-    """An example as arrays; segmentations are drawn from `rng` if given."""
+    """An example as arrays, with random segmentations if `rng` is not None."""
     source = self.source.encode(pair[0], rng)
     copyable = self.source.copyable(pair[0])
     return types.EncodedPair(source, self.target.encode(pair[1], rng, copyable))
@@ -68,10 +68,10 @@ class Vocabularies:
     """Text of output ids.
 
     Args:
-      ids: with ids from V on if the model copies from `source`.
+      ids: output ids; those from V on are words copied from `source`.
       source: raw value of the source.
-      attended: for each output, the source position most attended to; unknown
-        words are replaced by the source's word there (Luong et al. 2015).
+      attended: the source position most attended to at each output; its word
+        replaces an unknown one (Luong et al. 2015).
     """
     tokenizer, size = self.target.tokenizer, self.target.vocab_size
     if attended is None and not any(i >= size for i in ids):
@@ -93,7 +93,7 @@ class Vocabularies:
   def target_tokens(
     self, ids: Sequence[int] | np.ndarray, source: Any
   ) -> list[str]:
-    """One string for each output id; copied words as they are."""
+    """One string for each output id, copied words included."""
     tokenizer, size = self.target.tokenizer, self.target.vocab_size
     copyable = self.source.copyable(source)
     return [
@@ -102,35 +102,35 @@ class Vocabularies:
     ]
 
   def check_features(self, input_features: int) -> None:
-    """Checks that the model reads what the source gives.
+    """Checks the number of features that the model reads.
 
     Args:
-      input_features: F of frames that the model reads; 0 if it reads ids.
+      input_features: features F of each frame; 0 if the model reads ids.
 
     Raises:
-      types.UserError: it reads frames of another size, or not frames at all.
+      types.UserError: the sources have another number of features.
     """
     if self.source.features == input_features:
       return
-    gives = (
+    available = (
       f"frames with {self.source.features} features"
       if self.source.features
       else "no frames of audio"
     )
     raise types.UserError(
-      f"model.encoder.features is {input_features}, and the sources of the "
-      f"data hold {gives}; set it to {self.source.features}, or choose other "
-      "data"
+      f"model.encoder.features is {input_features}, but the sources of the "
+      f"data hold {available}; set it to {self.source.features}, or "
+      "choose other data"
     )
 
   def difference(self, other: "Vocabularies") -> str | None:
-    """Why models with these cannot make an ensemble; None if they can."""
+    """Why models with the two cannot make an ensemble; None if they can."""
     if self.checksum() != other.checksum():
       return "their vocabularies differ"
     if self.source.reverse != other.source.reverse:
       return "data.reverse_source differs, and they read one source"
     if self.copies != other.copies:
-      return "one of them copies words of the source and the other does not"
+      return "only one of them copies words of the source"
     return None
 
   def checksum(self) -> str:
@@ -141,7 +141,7 @@ class Vocabularies:
   def files(self) -> dict[str, bytes]:
     """Name and content of the files that `load` reads.
 
-    One vocabulary for both sides is one file.
+    A joint vocabulary is one file.
     """
     contents = {TARGET_FILE: self.target.dump()}
     if not self.joint:
@@ -152,11 +152,11 @@ class Vocabularies:
 def train(
   data: config.Data, corpus: corpus_lib.Corpus, copies: bool = False
 ) -> Vocabularies:
-  """Makes the vocabularies from the training examples.
+  """Vocabularies trained on the training examples.
 
   Args:
-    data: says how.
-    corpus: with the training examples.
+    data: settings of the tokenizers.
+    corpus: holds the training examples.
     copies: the model copies words of the source.
   """
 
@@ -179,10 +179,10 @@ def train(
 def for_new_run(
   data: config.Data, corpus: corpus_lib.Corpus, copies: bool = False
 ) -> Vocabularies:
-  """Those of `data.vocabulary`'s run if it names one, else trained ones.
+  """The vocabularies of the run `data.vocabulary`; if it is empty, new ones.
 
   Raises:
-    types.UserError: that run's vocabularies are not what the config asks for.
+    types.UserError: that run's vocabularies contradict the config.
   """
   if not data.vocabulary:
     return train(data, corpus, copies)
@@ -190,8 +190,9 @@ def for_new_run(
   two_files = (folder / SOURCE_FILE).exists()
   if _without_vocabulary(data, corpus) is None and two_files == data.joint:
     raise types.UserError(
-      f"data.vocabulary: {folder} has {'two' if data.joint else 'no two'} "
-      f"vocabularies, and data.joint is {data.joint}"
+      f"data.vocabulary: {folder} has "
+      f"{'two vocabularies' if data.joint else 'a joint vocabulary'}, but "
+      f"data.joint is {data.joint}; set it to {not data.joint}"
     )
   vocabularies = load(data, folder, copies)
   target = data.source if data.joint else data.target
@@ -212,10 +213,10 @@ def for_new_run(
 def load(
   data: config.Data, folder: pathlib.Path, copies: bool = False
 ) -> Vocabularies:
-  """Reads the files of `Vocabularies.files` from a folder.
+  """The vocabularies in a folder with the files of `Vocabularies.files`.
 
   Raises:
-    types.UserError: one is missing or damaged.
+    types.UserError: a file is missing or damaged.
   """
   target = tokenizers.load(folder / TARGET_FILE)
   path = folder / SOURCE_FILE
@@ -260,6 +261,6 @@ def _of_texts(
 def _without_vocabulary(
   data: config.Data, corpus: corpus_lib.Corpus
 ) -> contracts.Side | None:
-  """The source side if it needs no vocabulary; None if it is text."""
+  """The source side of frames or of no source; None if the source is text."""
   first = corpus.train[int(corpus.indices[0])][0]
   return sides.kind_of(first).like(first, data.reverse_source)

@@ -59,7 +59,7 @@ def test_sizes_and_splits():
     for k in copynet_rules.KINDS
   ]
   assert [pair for kind in by_kind for pair in kind] == test
-  with pytest.raises(types.UserError, match="there are: all"):
+  with pytest.raises(types.UserError, match="choose all, x_0"):
     copynet_rules.pairs("x_y", "test", seed=0, rules=5)
 
 

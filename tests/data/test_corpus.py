@@ -201,9 +201,9 @@ def test_a_language_model_has_no_sources():
     corpus_lib.Corpus(data, train=[("a", "b")])
 
 
-def test_pairs_without_any_given_are_asked_for():
+def test_pairs_without_examples_are_refused():
   data = config.Data(task="pairs")
-  with pytest.raises(types.UserError, match=r"data\.task pairs: .* in memory"):
+  with pytest.raises(types.UserError, match=r"data\.task pairs: .*pass train="):
     corpus_lib.Corpus(data)
   assert corpus_lib.open_for_scoring(data, "test") is None
 

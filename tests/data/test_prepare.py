@@ -139,7 +139,10 @@ def _from(module, base=OSError):
   [
     (_wrapped("tensorflow"), "-e '.[prepare]'"),
     (ModuleNotFoundError("No module", name="tensorflow"), "[prepare]"),
-    (_wrapped("bs4.element"), "needs the module bs4.element: pip install bs4"),
+    (
+      _wrapped("bs4.element"),
+      "needs the module bs4.element; install it with pip install bs4",
+    ),
     (_from("requests.exceptions"), "download failed"),
     (_from("urllib3.exceptions", Exception), "download failed"),
     (OSError(28, "No space left on device"), "No space left on device"),

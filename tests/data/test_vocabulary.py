@@ -143,7 +143,7 @@ def test_the_model_must_read_what_the_data_hold(name):
   made = vocabulary.train(data, corpus_lib.Corpus(data, train=pairs))
   features = 4 if name == "frames" else 0
   made.check_features(features)
-  with pytest.raises(types.UserError, match=r"^model\.\S+ is 7, and the sou"):
+  with pytest.raises(types.UserError, match=r"^model\.\S+ is 7, but the sou"):
     made.check_features(7)
 
 
