@@ -14,17 +14,18 @@ PACKAGE = pathlib.Path(seq2seq_jax.__file__).parent
 
 # A part is a folder or a file of the package. Each may import itself, what is
 # named here, and nothing else of ours.
-LEAVES = {"types", "contracts"}
+LEAVES = {"types", "contracts", "records"}
 LIBRARIES = LEAVES | {"metrics", "data", "models", "decoding", "config"}
 SERVICES = LIBRARIES | {"runtime", "checkpoints"}
 ARROWS = {
   "types": set(),
   "contracts": {"types"},
+  "records": {"types"},
   "metrics": LEAVES,
   "data": LEAVES,
   "models": LEAVES,
   "decoding": LEAVES,
-  "config": {"types", "metrics"},
+  "config": {"types", "records", "metrics"},
   "analysis": LEAVES,
   "runtime": LEAVES,
   "checkpoints": SERVICES,

@@ -9,8 +9,7 @@ import dataclasses
 import json
 from typing import Any, Literal
 
-from seq2seq_jax import types
-from seq2seq_jax.ablation import record_json
+from seq2seq_jax import records
 
 Status = Literal["done", "failed", "diverged", "running", "stale", "waiting"]
 Significance = Literal["better", "worse", "same", "untested", "reference"]
@@ -298,9 +297,5 @@ def from_json(text: str, place: str = "table.json") -> Table:
     types.UserError: the text is no JSON, a field is missing or unknown, or a
       value has the wrong type; the message names the field.
   """
-  try:
-    data = json.loads(text)
-  except ValueError as e:
-    raise types.UserError(f"{place} is not valid JSON: {e}") from e
-  table: Table = record_json.decode(Table, data, place)
+  table: Table = records.decode(Table, records.parse(text, place), place)
   return table

@@ -1,12 +1,16 @@
-"""Dataclasses from JSON, checked against their annotations.
+"""JSON that is checked where it is read: syntax, then every key and type.
 
 A JSON object becomes a dataclass with its keys as fields, a list a tuple.
-Fields with a default may be missing; unknown ones are refused.
+Fields with a default may be missing; unknown ones are refused. Whatever is
+wrong ends as one `types.UserError` that names the file and the key.
 """
 
 import dataclasses
 import functools
 import json
+import math
+import os
+import pathlib
 import types as builtin_types
 import typing
 from typing import Any, Literal
@@ -14,13 +18,65 @@ from typing import Any, Literal
 from seq2seq_jax import types
 
 
-def decode(kind: Any, data: Any, place: str) -> Any:
-  """Parsed JSON as the dataclass `kind`.
+def read(path: str | os.PathLike[str], kind: Any) -> Any:
+  """The content of a JSON file as `kind`, see `decode`.
+
+  Raises:
+    types.UserError: the file cannot be read or is no JSON in UTF-8, or a field
+      is missing, unknown or of another type.
+  """
+  place = os.fspath(path)
+  try:
+    content = pathlib.Path(path).read_bytes()
+  except OSError as e:
+    raise types.UserError(f"{place}: cannot read: {e.strerror}") from e
+  return decode(kind, parse(content, place), place)
+
+
+def parse(text: str | bytes, place: str) -> Any:
+  """The value of a JSON text; numbers must be finite.
 
   Args:
-    kind: the dataclass; its fields are annotated with bool, int, float, str,
-      Any, Literal, tuple, dict[str, ...], other dataclasses, or `... | None`.
-    data: what `json.loads` returned.
+    text: bytes must be UTF-8.
+    place: names the file, and the line if there are several, in messages.
+
+  Raises:
+    types.UserError: the text is no JSON; the message says where it goes wrong.
+  """
+  try:
+    if isinstance(text, bytes):
+      text = text.decode()
+    return json.loads(text, parse_constant=_refuse, parse_float=_finite)
+  except UnicodeDecodeError as e:
+    raise types.UserError(
+      f"{place} is not UTF-8: the byte 0x{e.object[e.start]:02x} at position "
+      f"{e.start}"
+    ) from e
+  except RecursionError as e:
+    raise types.UserError(f"{place} is not valid JSON: nested too deep") from e
+  except ValueError as e:
+    raise types.UserError(f"{place} is not valid JSON: {e}") from e
+
+
+def _refuse(word: str) -> float:
+  raise ValueError(f"{word} is no number")
+
+
+def _finite(digits: str) -> float:
+  number = float(digits)
+  if not math.isfinite(number):
+    raise ValueError(f"{digits} is too large a number")
+  return number
+
+
+def decode(kind: Any, data: Any, place: str) -> Any:
+  """Parsed JSON as `kind`.
+
+  Args:
+    kind: a dataclass whose fields are annotated with bool, int, float, str,
+      Any, Literal, list, tuple, dict, other dataclasses, or `... | None`; or
+      such an annotation itself.
+    data: what `parse` returned.
     place: names the file in messages.
 
   Raises:
@@ -40,14 +96,19 @@ def _decode(
     return _record(kind, value, place, path)
   origin, args = typing.get_origin(kind), typing.get_args(kind)
   if origin is builtin_types.UnionType:
-    if value is None:
+    if value is None and type(None) in args:
       return None
-    return _decode(args[0], value, place, path, " or null")
+    null = " or null" if type(None) in args else ""
+    return _decode(args[0], value, place, path, null)
   if origin is tuple and isinstance(value, list):
     each = [args[0]] * len(value) if args[-1] is ... else args
     if len(each) == len(value):
       items = enumerate(zip(each, value))
       return tuple(_decode(k, v, place, f"{path}[{i}]") for i, (k, v) in items)
+  elif origin is list and isinstance(value, list):
+    return [
+      _decode(args[0], v, place, f"{path}[{i}]") for i, v in enumerate(value)
+    ]
   elif origin is dict and isinstance(value, dict):
     return {
       k: _decode(args[1], v, place, f"{path}[{k!r}]") for k, v in value.items()
@@ -81,7 +142,9 @@ def _record(kind: Any, value: Any, place: str, path: str) -> Any:
   missing = [
     field.name
     for field in dataclasses.fields(kind)
-    if field.name not in value and field.default is dataclasses.MISSING
+    if field.name not in value
+    and field.default is dataclasses.MISSING
+    and field.default_factory is dataclasses.MISSING
   ]
   if missing:
     raise types.UserError(
@@ -111,11 +174,15 @@ def _name_of(kind: Any) -> str:
   origin, args = typing.get_origin(kind), typing.get_args(kind)
   if origin is Literal:
     return "one of " + ", ".join(map(repr, args))
+  if origin is list:
+    return "a list"
   if origin is tuple:
     return "a list" if args[-1] is ... else f"a list of {len(args)}"
   return _NAMES.get(kind, "an object")
 
 
 def _shortened(value: Any) -> str:
+  if isinstance(value, (dict, list)) and value:
+    return "an object" if isinstance(value, dict) else "a list"
   text = json.dumps(value)
   return text if len(text) <= 40 else f"{text[:39]}…"
