@@ -159,6 +159,10 @@ class Score(Protocol):
   remembers: bool
   """True if a state [B, Q, M] goes from step to step; it is 0 at first."""
 
+  def reach(self) -> int | None:
+    """Number of positions that can have weight; None: all of the source."""
+    ...
+
   def keys(self, values: Float[types.Array, "B M E"]) -> Any:
     """What depends on the source alone; computed once a source."""
     ...

@@ -50,7 +50,7 @@ class Attention:
   filter_width: int = fields.field(15, min=1)
   """Width of location_aware's convolution; odd."""
   positions: int = fields.field(100, min=1)
-  """Longest source that `location` has weights for."""
+  """Positions that `location` has weights for; those after them get none."""
 
   def __post_init__(self) -> None:
     fields.validate(self, "model.attention")

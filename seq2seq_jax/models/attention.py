@@ -58,7 +58,25 @@ class Attention(nn.Module):
 
   def keys(self, values: Float[types.Array, "B M E"]) -> Any:
     """What depends on the source alone."""
-    return self.score.keys(values)
+    return self.score.keys(self._scored(values))
+
+  @nn.nowrap
+  def _scored(self, vectors: types.Array) -> types.Array:
+    """Queries or values as the score sees them.
+
+    Our own scores have a gradient at 0; what others do is not known.
+    """
+    if self.score_class in attention_scores.SCORES.values():
+      return vectors
+    return attention_scores.without_zeros(vectors)
+
+  @nn.nowrap
+  def _reached(self, mask: Bool[types.Array, "B M"]) -> types.Array:
+    """True at the real positions that the score reaches."""
+    reach, size = self.score.reach(), mask.shape[1]
+    if reach is None or reach >= size:
+      return mask
+    return mask & (jnp.arange(size) < reach)[None]
 
   @nn.nowrap
   def remembers(self) -> bool:
@@ -87,12 +105,13 @@ class Attention(nn.Module):
       state: of a score that remembers.
       step: [B or 1, Q] counted from 0, if the window counts.
     """
-    scores = self.score(query, keys, state)
-    positions = jnp.arange(memory.mask.shape[1], dtype=jnp.float32)
+    scores = self.score(self._scored(query), keys, state)
+    mask = self._reached(memory.mask)
+    positions = jnp.arange(mask.shape[1], dtype=jnp.float32)
     centre: Any = None
-    allowed = memory.mask[:, None]  # [B, 1, M]
+    allowed = mask[:, None]  # [B, 1, M]
     if self.window != "none":
-      centre = self.centre(query, memory.mask, step)[..., None]  # [B, Q, 1]
+      centre = self.centre(query, mask, step)[..., None]  # [B, Q, 1]
       distance = jnp.abs(positions[None, None] - centre)
       allowed = allowed & (distance <= self.window_size)
     several_heads = scores.ndim == 4

@@ -18,6 +18,10 @@ from jaxtyping import Float
 from seq2seq_jax import types
 from seq2seq_jax.models import initializers, recurrence
 
+# Its square and the square's inverse are far from the limits of float32, and
+# added to values of a model's usual size it changes nothing.
+TINY = 1e-9
+
 Query = Float[types.Array, "B Q D"]
 Values = Float[types.Array, "B M E"]
 State = Float[types.Array, "B Q M"] | None
@@ -47,6 +51,13 @@ class Score(nn.Module):
   remembers = False
   """True if the score has a state [B, Q, M] that goes from step to step: it is
   0 at first, `__call__` sees it, and `next_state` makes the next one."""
+  vectors_from_zero = True
+  """False if no vector may be 0, not even first (`init_kind` bahdanau)."""
+
+  @nn.nowrap
+  def reach(self) -> int | None:
+    """Number of positions that can have weight; None: all of the source."""
+    return None
 
   def matrix(self, name: str, shape: tuple[int, ...]) -> types.Array:
     """Declares a matrix."""
@@ -56,7 +67,7 @@ class Score(nn.Module):
   def vector(self, name: str, size: int) -> types.Array:
     """Declares a vector, as a column [size, 1]."""
     init = initializers.weights(self.init_kind, self.init_scale)
-    if self.init_kind == "bahdanau":
+    if self.init_kind == "bahdanau" and self.vectors_from_zero:
       init = nn.initializers.zeros
     return self.param(name, init, (size, 1))
 
@@ -162,6 +173,8 @@ class Additive(Score):
 class NormedAdditive(Additive):
   """g (v / |v|)^T tanh(W s + U h + b), g from sqrt(1 / A) (tf/nmt)."""
 
+  vectors_from_zero = False  # 0 has no direction
+
   def setup(self) -> None:
     super().setup()
     root = nn.initializers.constant(self.dim**-0.5)
@@ -194,8 +207,13 @@ class Concat(Score):
 class Location(Score):
   """softmax(W s), a weight for each position (Luong et al. 2015, eq. 9).
 
-  Short sentences use the top part; positions beyond the table score 0.
+  Short sentences use the top part; of long ones the positions beyond the table
+  have no weight.
   """
+
+  @nn.nowrap
+  def reach(self) -> int | None:
+    return self.positions
 
   def setup(self) -> None:
     self.weight = self.matrix("weight", (self.query_dim, self.positions))
@@ -336,6 +354,18 @@ def row(vector: Float[types.Array, "A 1"]) -> Float[types.Array, "1 1 1 A"]:
 def by_head(x: types.Array, heads: int) -> types.Array:
   """The columns of each head apart. [..., H D] -> [..., H, D]."""
   return x.reshape(*x.shape[:-1], heads, -1)
+
+
+def without_zeros(
+  vectors: Float[types.Array, "*rows D"],
+) -> Float[types.Array, "*rows D"]:
+  """`vectors`, but `TINY` instead of 0 in those that are 0 throughout.
+
+  Padding is, and so may be a first state. A norm has no derivative there: the
+  gradient would be NaN though the scores of padding have no weight.
+  """
+  blank = jnp.all(vectors == 0, axis=-1, keepdims=True)
+  return jnp.where(blank, jnp.asarray(TINY, vectors.dtype), vectors)
 
 
 SCORES: dict[str, type[Score]] = {

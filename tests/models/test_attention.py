@@ -76,14 +76,14 @@ def slow(name, module, params, inputs):
   pw = None
   if "window_v" in params:
     pw = {"weight": params["window_weight"], "v": params["window_v"]}
-  if name == "location":
-    p["weight"] = np.pad(p["weight"], ((0, 0), (0, 1)))
   for vector in ("coverage", "feedback"):
     if vector in p:
       p[vector] = p[vector][:, 0]
   context = np.zeros((ROWS, QUERIES, inputs["values"].shape[-1]))
   weights, new = np.zeros((2, ROWS, QUERIES, S))
-  for b, n in enumerate(LENGTHS):
+  # location has no weight for the positions behind its table
+  lengths = np.minimum(LENGTHS, S - 1) if name == "location" else LENGTHS
+  for b, n in enumerate(lengths):
     values = inputs["values"][b, :n]
     for q in range(QUERIES):
       past = inputs["state"][b, q, :n]
@@ -195,3 +195,94 @@ def test_masked_scores_have_no_weight_however_large():
   for norm in attention.NORMS.values():
     weights = jax.jit(norm)(scores, mask[:, None])
     assert np.array_equal(weights[:, 0], [[1, 0, 0], [0, 0, 1]])
+
+
+def attend_by_location(norm="softmax", **window):
+  """Weights of a source of 6 under a table of 4, at steps 0 and 4."""
+  args = {
+    "query_dim": 1,
+    "value_dim": 2,
+    "dim": 1,
+    "positions": 4,
+    "init_kind": "xavier",
+    "init_scale": 0.1,
+  }
+  location = attention_scores.SCORES["location"]
+  module = attention.Attention(location, args, norm=norm, **window)
+  memory = types.Memory(
+    np.ones((1, 6, 2), np.float32), np.ones((1, 6), bool), ()
+  )
+  table = np.log([[1.0, 2.0, 3.0, 4.0]]).astype(np.float32)
+  params = {"score": {"weight": table}}
+
+  def run(m):
+    query = np.ones((1, 2, 1), np.float32)
+    return m(query, memory, m.keys(memory.values), None, STEP).weights
+
+  return module.apply({"params": params}, method=run)[0]
+
+
+@pytest.mark.quick
+def test_location_gives_no_weight_behind_its_table():
+  """By hand: the table's weights are 1, 2, 3, 4 tenths."""
+  close(attend_by_location(), [[0.1, 0.2, 0.3, 0.4, 0, 0]] * 2)
+  # The table ends at 3, so the window of step 4 lies around there.
+  monotonic = attend_by_location(window="monotonic", window_size=1)
+  third = [1 / 3, 2 / 3, 0, 0, 0, 0]
+  close(monotonic, [third, [0, 0, 0, 1, 0, 0]])
+  wide = attend_by_location("sparsemax")
+  assert np.all(np.asarray(wide)[:, 4:] == 0)
+  close(np.sum(wide, axis=-1), [1, 1])
+
+
+class Cosine(attention_scores.Score):
+  """The cosine of s and W h, as a user may write it."""
+
+  def setup(self):
+    self.key = self.matrix("key", (self.value_dim, self.query_dim))
+
+  def keys(self, values):
+    keys = self.product(values, self.key)
+    return keys / jnp.linalg.norm(keys, axis=-1, keepdims=True)
+
+  def __call__(self, query, keys, state=None):
+    query = query / jnp.linalg.norm(query, axis=-1, keepdims=True)
+    return jnp.einsum("bqd,bsd->bqs", query, keys)
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("init", ["xavier", "bahdanau"])
+@pytest.mark.parametrize("name", [*attention_scores.SCORES, "cosine"])
+def test_zeros_at_padding_leave_the_gradient_finite(name, init):
+  """Vectors of padding are 0 throughout, and so is a first state."""
+  score = attention_scores.SCORES.get(name, Cosine)
+  args = {
+    "query_dim": Q,
+    "value_dim": Q,
+    "dim": A,
+    "heads": 2,
+    "positions": S,
+    "filters": (2, 3),
+    "init_kind": init,
+    "init_scale": 0.1,
+  }
+  module = attention.Attention(score, args)
+  real = np.arange(S)[None] < LENGTHS[:, None]
+  rng = np.random.default_rng(0)
+  values = rng.normal(size=(ROWS, S, Q)).astype(np.float32)
+  query = rng.normal(size=(ROWS, QUERIES, Q)).astype(np.float32)
+  query[:, 0] = 0
+  inputs = {
+    "values": values * real[..., None],
+    "query": query,
+    "state": np.zeros((ROWS, QUERIES, S), np.float32),
+  }
+  run = runner(module, real)
+  params = module.init(jax.random.key(0), inputs, method=run)
+
+  def total(p, x):
+    return jnp.sum(module.apply(p, x, method=run)[0])
+
+  value, grads = jax.value_and_grad(total, (0, 1))(params, inputs)
+  assert np.isfinite(value)
+  assert all(np.all(np.isfinite(g)) for g in jax.tree.leaves(grads))
