@@ -46,11 +46,17 @@ def main(argv: Sequence[str] | None = None) -> int:
   args, rest = parser().parse_known_args(argv)
   if args.attention and args.format != "jsonl":
     raise types.UserError("--attention needs --format jsonl")
-  if args.output:
-    files.check_writable("--output", args.output)
+  from seq2seq_jax.inference import loading
   from seq2seq_jax.inference import model as model_lib
   from seq2seq_jax.inference import text as inference_text
 
+  data_files, workdirs = loading.files_read(args.workdir)
+  given = ("standard input", "/dev/stdin") if args.input is None else None
+  files.check_outputs(
+    {"--output": args.output},
+    [given or ("--input", args.input), *data_files],
+    workdirs,
+  )
   model = model_lib.load(args.workdir, args.checkpoint, args.replica)
   model = model.with_config(cli.override(model.config, args, rest, "decode"))
   model.check_search(args.n_best, args.attention)

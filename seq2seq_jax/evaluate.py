@@ -94,9 +94,7 @@ def run(args: argparse.Namespace, rest: Sequence[str] = ()) -> dict[str, Any]:
 def main(argv: Sequence[str] | None = None) -> int:
   """Prints and writes the scores; returns the exit code."""
   args, rest = parser().parse_known_args(argv)
-  for flag, path in (("--json", args.json), ("--output", args.output)):
-    if path:
-      files.check_writable(flag, path)
+  _check_outputs(args, rest)
   result = run(args, rest)
   if not args.score:
     print_scores(result)
@@ -104,6 +102,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     with files.output(args.json) as out:
       out.write(json.dumps(result, indent=2) + "\n")
   return 0
+
+
+def _check_outputs(args: argparse.Namespace, rest: list[str]) -> None:
+  """Refuses outputs that would replace what is read."""
+  from seq2seq_jax.inference import loading
+
+  def configure(conf: Any) -> Any:
+    return cli.override(conf, args, rest, "evaluate")
+
+  data_files, workdirs = loading.files_read(args.workdir, configure)
+  files.check_outputs(
+    {"--json": args.json, "--output": args.output},
+    [("--source", args.source), ("--reference", args.reference), *data_files],
+    workdirs,
+  )
 
 
 def print_scores(result: dict[str, Any]) -> None:

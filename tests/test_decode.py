@@ -53,3 +53,14 @@ def test_blank_lines_stay_blank_and_others_answer_as_without(whole, tmp_path):
   assert tokens[:3] == ["1", "2", "3"] and len(tokens) == 4
   weights = lines[1]["hypotheses"][0]["attention"]
   assert all(len(row) == 4 for row in weights)
+
+
+def test_the_output_is_never_the_input(whole, tmp_path):
+  text = tmp_path / "x"
+  text.write_text("1 2 3\n")
+  (tmp_path / "y").hardlink_to(text)
+  for output in ("x", "y"):
+    flags = ["--input", str(text), "--output", str(tmp_path / output)]
+    with pytest.raises(types.UserError, match="same file as --input"):
+      decode.main(["--workdir", str(whole), *flags])
+    assert text.read_text() == "1 2 3\n"

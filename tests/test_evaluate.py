@@ -57,3 +57,26 @@ def test_evaluate_writes_its_outputs_and_tells_of_other_data(
     evaluate.main([*command, "--metric", "blue"])
   with pytest.raises(types.UserError, match="--output: --score translates"):
     evaluate.main([*command, "--score"])
+
+
+def test_no_output_replaces_what_is_read(whole, tmp_path):
+  run = tmp_path / "run"
+  shutil.copytree(whole, run)
+  source, reference = tmp_path / "in", tmp_path / "ref"
+  source.write_text("1 2 3\n")
+  reference.write_text("1 2 3\n")
+  (tmp_path / "link").symlink_to("ref")
+  command = ["--workdir", str(run), "--source", str(source)]
+  command += ["--reference", str(reference)]
+  for flags in (
+    ["--output", str(reference)],
+    ["--json", str(tmp_path / "link")],
+    ["--output", str(run / "config.json")],
+    ["--output", str(tmp_path / "x"), "--json", str(tmp_path / "x")],
+  ):
+    before = (run / "config.json").read_bytes()
+    with pytest.raises(types.UserError, match="choose another file"):
+      evaluate.main([*command, *flags])
+    assert reference.read_text() == "1 2 3\n"
+    assert (run / "config.json").read_bytes() == before
+    assert not (tmp_path / "x").exists()

@@ -14,6 +14,7 @@ import hashlib
 import pathlib
 import re
 import sys
+import uuid
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -102,7 +103,7 @@ def copy(config: Section, workdir: pathlib.Path) -> Section:
     if not target.exists():
       target.parent.mkdir(parents=True, exist_ok=True)
       # Whole or not at all: another process may be reading it.
-      part = target.with_suffix(".part")
+      part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.part")
       part.write_bytes(path.read_bytes())
       part.replace(target)
     return name

@@ -3,12 +3,12 @@
 import json
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from seq2seq_jax import config, types
 from seq2seq_jax.checkpoints import select
-from seq2seq_jax.data import vocabulary
+from seq2seq_jax.data import corpus, vocabulary
 from seq2seq_jax.models import build
 from seq2seq_jax.runtime import parallel
 
@@ -112,6 +112,34 @@ def read_config(workdir: pathlib.Path) -> config.Config:
       f"python -m seq2seq_jax.train CONFIG --workdir {workdir}"
     )
   return config.from_json(path.read_text(), str(path))
+
+
+def files_read(
+  runs: Sequence[str],
+  configure: Callable[[config.Config], config.Config] | None = None,
+) -> tuple[list[tuple[str, pathlib.Path]], list[pathlib.Path]]:
+  """The data files, named in words, and the workdirs of runs.
+
+  Both are for `files.check_outputs`: no output may replace them.
+
+  Args:
+    runs: workdirs; `DIR#REPLICA` names one of several seeds.
+    configure: changes the first run's config as the command says.
+
+  Raises:
+    types.UserError: a folder holds no run.
+  """
+  workdirs = [select.split_replica(run)[0] for run in runs]
+  configs = [read_config(workdir) for workdir in workdirs]
+  if configure:
+    configs.append(configure(configs[0]))
+  named = [
+    (f"data.{split} {name}", pathlib.Path(corpus.root(conf.data)) / name)
+    for conf in configs
+    for split in corpus.SPLITS
+    for name in getattr(conf.data, split)
+  ]
+  return [(words, path) for words, path in named if path.is_file()], workdirs
 
 
 def recorded_checksum(workdir: pathlib.Path, split: str) -> str | None:

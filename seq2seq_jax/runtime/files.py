@@ -10,11 +10,29 @@ import gzip
 import json
 import os
 import pathlib
+import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TextIO
 
 from seq2seq_jax import types
+
+Path = str | os.PathLike[str]
+
+# What a run keeps in its workdir, and a table in its folder.
+RUN_FILES = (
+  "config.json",
+  "run.json",
+  "lengths.npz",
+  "metrics.jsonl",
+  "lock",
+  "tokenizers",
+  "checkpoints",
+  "checkpoints-damaged",
+  "tensorboard",
+  "extensions",
+)
+TABLE_FILES = ("cells", "locks")
 
 
 @contextlib.contextmanager
@@ -24,7 +42,8 @@ def replacing(
   """Yields a temporary path; what is written there replaces `path` at the end.
 
   If the block raises, `path` is left as it was. A symbolic link stays one: the
-  file that it points to is replaced.
+  file that it points to is replaced. The new file has the old one's owner and
+  permissions.
 
   Args:
     path: of the file to be replaced; its folder must exist.
@@ -38,6 +57,7 @@ def replacing(
   part = target.with_name(name)
   try:
     yield part
+    _copy_permissions(target, part)
     if durable:
       _sync(part)
     part.replace(target)
@@ -118,6 +138,103 @@ def check_writable(flag: str, path: str | os.PathLike[str]) -> None:
     raise types.UserError(
       f"{flag} {path}: no permission to write it; choose another file"
     )
+
+
+def check_outputs(
+  outputs: Mapping[str, Path | None],
+  inputs: Iterable[tuple[str, Path | None]] = (),
+  runs: Iterable[Path] = (),
+) -> None:
+  """Checks, before any work is done, that outputs overwrite nothing given.
+
+  Files are compared by what they are, not by their names, so links are seen.
+
+  Args:
+    outputs: flag -> file to write; None or `-` is no file.
+    inputs: what is read, each with the words that name it in messages.
+    runs: workdirs that are read.
+
+  Raises:
+    types.UserError: an output cannot be written, is also read, is another
+      output, or belongs to a run or a table.
+  """
+  known = [
+    (name, pathlib.Path(path)) for name, path in inputs if path and path != "-"
+  ]
+  _check_standard_output(known)
+  for run in map(pathlib.Path, runs):
+    files = (run / name for name in RUN_FILES)
+    known += [(f"a file of the run {run}", f) for f in files if f.is_file()]
+    tokenizers = (run / "tokenizers").glob("*.json")
+    known += [(f"a vocabulary of the run {run}", f) for f in tokenizers]
+  for flag, path in outputs.items():
+    if path is None or path == "-":
+      continue
+    check_writable(flag, path)
+    target = pathlib.Path(path)
+    if target.exists() and not target.is_file():
+      continue  # a pipe or a device: nothing is replaced
+    owner = _owner(target)
+    if owner:
+      raise types.UserError(
+        f"{flag} {path}: belongs to {owner}; choose another file"
+      )
+    for name, other in known:
+      if _same(target, other):
+        raise types.UserError(
+          f"{flag} {path}: is the same file as {name}, which would be lost; "
+          "choose another file"
+        )
+    known.append((f"{flag} {path}", target))
+
+
+def _check_standard_output(inputs: list[tuple[str, pathlib.Path]]) -> None:
+  """Refuses a standard output that a shell has led to an input's end."""
+  try:
+    if not stat.S_ISREG(os.fstat(1).st_mode):
+      return
+  except OSError:
+    return  # it is closed
+  for name, path in inputs:
+    if _same(path, pathlib.Path("/dev/stdout")):
+      raise types.UserError(
+        f"standard output is the same file as {name}; write to another one"
+      )
+
+
+def _same(a: pathlib.Path, b: pathlib.Path) -> bool:
+  """True if two paths lead to one file, which need not be there yet."""
+  try:
+    return os.path.samefile(a, b)
+  except OSError:
+    return os.path.realpath(a) == os.path.realpath(b)
+
+
+def _owner(path: pathlib.Path) -> str | None:
+  """The run or the table that a file is a part of, in words; None if none."""
+  path = pathlib.Path(os.path.realpath(path))
+  for folder in path.parents:
+    name = path.relative_to(folder).parts[0]
+    is_run = (folder / "config.json").is_file() and any(
+      (folder / other).exists() for other in RUN_FILES[1:]
+    )
+    if is_run and name in RUN_FILES:
+      return f"the run {folder}"
+    if name in TABLE_FILES and (folder / "cells").is_dir():
+      return f"the table {folder}"
+  return None
+
+
+def _copy_permissions(old: pathlib.Path, new: pathlib.Path) -> None:
+  """Gives `new` the owner and the permissions of `old`, if there is one."""
+  try:
+    known = old.stat()
+  except OSError:
+    return
+  with contextlib.suppress(OSError):  # only root may give a file away
+    os.chown(new, known.st_uid, known.st_gid)
+  with contextlib.suppress(OSError):
+    new.chmod(stat.S_IMODE(known.st_mode))
 
 
 def _sync(path: pathlib.Path) -> None:

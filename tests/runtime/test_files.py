@@ -111,3 +111,80 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_work(tmp_path):
   files.check_writable("--json", str(tmp_path / "x"))
   with pytest.raises(types.UserError, match="cannot write"):
     write(tmp_path, "x")
+
+
+def test_permissions_stay_and_a_file_in_part_is_the_users_own(tmp_path):
+  path, part = tmp_path / "x", tmp_path / "x.part"
+  path.write_text("old")
+  path.chmod(0o640)
+  part.write_text("mine")
+  files.replace(path, "new")
+  write(path, "newer\n")
+  assert path.stat().st_mode & 0o7777 == 0o640
+  assert part.read_text() == "mine"
+  assert sorted(os.listdir(tmp_path)) == ["x", "x.part"]
+
+
+@pytest.mark.parametrize("way", ["itself", "link", "hard link", "another name"])
+def test_an_output_that_is_an_input_is_refused(tmp_path, way):
+  given = tmp_path / "in"
+  given.write_text("text")
+  output = tmp_path / "out"
+  if way == "itself":
+    output = given
+  elif way == "link":
+    output.symlink_to("in")
+  elif way == "hard link":
+    output.hardlink_to(given)
+  else:
+    output = tmp_path / ".." / tmp_path.name / "in"
+  with pytest.raises(
+    types.UserError, match=r"--output .* same file as --input"
+  ):
+    files.check_outputs({"--output": output}, [("--input", given)])
+  files.check_outputs({"--output": tmp_path / "new"}, [("--input", given)])
+
+
+def test_two_outputs_of_one_name_are_refused(tmp_path):
+  flags = {"--json": tmp_path / "new", "--output": tmp_path / "." / "new"}
+  with pytest.raises(types.UserError, match=r"--output .* same file as --json"):
+    files.check_outputs(flags)
+  files.check_outputs({"--json": None, "--output": "-"})
+  files.check_outputs(dict.fromkeys(flags, "/dev/null"))
+
+
+def test_what_belongs_to_a_run_or_a_table_is_no_output(tmp_path):
+  run = tmp_path / "table" / "cells" / "row" / "seed_0"
+  (run / "checkpoints" / "3").mkdir(parents=True)
+  (run / "config.json").write_text("{}")
+  hard = tmp_path / "hard"
+  hard.hardlink_to(run / "config.json")
+  files.check_outputs({"--output": tmp_path / "table" / "x"})
+  for path, owner in (
+    (run / "config.json", "the run"),
+    (run / "checkpoints" / "3" / "new", "the run"),
+    (run / "outputs.txt", "the table"),
+    (hard, "same file as a file of the run"),
+  ):
+    with pytest.raises(types.UserError, match=owner):
+      files.check_outputs({"--output": path}, runs=[run])
+  (tmp_path / "table" / "cells").rename(tmp_path / "runs")
+  plain = tmp_path / "runs" / "row" / "seed_0" / "outputs.txt"
+  files.check_outputs({"--output": plain})
+
+
+def test_standard_output_led_to_an_input_is_refused(tmp_path):
+  given = tmp_path / "in"
+  given.write_text("text")
+  code = (
+    "import sys; from seq2seq_jax.runtime import files\n"
+    "files.check_outputs({}, [('--input', sys.argv[1])])"
+  )
+  with given.open("a") as out:
+    done = subprocess.run(
+      [sys.executable, "-c", code, str(given)],
+      stdout=out,
+      stderr=subprocess.PIPE,
+      text=True,
+    )
+  assert "standard output is the same file as --input" in done.stderr
