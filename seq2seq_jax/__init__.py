@@ -12,6 +12,8 @@ stays fast and opens no device.
 
 import importlib
 import logging
+import signal
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -44,6 +46,13 @@ __all__ = [
   "load_config",
   "run_ablation",
 ]
+
+# `python -m seq2seq_jax.train` has this name while it imports the package.
+# Until the command answers signals itself (`exits`), Ctrl-C ends it in silence.
+if sys.argv[:1] == ["-m"] and (
+  signal.getsignal(signal.SIGINT) is signal.default_int_handler
+):
+  signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 # Silent unless a program asks for messages (`runtime.log.show`).
 logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -17,9 +17,8 @@ TOGETHER = {"auto": None, "yes": True, "no": False}
 
 def parser() -> argparse.ArgumentParser:
   """Returns the parser of the command's own flags."""
-  p = argparse.ArgumentParser(
+  p = cli.Parser(
     prog="python -m seq2seq_jax.ablate",
-    allow_abbrev=False,
     description=(__doc__ or "").split("\n\n", 1)[1],
     epilog="Fields of the config, by their dotted names, hold for all rows.",
   )

@@ -7,26 +7,97 @@ so that `--help` and a wrong flag are answered at once.
 import argparse
 import contextlib
 import dataclasses
-import os
-import signal
+import difflib
+import re
 import sys
 from collections.abc import Callable, Iterator
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import seq2seq_jax
-from seq2seq_jax import config, types
+from seq2seq_jax import config, exits, types
 from seq2seq_jax.config import overrides
 from seq2seq_jax.runtime import glibc, jax_setup, log
 
-BAD_USAGE = 2
+BAD_USAGE = exits.BAD_USAGE
+MOST = 10**9  # of what is counted by a flag
+MOST_DEVICES = 1024  # simulated ones
 
 
-def positive(text: str) -> int:
-  """The number that a text means; argparse refuses one below 1."""
-  value = int(text)
-  if value < 1:
-    raise argparse.ArgumentTypeError(f"{text} is not at least 1")
-  return value
+def whole(lowest: int = 0, highest: int | None = None) -> Callable[[str], int]:
+  """A parser of whole numbers in a range, for a flag's `type`.
+
+  Args:
+    lowest: of the range.
+    highest: of the range; by default `MOST`.
+  """
+  top = MOST if highest is None else highest
+
+  def parse(text: str) -> int:
+    shown = repr(text if len(text) <= 40 else text[:39] + "…")
+    # int() takes digits of all scripts, blanks and underscores too.
+    if not re.fullmatch(r"-?[0-9]+", text):
+      raise argparse.ArgumentTypeError(f"{shown} is not a whole number")
+    if len(text) > 20 or not lowest <= int(text) <= top:
+      raise argparse.ArgumentTypeError(
+        f"{shown} is not from {lowest} to {top:,}"
+      )
+    return int(text)
+
+  return parse
+
+
+positive = whole(1)
+
+
+def cpu_devices(text: str) -> int:
+  """The value of --cpu-devices.
+
+  Raises:
+    types.UserError: it is none.
+  """
+  try:
+    return whole(1, MOST_DEVICES)(text)
+  except argparse.ArgumentTypeError as e:
+    raise types.UserError(f"argument --cpu-devices: {e}") from e
+
+
+class Parser(argparse.ArgumentParser):
+  """Flags of a command; unknown ones are refused with the nearest.
+
+  Names with a dot are left over: they are fields of the config. Flags are not
+  abbreviated, and an error is a `types.UserError`.
+  """
+
+  def __init__(self, **kwargs: Any) -> None:
+    super().__init__(**kwargs, allow_abbrev=False)
+
+  def parse_known_args(  # type: ignore[override]
+    self, args: Any = None, namespace: Any = None
+  ) -> tuple[argparse.Namespace, list[str]]:
+    """The flags' values and the words that are left over."""
+    words = list(sys.argv[1:] if args is None else args)
+    for word in words:
+      self._check_name(word.split("=")[0])
+    return super().parse_known_args(words, namespace)
+
+  def _check_name(self, name: str) -> None:
+    known = self._option_string_actions
+    if not name.startswith("--") or "." in name or name in {*known, "--"}:
+      return
+    shown = name if len(name) <= 80 else name[:79] + "…"
+    nearest = difflib.get_close_matches(name, known, 2)
+    self.error(
+      f"{shown}: no such flag"
+      + (f"; nearest: {', '.join(nearest)}" if nearest else "")
+    )
+
+  def error(self, message: str) -> NoReturn:
+    """Raises what a wrong command line is.
+
+    Raises:
+      types.UserError: always.
+    """
+    raise types.UserError(f"{message}; {self.prog} --help lists all flags")
 
 
 def add_model_flags(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +116,7 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
   )
   parser.add_argument(
     "--replica",
-    type=int,
+    type=whole(),
     metavar="I",
     help="which of a run's train.seeds, from 0",
   )
@@ -68,7 +139,7 @@ def add_device_flags(parser: argparse.ArgumentParser) -> None:
   """Adds the flags that choose devices, and --version."""
   parser.add_argument(
     "--cpu-devices",
-    type=positive,
+    type=whole(1, MOST_DEVICES),
     metavar="N",
     help="simulate N devices on the CPU",
   )
@@ -159,25 +230,18 @@ def run(main: Callable[[], int]) -> NoReturn:
   Args:
     main: parses `sys.argv` and returns the exit code.
   """
+  exits.prepare()
   log.show()
   glibc.tune_malloc()
-  devices = _flag_value(sys.argv, "--cpu-devices")
-  if devices and devices.isdigit() and int(devices):
-    jax_setup.simulate_cpu_devices(int(devices))
-  jax_setup.cache_programs()
-  try:
-    code = main()
-    sys.stdout.flush()
-  except types.UserError as e:
-    print(f"error: {e}", file=sys.stderr)
-    code = BAD_USAGE
-  except BrokenPipeError:
-    # The reader of our output went away; the rest is written to nobody.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    code = 128 + signal.SIGPIPE
-  except KeyboardInterrupt:
-    code = 128 + signal.SIGINT
-  sys.exit(code)
+
+  def prepared() -> int:
+    devices = _flag_value(sys.argv, "--cpu-devices")
+    if devices is not None:
+      jax_setup.simulate_cpu_devices(cpu_devices(devices))
+    jax_setup.cache_programs()
+    return main()
+
+  sys.exit(exits.code_of(prepared))
 
 
 def _flag_value(argv: list[str], flag: str) -> str | None:

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 def parser() -> argparse.ArgumentParser:
   """The command's flags."""
-  p = argparse.ArgumentParser(
+  p = cli.Parser(
     prog="python -m seq2seq_jax.decode",
     description=(__doc__ or "").split("\n\n")[0],
   )

@@ -32,7 +32,7 @@ sys.modules[__name__].__class__ = _Callable
 
 def parser() -> argparse.ArgumentParser:
   """The command's flags."""
-  p = argparse.ArgumentParser(
+  p = cli.Parser(
     prog="python -m seq2seq_jax.evaluate",
     description=(__doc__ or "").split("\n\n")[1],
   )

@@ -8,17 +8,17 @@ import argparse
 from seq2seq_jax import cli, config, types
 from seq2seq_jax.config import overrides
 
+MOST_PROCESSES = 100_000
+
 
 def parser() -> argparse.ArgumentParser:
   """The command's own flags; all others are fields of the config."""
-  p = argparse.ArgumentParser(
-    prog="python -m seq2seq_jax.train", add_help=False
-  )
+  p = cli.Parser(prog="python -m seq2seq_jax.train", add_help=False)
   p.add_argument("config", nargs="?", metavar="CONFIG")
   p.add_argument("--workdir", metavar="DIR")
   p.add_argument("--coordinator", default="", metavar="HOST:PORT|auto")
-  p.add_argument("--processes", type=int, default=0)
-  p.add_argument("--process-id", type=int, default=-1)
+  p.add_argument("--processes", type=cli.whole(1, MOST_PROCESSES), default=0)
+  p.add_argument("--process-id", type=cli.whole(0, MOST_PROCESSES), default=-1)
   cli.add_device_flags(p)
   p.add_argument("-h", "--help", action="store_true")
   return p

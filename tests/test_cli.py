@@ -82,6 +82,28 @@ def test_compiled_programs_are_kept_by_the_processor(monkeypatch, tmp_path):
   assert folder == jax_setup.cache_folder()
 
 
+@pytest.mark.parametrize(
+  "text", ["0", "-3", "1e3", "1_0", " 1", "²", "٣", "9" * 5000, "1000000001"]
+)
+def test_a_flag_takes_whole_numbers_in_a_range(text):
+  p = cli.Parser(prog="x")
+  p.add_argument("--n", type=cli.positive)
+  with pytest.raises(types.UserError, match="argument --n: ") as e:
+    p.parse_args([f"--n={text}"])
+  assert len(str(e.value)) < 120
+
+
+def test_an_unknown_flag_gets_the_nearest():
+  p = cli.Parser(prog="x")
+  p.add_argument("--workdir", required=True)
+  with pytest.raises(
+    types.UserError, match=r"--work-dir: .*nearest: --workdir"
+  ):
+    p.parse_known_args(["--work-dir", "y"])
+  _, rest = p.parse_known_args(["--workdir=y", "--train.steps", "3"])
+  assert rest == ["--train.steps", "3"]
+
+
 HEAVY = {"jax", "flax", "optax", "orbax", "grain", "tensorflow", "matplotlib"}
 
 

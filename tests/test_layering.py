@@ -14,13 +14,14 @@ PACKAGE = pathlib.Path(seq2seq_jax.__file__).parent
 
 # A part is a folder or a file of the package. Each may import itself, what is
 # named here, and nothing else of ours.
-LEAVES = {"types", "contracts", "records"}
+LEAVES = {"types", "contracts", "records", "exits"}
 LIBRARIES = LEAVES | {"metrics", "data", "models", "decoding", "config"}
 SERVICES = LIBRARIES | {"runtime", "checkpoints"}
 ARROWS = {
   "types": set(),
   "contracts": {"types"},
   "records": {"types"},
+  "exits": {"types"},
   "metrics": LEAVES,
   "data": LEAVES,
   "models": LEAVES,
@@ -32,7 +33,7 @@ ARROWS = {
   "inference": SERVICES,
   "training": SERVICES | {"inference"},
   "ablation": SERVICES | {"inference", "training", "analysis"},
-  "cli": {"types", "config", "runtime"},
+  "cli": {"types", "exits", "config", "runtime"},
   "__main__": {"cli"},
 }
 ENGINE = SERVICES | {"inference", "training", "ablation", "analysis"}
@@ -54,7 +55,7 @@ TAKE_PLAIN_VALUES = {
   "ablation/published.py",
   "ablation/report/",
 }
-NO_JAX = ("types", "metrics", "config", "data", "cli", "__main__")
+NO_JAX = ("types", "exits", "metrics", "config", "data", "cli", "__main__")
 
 
 def imports(path: pathlib.Path) -> Iterator[tuple[str, str | None]]:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from seq2seq_jax import __version__, types
+from seq2seq_jax import __version__, exits, types
 
 ORDERS = ("copy", "reverse")
 
@@ -188,4 +188,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-  sys.exit(main())
+  exits.run(main)

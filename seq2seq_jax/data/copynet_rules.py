@@ -8,11 +8,9 @@ are named by the variables on either side. The instances of one kind, or of
     python -m seq2seq_jax.data.copynet_rules KIND train|valid|test
 """
 
-import sys
-
 import numpy as np
 
-from seq2seq_jax import types
+from seq2seq_jax import exits, types
 from seq2seq_jax.data import print_pairs
 
 # Variables on the left and on the right.
@@ -99,9 +97,12 @@ def _instance(
   return substitute(left), substitute(right)
 
 
-if __name__ == "__main__":
-  sys.exit(
-    print_pairs.main(
-      "copynet_rules", "KIND", ["all", *KINDS], tuple(INSTANCES), pairs
-    )
+def main() -> int:
+  """Prints the rules named on the command line; returns the exit code."""
+  return print_pairs.main(
+    "copynet_rules", "KIND", ["all", *KINDS], tuple(INSTANCES), pairs
   )
+
+
+if __name__ == "__main__":
+  exits.run(main)

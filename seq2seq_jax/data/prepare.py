@@ -9,10 +9,11 @@ TensorFlow. Some builders import TensorFlow; they need the extra `prepare`.
 import argparse
 import difflib
 import os
+import signal
 import sys
 from typing import Any
 
-from seq2seq_jax import __version__, types
+from seq2seq_jax import __version__, exits, types
 
 FAILED = 1
 # Modules whose exceptions mean that a download failed.
@@ -155,9 +156,9 @@ def main(args: list[str] | None = None) -> int:
     return FAILED
   except KeyboardInterrupt:
     print("error: interrupted; the set is not prepared", file=sys.stderr)
-    return FAILED
+    return exits.BY_SIGNAL + signal.SIGINT
   return 0
 
 
 if __name__ == "__main__":
-  sys.exit(main())
+  exits.run(main)

@@ -1,12 +1,9 @@
 """The command line of a generated data set, which prints a part as TSV."""
 
-import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 
-from seq2seq_jax import __version__, types
-
-USAGE_ERROR = 2
+from seq2seq_jax import __version__, exits
 
 
 def main(
@@ -36,16 +33,7 @@ def main(
       f"{name}: {', '.join(names)}",
       file=sys.stdout if wants_help else sys.stderr,
     )
-    return 0 if wants_help else USAGE_ERROR
-  try:
-    for source, target in make(*arguments):
-      print(f"{source}\t{target}")
-    sys.stdout.flush()
-  except types.UserError as e:
-    print(f"error: {e}", file=sys.stderr)
-    return USAGE_ERROR
-  except BrokenPipeError:
-    # The reader closed the pipe. Without a redirection the interpreter would
-    # flush the buffer at exit and report the error again.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0 if wants_help else exits.BAD_USAGE
+  for source, target in make(*arguments):
+    print(f"{source}\t{target}")
   return 0

@@ -13,12 +13,11 @@ published files have 14,665 or 14,655.
 import difflib
 import functools
 import re
-import sys
 from collections.abc import Callable
 
 import numpy as np
 
-from seq2seq_jax import types
+from seq2seq_jax import exits, types
 from seq2seq_jax.data import print_pairs
 
 Command = tuple[str, str]  # a command and its actions
@@ -183,5 +182,10 @@ def _template(template: str) -> tuple[list[Command], list[Command]]:
   )
 
 
+def main() -> int:
+  """Prints the split named on the command line; returns the exit code."""
+  return print_pairs.main("scan", "SPLIT", SPLITS, PARTS, pairs)
+
+
 if __name__ == "__main__":
-  sys.exit(print_pairs.main("scan", "SPLIT", SPLITS, PARTS, pairs))
+  exits.run(main)

@@ -166,7 +166,7 @@ def test_tfds_own_download_errors(tfds, builder, tmp_path):
 
 def test_an_interrupt_is_no_traceback(builder, tmp_path, capsys):
   builder.fail = KeyboardInterrupt()
-  assert prepare.main([NAME, "--data-dir", str(tmp_path)]) == 1
+  assert prepare.main([NAME, "--data-dir", str(tmp_path)]) == 130
   assert "interrupted" in capsys.readouterr().err
 
 

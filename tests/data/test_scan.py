@@ -5,6 +5,7 @@ import gzip
 import itertools
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -254,7 +255,7 @@ def test_help_is_no_error():
   assert all(split in done.stdout for split in scan.SPLITS)
 
 
-def test_a_closed_pipe_is_no_error():
+def test_a_closed_pipe_ends_it_without_a_word():
   with subprocess.Popen(
     [sys.executable, "-m", "seq2seq_jax.data.scan", "simple", "train"],
     stdout=subprocess.PIPE,
@@ -264,5 +265,5 @@ def test_a_closed_pipe_is_no_error():
     first = list(itertools.islice(p.stdout, 2))
     p.stdout.close()
     said = p.stderr.read()
-    assert p.wait(60) == 0
+    assert p.wait(60) == 128 + signal.SIGPIPE
   assert len(first) == 2 and said == b""
