@@ -83,6 +83,9 @@ class Optim:
   sampling_k: float = fields.field(0.0, min=0)
   """Slope an update of `linear`, base of `exponential`, or k of
   `inverse_sigmoid`."""
+  sampling_own_end: bool = False
+  """A target ends, for the loss, where the model feeds itself its end of
+  sentence; what the reference has behind it is not learnt in that update."""
   normalize: Literal["tokens", "sentences"] = "tokens"
   """The loss is divided by the batch's target tokens or by its sentences."""
   accumulate: int = fields.field(1, min=1)
@@ -113,6 +116,11 @@ class Optim:
       "optim.sampling_rate",
       "is the probability of the reference's token; at 1 sampling constant "
       "feeds no other",
+    )
+    fields.check(
+      not self.sampling_own_end or self.sampling != "none",
+      "optim.sampling_own_end",
+      "needs optim.sampling: otherwise the model feeds itself nothing",
     )
     ranges = {
       "linear": self.sampling_k > 0 or self.sampling_rate < 1,

@@ -89,6 +89,18 @@ def pick(
   return jax.vmap(draw)(sampled.keys, log_probs).astype(jnp.int32)
 
 
+def before_own_end(
+  inputs: Int[types.Array, "B T"],
+) -> Float[types.Array, "B T"]:
+  """1 up to the step at which a row feeds itself EOS, and 0 from there on.
+
+  The reference's EOS is its last output and never an input, so an EOS among
+  the inputs is the model's own. The step that chose it still counts.
+  """
+  ended = jnp.cumsum(inputs == types.EOS, axis=1) > 0
+  return 1.0 - ended.astype(jnp.float32)
+
+
 def inputs_of(
   model: Any,
   memory: types.Memory,

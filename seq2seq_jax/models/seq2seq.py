@@ -24,6 +24,7 @@ class TrainOptions(NamedTuple):
   rate: float = 1.0
   low: float = 0.0
   k: float = 0.0
+  own_end: bool = False  # a target ends where the model feeds itself EOS
 
 
 # Parameters with one row or column a word, and whose words: they mean nothing
@@ -108,7 +109,6 @@ class Seq2Seq(nn.Module):
     memory: types.Memory,
     tokens: Array,
     masks: dropout_masks.Masks | None = None,
-    sampled: scheduled_sampling.Sampled | None = None,
   ) -> types.StepOutput:
     """All T steps with the given inputs.
 
@@ -116,12 +116,7 @@ class Seq2Seq(nn.Module):
       memory: prepared.
       tokens: [B, T] inputs of the steps.
       masks: of dropout; None for none.
-      sampled: which inputs the model chooses itself; None: it chooses none.
     """
-    if sampled is not None:
-      tokens = scheduled_sampling.inputs_of(
-        self, memory, tokens, masks or {}, sampled
-      )
     return self.decoder.unroll(memory, tokens, masks)
 
   def __call__(
@@ -137,6 +132,16 @@ class Seq2Seq(nn.Module):
       keys: the rows' keys for dropout [B], or None for none.
       sampled: for scheduled sampling, else the reference is fed.
     """
+    memory, _, steps = self._run(batch, keys, sampled)
+    return memory, steps
+
+  def _run(
+    self,
+    batch: types.Batch,
+    keys: Array | None,
+    sampled: scheduled_sampling.Sampled | None,
+  ) -> tuple[types.Memory, Array, types.StepOutput]:
+    """The memory, the inputs of the steps [B, T], and the steps' outputs."""
     encoder_masks = decoder_masks = None
     if keys is not None:
       if self.encoder is not None and batch.src is not None:
@@ -149,7 +154,11 @@ class Seq2Seq(nn.Module):
     rows = batch.tgt_len if batch.src is None else batch.src_len
     memory = self.encode(batch.src, rows, encoder_masks, batch.src_ext)
     tokens = shifted(references(batch))
-    return memory, self.unroll(memory, tokens, decoder_masks, sampled)
+    if sampled is not None:
+      tokens = scheduled_sampling.inputs_of(
+        self, memory, tokens, decoder_masks or {}, sampled
+      )
+    return memory, tokens, self.unroll(memory, tokens, decoder_masks)
 
   def forward(
     self,
@@ -172,13 +181,15 @@ class Seq2Seq(nn.Module):
     sampled = None
     if keys is not None and options.schedule != "none":
       sampled = self._sampled(batch, keys, options, batch_key, step)
-    memory, steps = self(batch, keys, sampled)
-    real = target_mask(batch).astype(jnp.float32)
+    memory, inputs, steps = self._run(batch, keys, sampled)
+    real = counted = target_mask(batch).astype(jnp.float32)
+    if sampled is not None and options.own_end:
+      counted = real * scheduled_sampling.before_own_end(inputs)
     loss, nll, correct = self.decoder.head.losses(
       memory,
       steps,
       references(batch),
-      real,
+      counted,
       options.smoothing,
       options.smoothing_kind,
     )

@@ -165,4 +165,5 @@ def train_options(optim: config.Optim) -> seq2seq.TrainOptions:
     rate=optim.sampling_rate,
     low=optim.sampling_low,
     k=optim.sampling_k,
+    own_end=optim.sampling_own_end,
   )

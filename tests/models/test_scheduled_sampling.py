@@ -111,10 +111,12 @@ def test_sampled_inputs_are_the_models_own(name):
     def both(module):
       ready = module.decoder.prepare(memory)
       sampled = scheduled_sampling.Sampled(gold, uniform, None)
-      plain = [
-        module.unroll(ready, jnp.asarray(given), noise, sampled)
-        for noise in (None, masks)
-      ]
+      plain = []
+      for noise in (None, masks):
+        inputs = scheduled_sampling.inputs_of(
+          module, ready, jnp.asarray(given), noise or {}, sampled
+        )
+        plain.append(module.unroll(ready, inputs, noise))
       return [module.decoder.head.log_probs(ready, output) for output in plain]
 
     return module.apply(variables, method=both)
@@ -161,7 +163,8 @@ def test_drawn_inputs_depend_on_their_row_alone():
       own = scheduled_sampling.Sampled(
         np.float32(0.1), uniform, seq2seq.fold(keys, 3)
       )
-      output = module.unroll(ready, given, None, own)
+      inputs = scheduled_sampling.inputs_of(module, ready, given, {}, own)
+      output = module.unroll(ready, inputs)
       return module.decoder.head.log_probs(ready, output)
 
     return module.apply(variables, method=sampled)
@@ -272,3 +275,40 @@ def test_losses_of_a_whole_model(tie):
     return grads["params"]["decoder"]["layer_0"]["recurrent"]
 
   assert np.max(np.abs(kernel(changed) - kernel(slopes))) > 0
+
+
+def test_a_row_ends_before_the_step_that_is_fed_its_own_eos():
+  inputs = np.array([[1, 5, 2, 6, 2], [1, 2, 5, 6, 7], [1, 5, 6, 7, 8]])
+  assert types.BOS == 1 and types.EOS == 2
+  assert scheduled_sampling.before_own_end(inputs).tolist() == [
+    [1, 1, 0, 0, 0],
+    [1, 0, 0, 0, 0],
+    [1, 1, 1, 1, 1],
+  ]
+
+
+def test_with_its_own_end_a_row_that_ends_at_once_learns_one_step():
+  """Only where it feeds itself; what is shown stays that of all tokens."""
+  model, variables = made()
+  head = variables["params"]["decoder"]["head"]
+  head["bias"][types.EOS] = 50.0
+  batch = example()
+  keys = dropout_masks.row_keys(0, 0, np.arange(4, dtype=np.int32))
+
+  def run(**options):
+    return model.apply(
+      variables,
+      batch,
+      keys,
+      seq2seq.TrainOptions(schedule="constant", **options),
+      dropout_masks.batch_key(0, 0),
+      method="losses",
+    )
+
+  own = run(rate=0.0, own_end=True)
+  close(own["loss"], np.sum(own["nll"][:, 0]))
+  whole = run(rate=0.0)
+  close(own["nll"], whole["nll"])
+  close(whole["loss"], np.sum(whole["nll"]))
+  assert whole["loss"] > 2 * own["loss"]
+  close(run(rate=1.0, own_end=True)["loss"], run(rate=1.0)["loss"])
