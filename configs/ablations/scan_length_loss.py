@@ -1,4 +1,4 @@
-"""Lake & Baroni 2018 (arXiv 1711.00350), SCAN: how the loss counts long targets.
+"""Lake & Baroni 2018 (arXiv 1711.00350), SCAN: the loss of long targets.
 
     python -m seq2seq_jax.ablate configs/ablations/scan_length_loss.py \\
       --workdir runs/table
