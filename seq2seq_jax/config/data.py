@@ -144,7 +144,8 @@ class Data:
   """Rows of a batch are a multiple of this; they must divide evenly over the
   devices and `optim.accumulate`."""
   order: Literal["epochs", "replacement"] = "epochs"
-  """Every example once an epoch, or drawn with replacement."""
+  """Every example once an epoch, or drawn with replacement, each with the same
+  probability."""
   seed: int = fields.field(0, min=0)
   """Seed of the sequence of batch shapes, of `holdout`, `limit` and generated
   data."""

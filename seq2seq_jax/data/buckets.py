@@ -6,6 +6,9 @@ examples in them from `train.seed` and the epoch.
 """
 
 import dataclasses
+import fractions
+import itertools
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -102,9 +105,12 @@ class Plan:
 
   Every example is used once an epoch: leftovers of a shape move to the next
   larger one, and those of the largest make the last batch, whose missing rows
-  are filler. Every epoch has the same number of batches. With `replacement`,
-  the examples of each batch are drawn with replacement, and the number of
-  batches of each shape is rounded up.
+  are filler. Every epoch has the same number of batches of each shape. With
+  `replacement` every example has the same chance at each row of training: an
+  epoch has the number of batches that all examples fill, rounded up; a shape's
+  share of them is in proportion to its examples over its rows, and where that
+  is no whole number a draw decides between the two nearest. Examples are then
+  drawn with replacement.
 
   Args:
     buckets: the shapes, shortest first.
@@ -114,7 +120,6 @@ class Plan:
     replacement: draw the examples with replacement.
 
   Attributes:
-    batches: number of batches of each shape in an epoch.
     members: examples of each shape.
   """
 
@@ -131,19 +136,49 @@ class Plan:
     self.data_seed, self.seed = data_seed, seed
     self.replacement = replacement
     self.members = [np.flatnonzero(member == k) for k in range(len(buckets))]
-    self.batches: list[int] = []
-    left_over = 0
-    for k, bucket in enumerate(buckets):
-      n = len(self.members[k]) + left_over
-      round_up = k == len(buckets) - 1 or replacement
-      count = -(-n // bucket.rows) if round_up else n // bucket.rows
-      self.batches.append(count)
-      left_over = max(0, n - count * bucket.rows)
+    self._shares = self._even_shares()
+    self._fixed = self._filled_counts()
+    self._size = round(sum(self._shares if replacement else self._fixed))
     self._epochs: dict[int, list[tuple[int, np.ndarray]]] = {}
 
   def __len__(self) -> int:
     """Number of batches in an epoch."""
-    return sum(self.batches)
+    return self._size
+
+  def counts(self, epoch: int) -> list[int]:
+    """Batches of each shape in an epoch."""
+    if not self.replacement:
+      return self._fixed
+    # Systematic sampling: one uniform number moves all bounds between shapes,
+    # so that the means are the shares and the sum is always the same.
+    rng = np.random.default_rng((self.data_seed, 4, epoch))
+    offset = fractions.Fraction(int(rng.integers(2**53)), 2**53)
+    bounds = [fractions.Fraction(0), *itertools.accumulate(self._shares)]
+    places = [math.floor(bound + offset) for bound in bounds]
+    return [last - first for first, last in itertools.pairwise(places)]
+
+  def _filled_counts(self) -> list[int]:
+    """Batches of each shape if every example is used once an epoch."""
+    counts: list[int] = []
+    left_over = 0
+    for k, bucket in enumerate(self.buckets):
+      n = len(self.members[k]) + left_over
+      is_last = k == len(self.buckets) - 1
+      counts.append(-(-n // bucket.rows) if is_last else n // bucket.rows)
+      left_over = max(0, n - counts[-1] * bucket.rows)
+    return counts
+
+  def _even_shares(self) -> list[fractions.Fraction]:
+    """Mean batches of each shape if every example is drawn as often.
+
+    Their sum is a whole number.
+    """
+    filled = [
+      fractions.Fraction(len(members), bucket.rows)
+      for members, bucket in zip(self.members, self.buckets)
+    ]
+    total = sum(filled)
+    return [part * math.ceil(total) / total for part in filled]
 
   def batch(self, step: int) -> tuple[int, np.ndarray]:
     """Index of the shape and indices of the examples of a step's batch.
@@ -161,19 +196,20 @@ class Plan:
 
   def epoch(self, epoch: int) -> list[tuple[int, np.ndarray]]:
     """The (shape, examples) of all batches of an epoch, in order."""
+    counts = self.counts(epoch)
     shape_rng = np.random.default_rng((self.data_seed, 0, epoch))
-    shapes = np.repeat(np.arange(len(self.buckets)), self.batches)
+    shapes = np.repeat(np.arange(len(self.buckets)), counts)
     shapes = shape_rng.permutation(shapes)
     rng = np.random.default_rng((self.seed, 1, epoch))
     filled = (
-      self._with_replacement(rng)
+      self._with_replacement(rng, counts)
       if self.replacement
-      else self._without_replacement(rng)
+      else self._without_replacement(rng, counts)
     )
     return [(int(k), filled[k].pop()) for k in shapes]
 
   def _without_replacement(
-    self, rng: np.random.Generator
+    self, rng: np.random.Generator, counts: Sequence[int]
   ) -> list[list[np.ndarray]]:
     """The batches of each shape, with every example once."""
     filled = []
@@ -183,7 +219,7 @@ class Plan:
       # Leftovers go first, or the same examples would always end up in the
       # last batch.
       pool = np.concatenate([left_over, pool])
-      used = min(len(pool), self.batches[k] * bucket.rows)
+      used = min(len(pool), counts[k] * bucket.rows)
       starts = range(0, used, bucket.rows)
       filled.append([pool[i : i + bucket.rows] for i in starts])
       left_over = pool[used:]
@@ -191,15 +227,12 @@ class Plan:
     return filled
 
   def _with_replacement(
-    self, rng: np.random.Generator
+    self, rng: np.random.Generator, counts: Sequence[int]
   ) -> list[list[np.ndarray]]:
     """The batches of each shape, from independent draws."""
     return [
-      [
-        rng.choice(members, bucket.rows) if len(members) else members
-        for _ in range(n)
-      ]
-      for bucket, members, n in zip(self.buckets, self.members, self.batches)
+      [rng.choice(members, bucket.rows) for _ in range(n)]
+      for bucket, members, n in zip(self.buckets, self.members, counts)
     ]
 
 

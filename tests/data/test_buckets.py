@@ -124,7 +124,7 @@ def test_same_number_of_each_shape_in_every_epoch():
   for epoch in range(4):
     shapes = [k for k, _ in plan.epoch(epoch)]
     assert len(shapes) == len(plan)
-    assert np.bincount(shapes, minlength=4).tolist() == plan.batches
+    assert np.bincount(shapes, minlength=4).tolist() == plan.counts(0)
 
 
 def _flat(plan, epoch):
@@ -156,28 +156,75 @@ def test_batch_does_not_depend_on_what_was_asked_before():
   assert forward == backward[::-1]
 
 
+def _with_replacement(sizes, rows, **seeds):
+  """A plan of shapes with so many examples and rows each."""
+  shapes = [buckets.Bucket(r, k + 1, 1) for k, r in enumerate(rows)]
+  member = np.repeat(np.arange(len(sizes)), sizes)
+  seeds = {"data_seed": 0, "seed": 0} | seeds
+  return buckets.Plan(shapes, member, replacement=True, **seeds), member
+
+
 def test_replacement():
-  lengths = _lengths(0)
-  shapes, member = _choose(lengths)
-  plan = buckets.Plan(shapes, member, data_seed=0, seed=0, replacement=True)
-  # A shape's share of the batches is rounded up, so that none is left out.
-  once = len(_plan(lengths))
-  assert once <= len(plan) <= once + len(shapes)
+  plan, member = _with_replacement([1000, 700, 90, 5], [64] * 4)
+  assert len(plan) == 29  # 1,795 examples fill 28.05 batches
   seen = []
   for k, examples in plan.epoch(0):
-    assert len(examples) == shapes[k].rows
+    assert len(examples) == 64
     assert (member[examples] == k).all()
     seen += examples.tolist()
   assert len(set(seen)) < len(seen)
 
 
-def test_replacement_draws_from_small_shapes_too():
-  """A shape with fewer examples than rows; all are drawn in the long run."""
-  lengths = np.array([[2, 2]] * 5 + [[40, 40]] * 40)
-  shapes, member = _choose(lengths, count=2)
-  plan = buckets.Plan(shapes, member, data_seed=0, seed=0, replacement=True)
-  seen = {i for e in range(40) for _, ex in plan.epoch(e) for i in ex.tolist()}
-  assert seen == set(range(45))
+@pytest.mark.parametrize(
+  "sizes, rows",
+  [
+    ([1000, 700, 90, 5], [64] * 4),
+    ([3, 40, 11], [24, 16, 8]),
+    ([1, 1, 1], [8, 8, 8]),
+  ],
+)
+def test_replacement_gives_every_example_the_same_chance(sizes, rows):
+  """Rows that a shape's examples get, over many epochs, by their number."""
+  plan, member = _with_replacement(sizes, rows)
+  epochs, drawn = 2000, np.zeros(len(sizes))
+  for epoch in range(epochs):
+    counts = plan.counts(epoch)
+    assert sum(counts) == len(plan)
+    drawn += np.array(counts) * rows
+  # The mean is exact but for the draw between two whole numbers of batches,
+  # whose deviation is at most 1/2 an epoch.
+  rate = sum(drawn) / sum(sizes)
+  error = (drawn / sizes - rate) / (0.5 * np.sqrt(epochs) * np.array(rows))
+  assert np.all(np.abs(error * sizes) < 4), drawn / sizes / rate
+  # Within a shape by chi-square, of so many degrees of freedom.
+  seen = np.zeros(len(member))
+  for epoch in range(60):
+    for _, examples in plan.epoch(epoch):
+      np.add.at(seen, examples, 1)
+  for k, n in enumerate(sizes):
+    of_shape = seen[member == k]
+    mean = of_shape.mean()
+    chi_square = np.sum((of_shape - mean) ** 2) / mean
+    assert abs(chi_square - (n - 1)) < 5 * np.sqrt(2 * n), (k, chi_square)
+
+
+def test_replacement_at_one_row_has_as_many_batches_as_examples():
+  """Then every share is a whole number and nothing is left to a draw."""
+  plan, _ = _with_replacement([7, 5, 2], [1] * 3)
+  for epoch in range(5):
+    assert plan.counts(epoch) == [7, 5, 2]
+  shapes = np.random.default_rng((0, 0, 3)).permutation(
+    [0] * 7 + [1] * 5 + [2] * 2
+  )
+  assert _shapes(plan, 3) == shapes.tolist()
+
+
+def test_replacement_shares_its_shapes_among_seeds():
+  one, _ = _with_replacement([50, 9, 3], [8] * 3, seed=1)
+  other, _ = _with_replacement([50, 9, 3], [8] * 3, seed=2)
+  for epoch in range(4):
+    assert _shapes(one, epoch) == _shapes(other, epoch)
+    assert _flat(one, epoch) != _flat(other, epoch)
 
 
 def test_efficiency():
