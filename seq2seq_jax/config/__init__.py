@@ -10,7 +10,7 @@ from seq2seq_jax.config import extensions
 from seq2seq_jax.config.attention import SCORES, Attention
 from seq2seq_jax.config.data import Data, Synthetic, Text
 from seq2seq_jax.config.decode import Decode
-from seq2seq_jax.config.decoder import Decoder, Readout
+from seq2seq_jax.config.decoder import PLACEMENTS, Decoder, Readout
 from seq2seq_jax.config.encoder import CELLS, Encoder
 from seq2seq_jax.config.experiment import Config
 from seq2seq_jax.config.files import (
@@ -30,6 +30,7 @@ __all__ = [
   "CELLS",
   "FORMAT_VERSION",
   "OBJECTIVES",
+  "PLACEMENTS",
   "SCORES",
   "Attention",
   "Config",

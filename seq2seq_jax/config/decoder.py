@@ -1,11 +1,26 @@
 """Schema: the decoder and its readout."""
 
 import dataclasses
+import typing
 from typing import Literal
 
 from seq2seq_jax.config import encoder, fields
 
 BRIDGES = ("zero", "last", "mean", "dense", "backward")
+Placement = Literal[
+  "luong", "bahdanau", "cgru", "gnmt_v2", "gnmt", "nvidia_gnmt"
+]
+PLACEMENTS: tuple[Placement, ...] = typing.get_args(Placement)
+# What the checks ask of a placement: facts of models/placements.py, with which
+# a test compares them.
+ASKS_ABOVE_ALL = {"luong"}
+"""The query is the new top state."""
+ASKS_PREVIOUS_TOP = {"bahdanau"}
+"""The query is the top state of the step before."""
+FEEDS_ABOVE = {"gnmt_v2", "gnmt", "nvidia_gnmt"}
+"""The context is an input of the layers above the lowest."""
+LOWEST_SEES_NO_CONTEXT = {"nvidia_gnmt"}
+"""Of these, those whose lowest layer sees no context, not the last one's."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,9 +39,7 @@ class Decoder:
   """The first state: `zero`, the encoder's `last` state (same sizes only), or a
   tanh layer over its last state (`dense`), over its `mean` output, or over the
   last state of its `backward` direction (Bahdanau); or `FILE.py:NAME`."""
-  placement: Literal[
-    "luong", "bahdanau", "cgru", "gnmt_v2", "gnmt", "nvidia_gnmt"
-  ] = "luong"
+  placement: Placement = "luong"
   """Attend with the new top state (`luong`), with the previous one, the context
   then being an input (`bahdanau`), between two cells (`cgru`, Nematus's
   conditional GRU), with the lowest layer's new state, the context going to the
@@ -53,13 +66,13 @@ class Decoder:
   def check_attended(self) -> None:
     """What an attention asks of a recurrent decoder."""
     fields.check(
-      self.placement != "nvidia_gnmt" or not self.input_feeding,
+      self.placement not in LOWEST_SEES_NO_CONTEXT or not self.input_feeding,
       "model.decoder.input_feeding",
-      "placement nvidia_gnmt feeds nothing back; set it False, or use "
+      f"placement {self.placement} feeds nothing back; set it False, or use "
       "placement gnmt_v2",
     )
     fields.check(
-      "gnmt" not in self.placement or self.layers > 1,
+      self.placement not in FEEDS_ABOVE or self.layers > 1,
       "model.decoder.placement",
       f"{self.placement} feeds the layers above the lowest: "
       "model.decoder.layers must be at least 2",
@@ -68,7 +81,7 @@ class Decoder:
   def check_unattended(self) -> None:
     """What a recurrent decoder without attention may not ask for."""
     fields.check(
-      self.placement == "luong",
+      self.placement in ASKS_ABOVE_ALL,
       "model.decoder.placement",
       f"{self.placement} needs an attention; use luong",
     )

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Literal
 
+from seq2seq_jax.config import decoder as decoder_lib
 from seq2seq_jax.config import fields
 from seq2seq_jax.config.attention import Attention
 from seq2seq_jax.config.decoder import Decoder, Readout
@@ -238,7 +239,8 @@ class Model:
       "more",
     )
     fields.check(
-      self.readout.state == "new" or self.decoder.placement == "bahdanau",
+      self.readout.state == "new"
+      or self.decoder.placement in decoder_lib.ASKS_PREVIOUS_TOP,
       "model.readout.state",
       "previous needs model.decoder.placement bahdanau",
     )

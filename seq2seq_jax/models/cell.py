@@ -220,7 +220,7 @@ class Cell(nn.Module):
     if self.zoneout:
       new = tuple(
         self.zoned(a, b, masks, f"zone_{i}")
-        for i, (a, b) in enumerate(zip(carry, new))
+        for i, (a, b) in enumerate(zip(carry, new, strict=True))
       )
     return new, new[-1]
 

@@ -6,10 +6,13 @@ decoder asks for the facts and never for the name. A new placement is one record
 here and its name in the config.
 """
 
-from typing import NamedTuple
+import dataclasses
+
+QUERIES = ("top", "first", "top_previous", "first_previous")
 
 
-class Placement(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Placement:
   """Facts of one decoder step.
 
   Only layers that run after the query is known can see its context: the first
@@ -28,6 +31,24 @@ class Placement(NamedTuple):
   carries_context: bool = False
   """The first layer sees the context of the step before, unless the readout is
   fed to it."""
+
+  def __post_init__(self) -> None:
+    if self.query not in QUERIES:
+      raise ValueError(f"query {self.query!r}: is one of {', '.join(QUERIES)}")
+    if self.feeds_first and not self.asks_before:
+      raise ValueError(
+        f"feeds_first: query {self.query} is known only after the first layer "
+        "has run; it needs top_previous or first_previous"
+      )
+    if self.feeds_above and self.query == "top":
+      raise ValueError(
+        "feeds_above: query top is known only after all layers have run"
+      )
+    if self.conditional and self.query != "first":
+      raise ValueError(
+        "conditional: between the first layer's two cells the query is first, "
+        f"not {self.query}"
+      )
 
   @property
   def asks_before(self) -> bool:

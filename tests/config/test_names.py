@@ -5,7 +5,7 @@ import typing
 import pytest
 
 from seq2seq_jax import config
-from seq2seq_jax.config import fields
+from seq2seq_jax.config import decoder, fields
 from seq2seq_jax.data import corpus
 from seq2seq_jax.models import (
   attention_scores,
@@ -42,6 +42,23 @@ def test_names_of_the_schema_are_those_of_the_table(
   section, name, table, others
 ):
   assert set(choices(section, name)) == set(table) | others
+
+
+@pytest.mark.parametrize(
+  ("listed", "fact"),
+  [
+    (decoder.ASKS_ABOVE_ALL, lambda p: p.query == "top"),
+    (decoder.ASKS_PREVIOUS_TOP, lambda p: p.query == "top_previous"),
+    (decoder.FEEDS_ABOVE, lambda p: p.feeds_above),
+    (
+      decoder.LOWEST_SEES_NO_CONTEXT,
+      lambda p: p.feeds_above and not (p.feeds_first or p.carries_context),
+    ),
+  ],
+)
+def test_facts_of_the_schema_are_those_of_the_placements(listed, fact):
+  table = placements.PLACEMENTS
+  assert listed == {name for name in table if fact(table[name])}
 
 
 def test_range_text_says_which_ends_are_open():

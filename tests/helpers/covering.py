@@ -10,6 +10,7 @@ import itertools
 import json
 import pathlib
 import random
+import typing
 
 import numpy as np
 
@@ -32,20 +33,25 @@ SIZES = {
   "transformer.heads": 2,
   "transformer.hidden": 16,
 }
+
+
+def choices(path: str) -> tuple[str, ...]:
+  """The names that a field of `config.Model` takes, as the schema lists them."""
+  *sections, name = path.split(".")
+  kind = config.Model
+  for section in sections:
+    kind = typing.get_type_hints(kind)[section]
+  listed = kind.__dataclass_fields__[name].metadata.get("choices")
+  return listed or typing.get_args(typing.get_type_hints(kind)[name])
+
+
 # Cells of encoder and decoder are two factors: a pair of attention and cell
 # has met where either has it.
 FACTORS = {
-  "attention.score": config.SCORES,
-  "encoder.cell": config.CELLS,
+  "attention.score": choices("attention.score"),
+  "encoder.cell": choices("encoder.cell"),
   "decoder.cell": config.CELLS,
-  "decoder.placement": (
-    "luong",
-    "bahdanau",
-    "cgru",
-    "gnmt_v2",
-    "gnmt",
-    "nvidia_gnmt",
-  ),
+  "decoder.placement": choices("decoder.placement"),
   "encoder": {
     "forward": {"encoder.direction": "forward", "encoder.dim": 16},
     "backward": {"encoder.direction": "backward", "encoder.dim": 16},
@@ -57,7 +63,7 @@ FACTORS = {
       "encoder.dim": 16,
     },
   },
-  "encoder.kind": ("rnn", "transformer"),
+  "encoder.kind": choices("encoder.kind"),
   "depth": {
     "one": {"encoder.layers": 1, "decoder.layers": 1},
     "two": {"encoder.layers": 2, "decoder.layers": 2},
@@ -84,13 +90,13 @@ FACTORS = {
     "readout": {"decoder.input_feeding": True},
     "context": {"decoder.input_feeding": True, "decoder.feed": "context"},
   },
-  "decoder.bridge": ("zero", "last", "mean", "dense", "backward"),
-  "readout.kind": ("tanh", "maxout", "linear"),
-  "head": ("softmax", "pointer", "copynet"),
-  "attention.window": ("none", "monotonic", "predictive"),
-  "attention.norm": ("softmax", "sparsemax"),
-  "decoder.context_at": ("start", "every_step", "both"),
-  "decoder.context": ("last", "all"),
+  "decoder.bridge": choices("decoder.bridge"),
+  "readout.kind": choices("readout.kind"),
+  "head": choices("head"),
+  "attention.window": choices("attention.window"),
+  "attention.norm": choices("attention.norm"),
+  "decoder.context_at": choices("decoder.context_at"),
+  "decoder.context": choices("decoder.context"),
   "transition_depth": (1, 2),
 }
 

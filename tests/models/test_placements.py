@@ -25,12 +25,19 @@ UNNAMED = {
 
 
 @pytest.mark.quick
-def test_a_layer_that_ran_before_the_query_does_not_see_the_context():
-  for name, where in placements.PLACEMENTS.items():
-    assert where.query in ("top", "top_previous", "first", "first_previous")
-    assert where.asks_before or not where.feeds_first, name
-    assert where.query != "top" or not where.feeds_above, name
-    assert where.query == "first" or not where.conditional, name
+@pytest.mark.parametrize(
+  ("facts", "reason"),
+  [
+    ({"query": "last"}, "query 'last': is one of top, first, top_previous"),
+    ({"query": "first", "feeds_first": True}, "feeds_first: query first is"),
+    ({"query": "top", "feeds_above": True}, "feeds_above: query top is known"),
+    ({"query": "top", "conditional": True}, "the query is first, not top"),
+    ({"query": "first_previous", "conditional": True}, "is first, not first_p"),
+  ],
+)
+def test_a_record_of_what_no_step_can_do_refuses_itself(facts, reason):
+  with pytest.raises(ValueError, match=reason):
+    Placement(**facts)
 
 
 @pytest.mark.parametrize(
