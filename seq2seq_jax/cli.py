@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import seq2seq_jax
 from seq2seq_jax import config, exits, types
-from seq2seq_jax.config import overrides
+from seq2seq_jax.config import extensions, overrides
 from seq2seq_jax.runtime import glibc, jax_setup, log
 
 BAD_USAGE = exits.BAD_USAGE
@@ -239,7 +239,15 @@ def run(main: Callable[[], int]) -> NoReturn:
     if devices is not None:
       jax_setup.simulate_cpu_devices(cpu_devices(devices))
     jax_setup.cache_programs()
-    return main()
+    try:
+      return main()
+    except types.UserError:
+      raise
+    except Exception as e:
+      # An error in a file of the user's own is bad input too.
+      if (told := extensions.blamed(e)) is None:
+        raise
+      raise told from e
 
   sys.exit(exits.code_of(prepared))
 

@@ -22,6 +22,7 @@ from seq2seq_jax import types
 from seq2seq_jax.config import paths, python_files
 
 FOLDER = "extensions"
+_MODULE = "seq2seq_jax_extension_"  # and the file's checksum
 # An objective may have a weight: FILE.py:NAME=0.5.
 _REFERENCE = re.compile(
   r"(?P<file>[^=]+\.py):(?P<name>[A-Za-z_]\w*)(?P<weight>=.*)?"
@@ -48,7 +49,7 @@ def resolve(reference: str) -> Any:
   if match is None:
     raise types.UserError(f"{reference!r}: not of the form FILE.py:NAME")
   path = pathlib.Path(match["file"]).absolute()
-  name = f"seq2seq_jax_extension_{_digest(path)}"
+  name = _MODULE + _digest(path)
   module = sys.modules.get(name) or python_files.execute(path, name)
   if not hasattr(module, match["name"]):
     names = [n for n in vars(module) if not n.startswith("_")]
@@ -56,6 +57,18 @@ def resolve(reference: str) -> Any:
       f"{path}: defines no {match['name']}; it has {', '.join(sorted(names))}"
     )
   return getattr(module, match["name"])
+
+
+def blamed(error: BaseException) -> types.UserError | None:
+  """The message for an error that passed through a user's file, or None."""
+  frame = error.__traceback__
+  while frame is not None:
+    name = frame.tb_frame.f_globals.get("__name__", "")
+    if name.startswith(_MODULE):
+      path = pathlib.Path(frame.tb_frame.f_code.co_filename)
+      return python_files.error_in(path, error)
+    frame = frame.tb_next
+  return None
 
 
 def locate(config: Section, folder: pathlib.Path) -> Section:
@@ -70,6 +83,8 @@ def locate(config: Section, folder: pathlib.Path) -> Section:
     if not file.is_file():
       raise types.UserError(
         f"{field}: no file {file}; {path} is looked for in {folder.absolute()}"
+        ", and a run that has begun keeps a copy that can be named instead: "
+        f"WORKDIR/{FOLDER}/{path.stem}-CHECKSUM.py"
       )
     _check_copy(field, file)
     return file

@@ -31,7 +31,7 @@ def execute(path: pathlib.Path, name: str) -> ModuleType:
   return module
 
 
-def error_in(path: pathlib.Path, error: Exception) -> types.UserError:
+def error_in(path: pathlib.Path, error: BaseException) -> types.UserError:
   """The message for an error in a user's file: where, and what."""
   lines = [
     frame.lineno
@@ -46,4 +46,4 @@ def error_in(path: pathlib.Path, error: Exception) -> types.UserError:
   # Raised on purpose, its text says enough; else the kind of error helps.
   if not isinstance(error, ValueError | types.UserError):
     reason = f"{type(error).__name__}: {reason}"
-  return types.UserError(f"{place}: {reason}")
+  return types.UserError(f"{place}: {reason.partition(chr(10))[0]}")

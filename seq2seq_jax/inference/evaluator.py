@@ -17,6 +17,8 @@ from seq2seq_jax.inference import text as inference_text
 from seq2seq_jax.inference import translator as translation
 from seq2seq_jax.runtime import parallel
 
+BESIDE_SCORES = ("signature", "sentences", "checkpoint_step", "seconds")
+"""What an evaluation holds beside its metrics."""
 # Called with the number of sources answered so far, and with that of all.
 Progress = Callable[[int, int], None]
 
@@ -101,7 +103,7 @@ def find_metric(name: str) -> metrics.Metric:
   comparison) that becomes one.
 
   Raises:
-    types.UserError: there is no such metric.
+    types.UserError: there is no such metric, or it is none.
   """
   if name in metrics.METRICS:
     return metrics.METRICS[name]
@@ -112,8 +114,20 @@ def find_metric(name: str) -> metrics.Metric:
     )
   value = extensions.resolve(name)
   if isinstance(value, metrics.Metric):
-    return value
-  return metrics.Metric(value.__name__, value)
+    metric = value
+  elif callable(value) and not isinstance(value, type):
+    metric = metrics.Metric(name.rpartition(":")[2], value)
+  else:
+    raise types.UserError(
+      f"{name}: must be a metrics.Metric, or a function (hypotheses, "
+      "references, comparison) -> number"
+    )
+  if metric.name in metrics.METRICS or metric.name in BESIDE_SCORES:
+    raise types.UserError(
+      f"{name}: its metric is called {metric.name!r}, a name that is taken; "
+      "give it another one"
+    )
+  return metric
 
 
 def metrics_of(
@@ -126,10 +140,17 @@ def metrics_of(
     more: names of further ones.
 
   Raises:
-    types.UserError: there is no such metric.
+    types.UserError: there is no such metric, or two have one name.
   """
-  names = (conf.train.metric, *conf.train.metrics, *more)
-  return [find_metric(name) for name in dict.fromkeys(names)]
+  found: dict[str, metrics.Metric] = {}
+  for name in dict.fromkeys((conf.train.metric, *conf.train.metrics, *more)):
+    metric = find_metric(name)
+    if found.setdefault(metric.name, metric) != metric:
+      raise types.UserError(
+        f"{name}: another metric is called {metric.name!r} too; give one of "
+        "them another name"
+      )
+  return list(found.values())
 
 
 class Evaluator:

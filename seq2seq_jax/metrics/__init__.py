@@ -11,6 +11,7 @@ Importing this is cheap; the packages are imported where they are used.
 """
 
 import functools
+import numbers
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -78,26 +79,27 @@ def score(
     references: one for each output.
     comparison: how they are compared.
 
-  `signature` maps a name to the settings and version used for its value, for
-  BLEU, chrF and TER SacreBLEU's own. exact_match, WER and CER first make every
-  run of blanks one; CER counts a blank as a character. WER and CER are the
-  edits of the corpus over the words or characters of all references; if a
-  reference is empty, its hypothesis counts as insertions. If all are empty
-  they are 0 without edits, else 100. ROUGE is F1 without stemming, the mean
-  over sentences; an empty side scores 0. chrF and TER treat empty sides as
-  SacreBLEU does. length_ratio is that of BLEU's brevity penalty.
+  `signature` maps the names of those that have one to the settings and version
+  used for their values, for BLEU, chrF and TER SacreBLEU's own. exact_match,
+  WER and CER first make every run of blanks one; CER counts a blank as a
+  character. WER and CER are the edits of the corpus over the words or
+  characters of all references; if a reference is empty, its hypothesis counts
+  as insertions. If all are empty they are 0 without edits, else 100. ROUGE is
+  F1 without stemming, the mean over sentences; an empty side scores 0. chrF and
+  TER treat empty sides as SacreBLEU does. length_ratio is that of BLEU's
+  brevity penalty.
   Raises types.UserError for different counts, none at all, unknown names.
   """
   records = [_of_outputs(metric) for metric in dict.fromkeys(chosen)]
   _check_counts(hypotheses, references)
   pair = list(hypotheses), list(references)
-  values = {m.name: m.function(*pair, comparison) for m in records}
+  values = {m.name: _value(m, *pair, comparison) for m in records}
   return {
     **{name: value for name, value in values.items() if value is not None},
     "signature": {
-      m.name: m.signature(comparison)
+      m.name: signature
       for m in records
-      if values[m.name] is not None
+      if values[m.name] is not None and (signature := m.signature(comparison))
     },
     "sentences": len(hypotheses),
   }
@@ -146,7 +148,7 @@ def values(
   """
   records = {m.name: m for m in METRICS.values() if m.needs == needs}
   records |= {m.name: m for m in chosen if m.needs == needs}
-  scores = {name: m.function(*inputs) for name, m in records.items()}
+  scores = {name: _value(m, *inputs) for name, m in records.items()}
   return {name: value for name, value in scores.items() if value is not None}
 
 
@@ -170,6 +172,19 @@ def closest(
     ]
     chosen.append(references[edits.index(min(edits))])
   return chosen
+
+
+def _value(metric: Metric, *inputs: Any) -> float | None:
+  """What a metric's function gives; refuses anything but a number or None."""
+  value = metric.function(*inputs)
+  if value is None:
+    return None
+  if not isinstance(value, numbers.Real) or isinstance(value, bool):
+    raise types.UserError(
+      f"metric {metric.name}: its function must return a number or None, not "
+      f"{type(value).__name__}"
+    )
+  return float(value)
 
 
 def _of_outputs(chosen: str | Metric) -> Metric:

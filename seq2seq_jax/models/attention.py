@@ -14,7 +14,12 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
 from seq2seq_jax import types
-from seq2seq_jax.models import attention_scores, initializers, recurrence
+from seq2seq_jax.models import (
+  attention_scores,
+  initializers,
+  promises,
+  recurrence,
+)
 
 
 class Attended(NamedTuple):
@@ -108,6 +113,8 @@ class Attention(nn.Module):
     scores = self.score(self._scored(query), keys, state)
     mask = self._reached(memory.mask)
     positions = jnp.arange(mask.shape[1], dtype=jnp.float32)
+    rows, size = mask.shape
+    promises.check_scores(self.score, scores, (rows, query.shape[1], size))
     centre: Any = None
     allowed = mask[:, None]  # [B, 1, M]
     if self.window != "none":

@@ -48,6 +48,7 @@ class Score(nn.Module):
   init_scale: float = 0.08
   dtype: Any = jnp.float32
 
+  must_define = ("__call__",)
   remembers = False
   """True if the score has a state [B, Q, M] that goes from step to step: it is
   0 at first, `__call__` sees it, and `next_state` makes the next one."""

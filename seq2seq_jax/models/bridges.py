@@ -30,6 +30,8 @@ class Bridge(nn.Module):
   half: int  # where the backward half of the encoder's state begins
   dense_args: Mapping[str, Any]
 
+  must_define = ("__call__",)
+
   def __call__(
     self, memory: types.Memory, fixed: Fixed
   ) -> tuple[cell.Carry, ...]:

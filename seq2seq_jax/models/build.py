@@ -20,6 +20,7 @@ from seq2seq_jax.models import (
   heads,
   layers,
   placements,
+  promises,
   seq2seq,
   transformer,
 )
@@ -67,11 +68,8 @@ def _own_or_listed(
   """
   if name in table:
     return table[name]
-  user_class = extensions.resolve(name)
-  if not (isinstance(user_class, type) and issubclass(user_class, base)):
-    raise types.UserError(
-      f"{name}: must be a subclass of {base.__module__}.{base.__name__}"
-    )
+  user_class: type[T] = extensions.resolve(name)
+  promises.check_class(name, user_class, base)
   return user_class
 
 

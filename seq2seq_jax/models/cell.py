@@ -14,7 +14,12 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from seq2seq_jax import types
-from seq2seq_jax.models import dropout_masks, initializers, recurrence
+from seq2seq_jax.models import (
+  dropout_masks,
+  initializers,
+  promises,
+  recurrence,
+)
 
 # Leaves [..., H], the output last.
 Carry = tuple[Float[types.Array, "... H"], ...]
@@ -48,6 +53,7 @@ class Cell(nn.Module):
   forget_bias: float = 1.0
   dtype: Any = jnp.float32
 
+  must_define = ("gates", "leaves", "update")
   gates = 0
   """Blocks of H columns that `project` makes."""
   leaves = 0
@@ -213,6 +219,7 @@ class Cell(nn.Module):
     """
     z = self.preactivation(carry[-1], projected, extra, masks)
     new = self.update(carry, z, masks)
+    promises.check_carry(self, "update", carry, new)
     for cell in self.transitions:
       bias = cell.bias_only(new[-1])
       z = cell.preactivation(new[-1], bias, (), masks)

@@ -23,6 +23,7 @@ from seq2seq_jax.models import (
   decoder_unroll,
   dropout_masks,
   layers,
+  promises,
 )
 
 Masks = dropout_masks.Masks
@@ -117,8 +118,11 @@ class Decoder(decoder_fields.DecoderFields):
     fixed = None
     if self.uses_fixed_vector("start") and self.context == "all":
       fixed = self.fixed_vector(memory)
-    carry = Carry(self.start_bridge(memory, fixed))
     rows, size = memory.mask.shape
+    first = self.start_bridge(memory, fixed)
+    wanted = (self.stack[0].zero_carry(rows, 1),) * self.depth
+    promises.check_carry(self.start_bridge, "__call__", wanted, first)
+    carry = Carry(first)
 
     def zeros(width: int) -> types.Array:
       return jnp.zeros((rows, 1, width), jnp.float32)

@@ -58,6 +58,9 @@ OBJECTIVES: dict[str, contracts.Objective] = {
   "ctc": ctc,
 }
 
+SHOWN = {"loss", "nll", "tokens", "grad_norm", "learning_rate"}
+"""What every run shows beside the terms (`step.make_train_step`)."""
+
 
 def token_count(batch: types.Batch) -> Array:
   """Number of real target tokens, EOS included. []."""
@@ -121,8 +124,10 @@ def make_loss(model: seq2seq.Seq2Seq, optim: config.Optim) -> LossFn:
     memory, outputs = module.forward(batch, keys, options, batch_key, step)
     terms: Terms = {}
     loss = None
-    for objective, weight in chosen:
+    makers: dict[str, str] = {}
+    for name, objective, weight in chosen:
       new_terms = objective(outputs, memory, batch)
+      _check_terms(name, new_terms, makers)
       terms |= new_terms
       for value, _ in new_terms.values():
         part = value if weight == 1.0 else weight * value
@@ -146,12 +151,50 @@ def make_loss(model: seq2seq.Seq2Seq, optim: config.Optim) -> LossFn:
   return loss_fn
 
 
-def resolve(optim: config.Optim) -> list[tuple[contracts.Objective, float]]:
-  """The objectives of a config, the user's own ones too, and their weights."""
-  return [
-    (OBJECTIVES.get(name) or config.extensions.resolve(name), weight)
-    for name, weight in optim.objective_weights().items()
-  ]
+def resolve(
+  optim: config.Optim,
+) -> list[tuple[str, contracts.Objective, float]]:
+  """Name, function and weight of a config's objectives, the user's own too.
+
+  Raises:
+    types.UserError: one is no function.
+  """
+  found = []
+  for name, weight in optim.objective_weights().items():
+    function = OBJECTIVES.get(name) or config.extensions.resolve(name)
+    if isinstance(function, type) or not callable(function):
+      raise types.UserError(
+        f"{name}: must be a function (outputs, memory, batch) -> "
+        "{name: (sum, weight)}"
+      )
+    found.append((name, function, weight))
+  return found
+
+
+def _check_terms(name: str, terms: Any, makers: dict[str, str]) -> None:
+  """Checks what an objective returned, and notes it as its terms' maker.
+
+  Raises:
+    types.UserError: that is no dict of pairs of scalars, or a term has the name
+      of another's or of one of the numbers beside which it is shown.
+  """
+  if not isinstance(terms, dict) or not terms:
+    raise types.UserError(
+      f"{name}: must return {{name: (sum, weight)}}, not {type(terms).__name__}"
+    )
+  for term, pair in terms.items():
+    ok = isinstance(pair, tuple) and len(pair) == 2
+    if not (ok and all(jnp.shape(x) == () for x in pair)):
+      raise types.UserError(
+        f"{name}: its term {term!r} must be a pair of scalars, a sum and the "
+        "weight to divide it by"
+      )
+    if term in SHOWN or makers.setdefault(term, name) != name:
+      other = makers.get(term, "every run")
+      raise types.UserError(
+        f"{name}: returns a term {term!r}, a name that {other} uses already; "
+        "give it another name"
+      )
 
 
 def train_options(optim: config.Optim) -> seq2seq.TrainOptions:

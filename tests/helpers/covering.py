@@ -36,7 +36,7 @@ SIZES = {
 
 
 def choices(path: str) -> tuple[str, ...]:
-  """The names that a field of `config.Model` takes, as the schema lists them."""
+  """The names that a field of `config.Model` takes."""
   *sections, name = path.split(".")
   kind = config.Model
   for section in sections:

@@ -157,3 +157,49 @@ def test_a_metric_of_the_users_own(model, tmp_path):
   assert total == pytest.approx(scores["lengths_agree"])
   with pytest.raises(types.UserError, match="or one of your own"):
     evaluation.find_metric("blue")
+
+
+RECORDS = """
+from seq2seq_jax import metrics
+def bleu(outputs, references, comparison): return 1.0
+def mine(outputs, references, comparison): return "1.0"
+COUNT = metrics.Metric("sentences", mine)
+OTHER = metrics.Metric("mine", mine, lower_is_better=True)
+NUMBER = 5
+class Kind: pass
+"""
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+  ("name", "message"),
+  [
+    ("bleu", "py:bleu: its metric is called 'bleu', a name that is taken"),
+    ("COUNT", "its metric is called 'sentences', a name that is taken"),
+    ("NUMBER", r"py:NUMBER: must be a metrics\.Metric, or a function"),
+    ("Kind", r"py:Kind: must be a metrics\.Metric, or a function"),
+  ],
+)
+def test_what_is_no_metric_or_hides_another_is_refused(name, message, tmp_path):
+  (tmp_path / "mine.py").write_text(RECORDS)
+  with pytest.raises(types.UserError, match=message):
+    evaluation.find_metric(f"{tmp_path}/mine.py:{name}")
+
+
+@pytest.mark.quick
+def test_two_metrics_of_one_name_are_refused(tmp_path):
+  (tmp_path / "mine.py").write_text(RECORDS)
+  names = tuple(f"{tmp_path}/mine.py:{name}" for name in ("mine", "OTHER"))
+  conf = tiny(train={"metrics": names})
+  with pytest.raises(types.UserError, match="another metric is called 'mine'"):
+    evaluation.metrics_of(conf)
+  (only,) = evaluation.metrics_of(conf.__class__(), names[:1])[1:]
+  with pytest.raises(
+    types.UserError, match=r"mine: .* number or None, not str"
+  ):
+    metrics.score([only], ["a"], ["a"])
+  whole = metrics.Metric("whole", lambda *args: 3)
+  scores = metrics.score([whole], ["a"], ["a"])
+  # As a float, which is what a validation writes; and no empty signature.
+  assert scores == {"whole": 3.0, "signature": {}, "sentences": 1}
+  assert isinstance(scores["whole"], float)

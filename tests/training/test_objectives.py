@@ -281,3 +281,66 @@ def test_an_objective_of_the_users_own(tmp_path):
   assert 0 < line["confidence"] < 1
   total = line["likelihood"] + 0.25 * line["confidence"]
   np.testing.assert_allclose(line["loss"], total, rtol=1e-5)
+
+
+BAD = """
+import jax.numpy as jnp
+from seq2seq_jax.training import objectives
+def again(outputs, memory, batch):
+  return objectives.likelihood(outputs, memory, batch)
+def nll(outputs, memory, batch):
+  return {"nll": (outputs.loss, jnp.float32(1))}
+def scalar(outputs, memory, batch):
+  return outputs.loss
+def alone(outputs, memory, batch):
+  return {"alone": outputs.loss}
+def each(outputs, memory, batch):
+  return {"each": (outputs.nll, jnp.float32(1))}
+def breaks(outputs, memory, batch):
+  return {"breaks": outputs.nosuch}
+NUMBER = 5
+class Kind: pass
+"""
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+  ("name", "message"),
+  [
+    ("NUMBER", "bad.py:NUMBER: must be a function"),
+    ("Kind", "bad.py:Kind: must be a function"),
+    ("again", "again: returns a term 'likelihood', .* that likelihood uses"),
+    ("nll", "bad.py:nll: returns a term 'nll', a name that every run uses"),
+    ("scalar", r"py:scalar: must return \{name: \(sum, weight\)\}, not "),
+    ("alone", "py:alone: its term 'alone' must be a pair of scalars"),
+    ("each", "py:each: its term 'each' must be a pair of scalars"),
+  ],
+)
+def test_an_objective_that_is_none_is_one_message(name, message, tmp_path):
+  (tmp_path / "bad.py").write_text(BAD)
+  module, batch, variables = a_ctc_model()
+  conf = config.Optim(objectives=("likelihood", f"{tmp_path}/bad.py:{name}"))
+
+  def loss(variables):
+    return objectives.make_loss(module, conf)(variables, batch, 0, 0)
+
+  with pytest.raises(types.UserError, match=message):
+    jax.eval_shape(loss, variables)
+
+
+@pytest.mark.quick
+def test_an_error_in_a_users_file_is_told_by_its_line(tmp_path):
+  # Equal contents are one module, the file that was read first.
+  (tmp_path / "bad.py").write_text(f"{BAD}# {tmp_path}")
+  module, batch, variables = a_ctc_model()
+  conf = config.Optim(objectives=(f"{tmp_path}/bad.py:breaks",))
+
+  def loss(variables):
+    return objectives.make_loss(module, conf)(variables, batch, 0, 0)
+
+  with pytest.raises(AttributeError) as caught:
+    jax.eval_shape(loss, variables)
+  told = str(config.extensions.blamed(caught.value))
+  assert f"{tmp_path}/bad.py, line 15: AttributeError: " in told
+  assert "\n" not in told
+  assert config.extensions.blamed(ValueError("ours")) is None

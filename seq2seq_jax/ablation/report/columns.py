@@ -228,8 +228,20 @@ def on_page() -> list[Column]:
 
 
 def in_csv() -> dict[str, Callable[[schema.Row], Any]]:
-  """The fields of the CSV file, by name."""
-  return {k: v for column in COLUMNS for k, v in column.csv.items()}
+  """The fields of the CSV file, by name.
+
+  Raises:
+    ValueError: two columns have a field of one name.
+  """
+  found: dict[str, Callable[[schema.Row], Any]] = {}
+  for column in COLUMNS:
+    if twice := sorted(found.keys() & column.csv.keys()):
+      raise ValueError(
+        f"column {column.name}: another one has the CSV field "
+        f"{', '.join(twice)} already"
+      )
+    found |= column.csv
+  return found
 
 
 def fill(header: str | None, metric: str) -> str:

@@ -81,6 +81,13 @@ def test_csv_and_json(table, tmp_path):
   assert schema.from_json(text) == table
 
 
+def test_two_columns_with_one_field_are_refused(monkeypatch):
+  column = columns.Column(name="mine", csv={"minutes": lambda row: 0})
+  monkeypatch.setattr(columns, "COLUMNS", (*columns.COLUMNS, column))
+  with pytest.raises(ValueError, match=r"column mine: another one has .*minu"):
+    columns.in_csv()
+
+
 def test_a_column_is_one_record(table, monkeypatch):
   """It then stands in all four formats."""
 
