@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from seq2seq_jax import metrics
 from seq2seq_jax.ablation import (
   cells,
   collect,
   comparisons,
   curves,
   examples,
+  intervals,
   published,
   schema,
   statistics,
@@ -41,6 +43,7 @@ def build(
   configs: Mapping[str, dict[str, Any]],
   command: str,
   sentences: bool = True,
+  bounds: intervals.Bounds | None = None,
 ) -> schema.Table:
   """The table of all cells, or of those that are done.
 
@@ -54,8 +57,11 @@ def build(
     configs: resolved config of each row, as nested dicts.
     command: that makes the table.
     sentences: whether the table may hold texts of the data.
+    bounds: the least and the largest that the metric can be; by default what
+      its record says.
   """
-  results = collect.Results(ablation, table_cells, score)
+  bounds = bounds or metrics.bounds(ablation.metric)
+  results = collect.Results(ablation, table_cells, score, bounds)
   sign = -1.0 if lower_is_better else 1.0
   bins = curves.bins(results)
   compared = comparisons.compare(results, sign)

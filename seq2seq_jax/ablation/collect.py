@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from seq2seq_jax.ablation import cells, orderings, statistics, suite
+from seq2seq_jax import metrics
+from seq2seq_jax.ablation import cells, intervals, orderings, statistics, suite
 
 Status = dict[str, Any]  # of a cell, with its result if it is done
 
@@ -24,6 +25,7 @@ class Results:
     ablation: suite.Ablation,
     table_cells: Sequence[cells.Cell],
     score: Callable[[np.ndarray], np.ndarray],
+    bounds: intervals.Bounds | None = None,
   ):
     """Reads the cells.
 
@@ -31,8 +33,10 @@ class Results:
       ablation: the table's rows.
       table_cells: of all rows and seeds.
       score: sums of sentence statistics [..., F] -> score [...].
+      bounds: the least and the largest that a score can be; None if unknown.
     """
     self.ablation = ablation
+    self.bounds = bounds
     self.cells: dict[str, list[tuple[cells.Cell, Status]]] = {
       row.name: [] for row in ablation.rows
     }
@@ -56,6 +60,7 @@ class Results:
       test=done[0][1]["test"],
       trained=" ".join(trainings),
       seeds=tuple(c.seed for c, _ in done),
+      bounds=self.bounds,
     )
     lengths = [output["length"] for output in self.outputs(row)]
     # A model of loss may have statistics of other units than sentences.
@@ -90,7 +95,7 @@ class Results:
       return []
 
   def metric_system(self, row: str, metric: str) -> statistics.System:
-    """The row's values of another metric, as runs of a single sentence.
+    """The row's values of another metric, of which sentences are not known.
 
     Its variance is then that between seeds alone.
     """
@@ -99,6 +104,8 @@ class Results:
       runs=[np.array([[value]]) for value in values],
       score=lambda sums: sums[..., 0],
       test="",
+      bounds=metrics.bounds(metric) or intervals.ANY,
+      whole=True,
     )
 
   def mask(self, row: str, subset: orderings.Subset) -> np.ndarray | None:

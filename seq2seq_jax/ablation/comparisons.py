@@ -1,6 +1,7 @@
 """Differences between rows and their reference rows, tested and corrected."""
 
 import dataclasses
+import math
 
 from seq2seq_jax.ablation import collect, schema, statistics, verdicts
 
@@ -62,14 +63,20 @@ def _compare(results: collect.Results, row: str, reference: str) -> Comparison:
   return Comparison(
     reference,
     delta=schema.Difference(
-      estimate=estimate.value, low=estimate.low, high=estimate.high
+      estimate=estimate.value,
+      low=_known(estimate.low),
+      high=_known(estimate.high),
     ),
-    p_raw=estimate.p,
+    p_raw=None if estimate.limit else estimate.p,
     p_bootstrap=bootstrap,
     p_randomisation=randomisation,
     tag_significance="untested",
     seed_share=share,
   )
+
+
+def _known(end: float) -> float | None:
+  return end if math.isfinite(end) else None
 
 
 def _judged(

@@ -352,6 +352,7 @@ def _build(
     published_numbers=numbers,
     published_curves=[published.curve(name) for name in ablation.curves],
     lower_is_better=metric.lower_is_better,
+    bounds=metric.bounds,
     configs={
       row: dataclasses.asdict(extensions.portable(conf))
       for row, conf in table_plan.configs.items()

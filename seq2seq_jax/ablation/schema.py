@@ -41,8 +41,9 @@ class Difference:
   """Difference to the reference row with its 95 % interval."""
 
   estimate: float
-  low: float
-  high: float
+  low: float | None
+  """None, as the other end, if too little varies to estimate it."""
+  high: float | None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -6,30 +6,32 @@ corpus in every resample, not a mean over sentences. docs/statistics.md has the
 formulas and the reasons.
 """
 
-import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
-import scipy.special
 
-Score = Callable[[np.ndarray], np.ndarray]  # sums [..., F] -> scores [...]
+from seq2seq_jax.ablation import intervals, resampling
 
 RESAMPLES = 1000  # of the bootstrap
 TRIALS = 10_000  # of approximate randomisation
 SEED = 12345  # SacreBLEU's
 ALPHA = 0.05  # level of every test, after correction
+FEWEST_SENTENCES = 5  # with fewer nothing is decided
+ONE_SEED = "not tested: a row has one seed"
 
 
 class System(NamedTuple):
   """The runs of a row, one for each seed, on one test set."""
 
   runs: Sequence[np.ndarray]  # [N, F] each
-  score: Score
+  score: resampling.Score
   test: str = ""  # names the test set: systems with the same share resamples
   trained: str = ""  # names the trainings: systems with the same are paired
   seeds: tuple[int, ...] | None = None  # of the runs; default 0, 1, ...
+  bounds: intervals.Bounds | None = None  # of the score; None: see `bounds_of`
+  whole: bool = False  # a run is one value, of no known sentences: [1, F]
 
 
 class Term(NamedTuple):
@@ -52,6 +54,7 @@ class Estimate(NamedTuple):
   sentence_variance: float
   p_at: Callable[[float], float] | None = None
   # The two-sided p of the true sum being another value.
+  limit: str = ""  # why nothing can be decided, such as too few sentences
 
 
 def values(system: System, mask: np.ndarray | None = None) -> np.ndarray:
@@ -76,6 +79,21 @@ def mean_sd(
   return float(np.mean(scores)), sd
 
 
+def bounds_of(system: System) -> intervals.Bounds:
+  """What the score can be; where nothing is said, a share is in [0, 100]."""
+  if system.bounds is not None:
+    return system.bounds
+  for run in system.runs:
+    if run.shape[-1] != 2 or not np.all(
+      (run >= 0) & (run[:, :1] <= run[:, 1:])
+    ):
+      return intervals.ANY
+    part, whole = sums = run.sum(axis=0)
+    if not whole or not np.isclose(system.score(sums), 100 * part / whole):
+      return intervals.ANY
+  return 0.0, 100.0
+
+
 def estimate(
   terms: Sequence[Term],
   systems: dict[str, System],
@@ -88,9 +106,9 @@ def estimate(
 
   The variance is that of the mean over seeds, each system's own, plus that of
   the mean run over resampled sentences, which systems of one test set share.
-  The interval is Student's with Satterthwaite's degrees of freedom, and never
-  narrower than that of the seeds alone (Welch's): if a few seeds happen to lie
-  close together, the degrees of freedom would be those of the sentences.
+  Its degrees of freedom are Satterthwaite's. The interval is never narrower
+  than that of the seeds alone (Welch's): if a few seeds happen to lie close
+  together, the degrees of freedom would be those of the sentences.
 
   Args:
     terms: what is summed.
@@ -112,91 +130,140 @@ def estimate(
     value += float(np.mean(sums))
     if len(sums) > 1:
       variance = float(np.var(sums, ddof=1)) / len(sums)
-      seed_parts.append((variance, len(sums) - 1))
+      seed_parts.append((variance, len(sums) - 1.0))
     else:
       tested = False
-  resampled = _resampled(terms, systems, resamples, seed)
-  sentence_variance = float(np.var(resampled, ddof=1))
-  size = min(len(systems[term.system].runs[0]) for term in terms)
-  all_parts = [*seed_parts, (sentence_variance, max(1, size - 1))]
+  strata = resampling.strata(_of_known_sentences(terms, systems))
+  parts = [
+    resampling.variance(stratum, resamples, (seed, i))
+    for i, stratum in enumerate(strata)
+  ]
+  bounds, single = _bounds_of_sum(terms, systems), len(terms) == 1
+  spreads = [
+    intervals.Spread(value, *_total(some), bounds, single)
+    for some in ([*seed_parts, *parts], seed_parts)
+  ]
+  spreads[0], limit = _limited(
+    spreads[0], [s.size for s in strata], terms, systems
+  )
+  ends = [intervals.interval(spread, level) for spread in spreads]
 
-  def student(distance: float) -> tuple[float, float]:
-    """The wider half interval and the larger p of the two sets of parts."""
-    both, seeds_only = (
-      _student(parts, distance, level) for parts in (all_parts, seed_parts)
-    )
-    return max(both[0], seeds_only[0]), max(both[1], seeds_only[1])
+  def p_at(bound: float) -> float:
+    """The larger p of the two."""
+    return max(intervals.p_value(spread, bound) for spread in spreads)
 
-  half, p = student(value)
   return Estimate(
     value,
-    value - half,
-    value + half,
-    p if tested else None,
+    min(low for low, _ in ends),
+    max(high for _, high in ends),
+    p_at(0.0) if tested else None,
     tested,
     sum(variance for variance, _ in seed_parts),
-    sentence_variance,
-    lambda bound: student(value - bound)[1],
+    sum(variance for variance, _ in parts),
+    p_at,
+    limit if tested else ONE_SEED,
   )
 
 
-def _student(
-  parts: Sequence[tuple[float, int]], value: float, level: float
-) -> tuple[float, float]:
-  """Half width of the interval, and p of the sum being 0.
+def _of_known_sentences(
+  terms: Sequence[Term], systems: dict[str, System]
+) -> list[resampling.Weighted]:
+  return [
+    resampling.Weighted(
+      term.weight, system.runs, system.score, term.mask, system.test
+    )
+    for term in terms
+    if not (system := systems[term.system]).whole
+  ]
+
+
+def _limited(
+  spread: intervals.Spread,
+  sizes: Sequence[int],
+  terms: Sequence[Term],
+  systems: dict[str, System],
+) -> tuple[intervals.Spread, str]:
+  """The spread, where nothing varies that of what was not seen; its limit.
+
+  The limit says why nothing can be decided: that there are too few sentences
+  or, for values that are not of sentences, that all are equal.
 
   Args:
-    parts: (variance, degrees of freedom) of the independent parts of the sum.
-    value: of the sum.
-    level: of the interval.
+    spread: over seeds and sentences.
+    sizes: numbers of sentences that are read.
+    terms: of the sum.
+    systems: by name.
+  """
+  limit = ""
+  if fewest := min((n for n in sizes if n < FEWEST_SENTENCES), default=0):
+    noun = "sentence" if fewest == 1 else "sentences"
+    limit = (
+      f"too few: {fewest} test {noun}, where {FEWEST_SENTENCES} are needed"
+    )
+  if min(sizes, default=2) < 2:
+    return spread._replace(variance=math.inf), limit
+  tiny = 1e-9 * max(1.0, abs(spread.value))
+  if spread.variance > tiny**2:
+    return spread, limit
+  if not sizes:
+    limit = "not tested: all seeds have the same value, so nothing varies"
+    return spread._replace(variance=math.inf), limit
+  variance = _unseen(spread, min(sizes), terms, systems)
+  return spread._replace(variance=variance, freedom=min(sizes) - 1.0), limit
+
+
+def _unseen(
+  spread: intervals.Spread,
+  size: int,
+  terms: Sequence[Term],
+  systems: dict[str, System],
+) -> float:
+  """Variance of a sum that came out alike for all sentences and seeds.
+
+  That is no certainty: among the next `size` sentences a few may differ. Of a
+  sum, two are taken to do so, by the whole width of the score; of a single
+  score between bounds the variance is that of a share of `size` sentences.
+  """
+  width = 0.0
+  for term in terms:
+    low, high = bounds_of(systems[term.system])
+    mean = float(np.mean(values(systems[term.system], term.mask)))
+    span = high - low
+    if math.isinf(span):
+      ends = [abs(mean - end) for end in (low, high) if math.isfinite(end)]
+      span = min(ends, default=abs(mean)) or 100.0
+    width = max(width, abs(term.weight) * span)
+  if not spread.single:
+    return 2 * (width / size) ** 2
+  low, high = spread.bounds
+  if math.isfinite(low) and math.isfinite(high):
+    inner = (spread.value - low) * (high - spread.value)
+    return max(inner / size, 0.0) or (width / size) ** 2
+  return (width / size) ** 2
+
+
+def _bounds_of_sum(
+  terms: Sequence[Term], systems: dict[str, System]
+) -> intervals.Bounds:
+  """The least and the largest that a weighted sum of scores can be."""
+  ends = []
+  for term in terms:
+    weighted = (term.weight * end for end in bounds_of(systems[term.system]))
+    ends.append(sorted(weighted))
+  return sum(low for low, _ in ends), sum(high for _, high in ends)
+
+
+def _total(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:
+  """The sum of independent variances, with Satterthwaite's (1946) degrees of
+  freedom.
+
+  Args:
+    parts: variance and degrees of freedom of each.
   """
   total = sum(v for v, _ in parts)
   if total == 0:
-    return 0.0, 1.0 if value == 0 else 0.0
-  # Satterthwaite (1946): the degrees of freedom of a sum of variances.
-  freedom = total**2 / sum(v**2 / df for v, df in parts if v)
-  error = math.sqrt(total)
-  half = float(scipy.special.stdtrit(freedom, 0.5 + level / 2)) * error
-  return half, float(2 * scipy.special.stdtr(freedom, -abs(value) / error))
-
-
-def _resampled(
-  terms: Sequence[Term],
-  systems: dict[str, System],
-  resamples: int,
-  seed: int,
-) -> np.ndarray:
-  """The sum of the mean runs in each resample of the sentences [resamples]."""
-  counts: dict[tuple[str, int], np.ndarray] = {}
-  total = np.zeros(resamples)
-  for term in terms:
-    system = systems[term.system]
-    size = len(system.runs[0])
-    key = (system.test, size)
-    if key not in counts:
-      counts[key] = draws(size, resamples, (seed, len(counts)))
-    scores = [
-      system.score(counts[key] @ _masked(run, term.mask)) for run in system.runs
-    ]
-    total += term.weight * np.mean(scores, axis=0)
-  return total
-
-
-def _masked(run: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-  return run if mask is None else run * mask[:, None]
-
-
-@functools.lru_cache(maxsize=2)  # all contrasts of a table share them
-def draws(
-  size: int, resamples: int, seed: int | tuple[int, ...] = SEED
-) -> np.ndarray:
-  """How often each sentence is in each resample [resamples, size]."""
-  rng = np.random.default_rng(seed)
-  chosen = rng.choice(size, size=(resamples, size), replace=True)
-  # One count over all resamples, each with a range of numbers of its own.
-  flat = chosen + np.arange(resamples)[:, None] * size
-  counts = np.bincount(flat.ravel(), minlength=resamples * size)
-  return counts.reshape(resamples, size).astype(np.float64)
+    return 0.0, 1.0
+  return total, total**2 / sum(v**2 / df for v, df in parts if v)
 
 
 def paired_bootstrap(
@@ -204,9 +271,10 @@ def paired_bootstrap(
 ) -> float:
   """p of Koehn's (2004) test over sentences, on the means over seeds.
 
-  With one run each it is SacreBLEU's `--paired-bs`, draw for draw.
+  With one run each its draws are those of SacreBLEU's `--paired-bs`, whose p
+  leaves out resamples that are equal to the observed difference.
   """
-  counts = draws(len(one.runs[0]), resamples, seed)
+  counts = resampling.draws(len(one.runs[0]), resamples, seed)
 
   def mean(system: System) -> np.ndarray:
     scores = [system.score(counts @ run) for run in system.runs]
@@ -224,8 +292,9 @@ def approximate_randomisation(
   """p of Riezler & Maxwell's (2005) test over sentences, on means over seeds.
 
   Outputs are exchanged between runs of the same seed, sentence by sentence,
-  for each pair of runs on its own (Clark et al. 2011). With one run each it is
-  SacreBLEU's `--paired-ar`, draw for draw. None if no seed has both runs.
+  for each pair of runs on its own (Clark et al. 2011). With one run each the
+  draws are those of SacreBLEU's `--paired-ar`, whose p leaves out trials that
+  are equal to the observed difference. None if no seed has both runs.
   """
   mine, theirs = _by_seed(one), _by_seed(other)
   pairs = [(run, theirs[s]) for s, run in mine.items() if s in theirs]
@@ -248,10 +317,14 @@ def approximate_randomisation(
 
 
 def _p_value(differences: np.ndarray, observed: float) -> float:
-  """Share of the drawn differences above the observed one, both plus one."""
+  """Share of the drawn differences that reach the observed one, both plus one.
+
+  Equal ones count, so that p is never below its true value (Riezler & Maxwell
+  2005, figure 1; North et al. 2002 for the ones).
+  """
   # A rounding error must not make equal differences unequal.
-  above = np.sum(differences > observed + 1e-9 * max(1.0, abs(observed)))
-  return float((above + 1) / (len(differences) + 1))
+  reached = np.sum(differences >= observed - 1e-9 * max(1.0, abs(observed)))
+  return float((reached + 1) / (len(differences) + 1))
 
 
 def holm(ps: Sequence[float | None]) -> list[float | None]:
@@ -298,10 +371,10 @@ def verdict(
 ) -> Literal["PASS", "FAIL", "INCONCLUSIVE"]:
   """The verdict on a claim that the sum lies in [low, high].
 
-  With one seed of a system nothing is known of the variance between seeds:
-  INCONCLUSIVE.
+  INCONCLUSIVE where the estimate has a limit, such as one seed of a system, or
+  too few sentences.
   """
-  if not estimate.tested:
+  if not estimate.tested or estimate.limit:
     return "INCONCLUSIVE"
   if low <= estimate.low and estimate.high <= high:
     return "PASS"
@@ -316,7 +389,7 @@ def p_of_verdict(estimate: Estimate, low: float, high: float) -> float | None:
   It is below 0.05 exactly if the claim passes or fails by itself. To pass, a
   sum must clear both bounds; to fail, the one that it misses.
   """
-  if not estimate.tested or estimate.p_at is None:
+  if not estimate.tested or estimate.limit or estimate.p_at is None:
     return None
   if low <= estimate.value <= high:
     bounds = [bound for bound in (low, high) if math.isfinite(bound)]

@@ -80,7 +80,7 @@ def _judge_one(
     unknown,
     verdict=verdict,
     estimate=estimate.value,
-    interval=(estimate.low, estimate.high),
+    interval=_finite_interval(estimate),
     note=note,
     p_raw=statistics.p_of_verdict(estimate, claim.low, claim.high),
   )
@@ -96,8 +96,7 @@ def _verdict(
   note = ""
   if any(term.metric for term in claim.terms):
     note = "the interval counts seeds only"
-  if not estimate.tested:
-    note = "not tested: a row has one seed"
+  note = estimate.limit or note
   if failed := with_failed_seeds(results, (term.row for term in claim.terms)):
     note = "; ".join(failed)
     if verdict == "PASS":
@@ -144,6 +143,14 @@ def precondition_note(
 
 def _finite(bound: float) -> float | None:
   return bound if math.isfinite(bound) else None
+
+
+def _finite_interval(
+  estimate: statistics.Estimate,
+) -> tuple[float, float] | None:
+  """The interval; None if an end is not known."""
+  low, high = estimate.low, estimate.high
+  return (low, high) if math.isfinite(low) and math.isfinite(high) else None
 
 
 def with_failed_seeds(

@@ -58,6 +58,11 @@ def label(name: str) -> str:
   return METRICS[name].label if name in METRICS else name.replace("_", " ")
 
 
+def bounds(name: str) -> tuple[float, float] | None:
+  """The least and the largest that a metric can be; None if not listed."""
+  return METRICS[name].bounds if name in METRICS else None
+
+
 class Sentences(NamedTuple):
   """What a corpus score is made of, sentence by sentence."""
 

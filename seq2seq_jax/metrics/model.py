@@ -61,6 +61,7 @@ RECORDS = (
     needs="model",
     sentence_sums=_loss_sums,
     of_sums=_mean,
+    bounds=record.RATE,
   ),
   record.Metric(
     "perplexity",
@@ -69,11 +70,13 @@ RECORDS = (
     needs="model",
     sentence_sums=_loss_sums,
     of_sums=_exp_mean,
+    bounds=(1.0, math.inf),
   ),
   record.Metric(
     "token_accuracy",
     _token_accuracy,
     needs="model",
     sentence_sums=_accuracy_sums,
+    bounds=record.PERCENT,
   ),
 )

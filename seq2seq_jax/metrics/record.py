@@ -1,6 +1,7 @@
 """What a metric is: its name, function, direction, label and needs."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
@@ -8,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 Texts = Sequence[str]
+PERCENT = (0.0, 100.0)  # bounds of a share
+RATE = (0.0, math.inf)  # of errors, of which there may be more than words
 
 
 class Comparison(NamedTuple):
@@ -47,6 +50,8 @@ class Metric:
   the N sentences, from whose sum `of_sums` [..., F] -> [...] gives the score:
   tests of significance draw sentences again with them. By default a corpus
   score is the mean of its sentences' scores.
+
+  `bounds` are the least and the largest that a score can be, for intervals.
   """
 
   name: str
@@ -58,6 +63,7 @@ class Metric:
   signature: Callable[[Comparison], str] = _no_signature  # settings, versions
   sentence_sums: Callable[..., npt.ArrayLike] | None = None
   of_sums: Callable[[np.ndarray], np.ndarray] = ratio
+  bounds: tuple[float, float] = (-math.inf, math.inf)
 
   def __post_init__(self) -> None:
     if not self.label:

@@ -37,10 +37,13 @@ def _proven(hypotheses: Sequence[types.Hypotheses]) -> float | None:
   return _share([h.proven for h in hypotheses])
 
 
-RECORDS = (
-  record.Metric("cut", _cut, needs="search", diagnostic=True),
+RECORDS = tuple(
   record.Metric(
-    "search_errors", _search_errors, needs="search", diagnostic=True
-  ),
-  record.Metric("proven", _proven, needs="search", diagnostic=True),
+    name, function, needs="search", diagnostic=True, bounds=record.PERCENT
+  )
+  for name, function in (
+    ("cut", _cut),
+    ("search_errors", _search_errors),
+    ("proven", _proven),
+  )
 )

@@ -179,7 +179,11 @@ def _rouge_metric(name: str) -> record.Metric:
     return _rouge_means(tuple(hypotheses), tuple(references))[name]
 
   return record.Metric(
-    name, function, label=_ROUGE[name], signature=_rouge_signature
+    name,
+    function,
+    label=_ROUGE[name],
+    signature=_rouge_signature,
+    bounds=record.PERCENT,
   )
 
 
@@ -218,6 +222,7 @@ def _error_rate_metric(name: str) -> record.Metric:
     label=name.upper(),
     signature=_jiwer_signature,
     sentence_sums=sums,
+    bounds=record.RATE,
   )
 
 
@@ -243,10 +248,18 @@ def count_edits(
 
 
 RECORDS = (
-  record.Metric("exact_match", _exact_match, signature=_case),
-  _sacrebleu_metric("bleu", label="BLEU", of_sums=_bleu_of_sums),
-  _sacrebleu_metric("chrf", label="chrF", of_sums=_chrf_of_sums),
-  _sacrebleu_metric("ter", label="TER", lower_is_better=True),
+  record.Metric(
+    "exact_match", _exact_match, signature=_case, bounds=record.PERCENT
+  ),
+  _sacrebleu_metric(
+    "bleu", label="BLEU", of_sums=_bleu_of_sums, bounds=record.PERCENT
+  ),
+  _sacrebleu_metric(
+    "chrf", label="chrF", of_sums=_chrf_of_sums, bounds=record.PERCENT
+  ),
+  _sacrebleu_metric(
+    "ter", label="TER", lower_is_better=True, bounds=record.RATE
+  ),
   *(_rouge_metric(name) for name in _ROUGE),
   _error_rate_metric("wer"),
   _error_rate_metric("cer"),
@@ -255,6 +268,13 @@ RECORDS = (
     _length_ratio,
     diagnostic=True,
     signature=functools.partial(_sacrebleu_signature, "bleu"),
+    bounds=record.RATE,
   ),
-  record.Metric("empty", _empty, diagnostic=True, signature=_empty_signature),
+  record.Metric(
+    "empty",
+    _empty,
+    diagnostic=True,
+    signature=_empty_signature,
+    bounds=record.PERCENT,
+  ),
 )

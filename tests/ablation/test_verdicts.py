@@ -70,3 +70,99 @@ def test_unconfirmed_support_judges_nothing(tmp_path):
   [judged] = _judged(cells, claim)
   assert judged.verdict == "PRINTED" and judged.estimate == 27
   assert judged.note == "not judged: the published support is unconfirmed"
+
+
+def _directional(one, other):
+  """Every claim of a direction, both ways round, asking for no points."""
+  for a, b in ((one, other), (other, one)):
+    yield orderings.above(a, b)
+    yield from orderings.rising((a, b))
+    yield orderings.gap_grows(a, b, short=2, long=2)
+    yield orderings.below(a, b, "loss")
+
+
+@pytest.mark.parametrize("right", [(0, 0), (30, 20), (60, 40)])
+@pytest.mark.parametrize("spread", [0, 1])
+def test_equal_rows_pass_no_claim_of_a_direction(tmp_path, right, spread):
+  """Equal in every sentence, with and without a spread over seeds."""
+  if spread:
+    right = right[0] - 2, right[1] - 2  # room for one more in each seed
+  if min(right) < 0:
+    right = (0, 0)
+  cells = [
+    tables.cell(tmp_path, row, s, tuple(n + spread * s for n in right))
+    for row in (tables.BASE, tables.BETTER)
+    for s in range(3)
+  ]
+  claims = list(_directional(tables.BASE, tables.BETTER))
+  judged = _judged(cells, *claims)
+  assert {o.verdict for o in judged} == {"INCONCLUSIVE"}
+  for ordering in judged:
+    assert ordering.estimate == 0
+    if ordering.interval:
+      low, high = ordering.interval
+      assert -200 <= low < 0 < high <= 200
+
+
+def test_equal_values_without_sentences_decide_nothing(tmp_path):
+  """Of another metric only the seeds' values are known: all alike."""
+  cells = [
+    tables.cell(tmp_path, row, s, (30, 20))
+    for row in (tables.BASE, tables.BETTER)
+    for s in range(3)
+  ]
+  for cell in cells:
+    path = cell.folder / "result.json"
+    result = json.loads(path.read_text())
+    result["metrics"]["loss"] = 2.0 + (cell.row == tables.BETTER)
+    path.write_text(json.dumps(result))
+  claim = orderings.below(tables.BASE, tables.BETTER, "loss")
+  [judged] = _judged(cells, claim)
+  assert (judged.verdict, judged.interval, judged.p) == (
+    "INCONCLUSIVE",
+    None,
+    None,
+  )
+  assert "all seeds have the same value" in judged.note
+
+
+def test_too_few_sentences_decide_nothing(tmp_path):
+  cells = [
+    *tables.seeds(tmp_path, tables.BASE, 10, 10),
+    *tables.seeds(tmp_path, tables.BETTER, 50, 35),
+  ]
+  for cell in cells:
+    path = cell.folder / "outputs.json"
+    outputs = json.loads(path.read_text())
+    for i, output in enumerate(outputs):
+      output["length"] = 1 if i < 96 else 30 if i < 99 else 40
+    path.write_text(json.dumps(outputs))
+  three, one, enough = _judged(
+    cells,
+    *(
+      orderings.gap_grows(
+        tables.BETTER, tables.BASE, short=2, long=long, by=-90
+      )
+      for long in (29, 39)
+    ),
+    orderings.above(tables.BETTER, tables.BASE),
+  )
+  assert three.verdict == one.verdict == "INCONCLUSIVE"
+  assert three.p_raw is one.p_raw is None
+  assert "too few: 1 test sentence, where 5 are needed" in one.note
+  assert enough.verdict == "PASS"
+
+
+def test_a_row_that_is_all_right_is_not_certain(tmp_path):
+  """100 of 100 in all seeds: 96.4 % or more, not 100 % for sure."""
+  cells = [
+    tables.cell(tmp_path, tables.BASE, s, (60, 40)) for s in range(3)
+  ] + tables.seeds(tmp_path, tables.BETTER, 50, 35)
+  [judged, tight] = _judged(
+    cells,
+    orderings.near(tables.BASE, 99, 4),
+    orderings.near(tables.BASE, 99.9, 0.5),
+  )
+  low, high = judged.interval
+  assert 95 < low < 97 and high == 100
+  assert (judged.verdict, tight.verdict) == ("PASS", "INCONCLUSIVE")

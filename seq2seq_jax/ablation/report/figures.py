@@ -116,9 +116,10 @@ def _draw_difference(
   if row.delta is not None:
     middle, low, high = row.delta.estimate, row.delta.low, row.delta.high
     look = figure_style.look_of(i, line=False)
-    axes.errorbar(
-      middle, i, ms=5, xerr=[[middle - low], [high - middle]], **look
-    )
+    reach = None
+    if low is not None and high is not None:
+      reach = [[middle - low], [high - middle]]
+    axes.errorbar(middle, i, ms=5, xerr=reach, **look)
     estimate = formatting.number(middle, digits, "+")
     text = f"{estimate}  {formatting.interval(low, high, digits)}"
   passed = row.tag_significance in ("better", "worse")

@@ -92,8 +92,10 @@ def plain_mean_sd(mean: float, sd: float | None) -> str:
   return plain(mean) if sd is None else f"{plain(mean)} ± {plain(sd)}"
 
 
-def plain_interval(low: float, high: float) -> str:
-  """`-0.95 to +0.09`."""
+def plain_interval(low: float | None, high: float | None) -> str:
+  """`-0.95 to +0.09`; empty if an end is missing."""
+  if low is None or high is None:
+    return ""
   return f"{plain(low, True)} to {plain(high, True)}"
 
 

@@ -346,7 +346,7 @@ def test_half_filled_tables():
   empty |= {"others": {}, "overrides": []}
   for key in ("parameters", "minutes", "tokens_per_second", "epochs_to_best"):
     empty[key] = None
-  table["rows"] = [empty, _row("GRU", [float("nan")], overrides=[])]
+  table["rows"] = [empty, _row("GRU", [None], overrides=[])]
   for key in ("orderings", "sentences", "attention", "learning_curves"):
     table[key] = []
   for key in ("signature", "seed_share", "test_sentences"):
