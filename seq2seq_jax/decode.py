@@ -118,10 +118,10 @@ def _translate_all(
 
 def _chunks(path: str | None, size: int) -> Iterator[list[str]]:
   """Lists of at most `size` lines of a file or of standard input."""
-  from seq2seq_jax.data import sources
+  from seq2seq_jax.data import text_files
 
   chunk: list[str] = []
-  for line in sources.text_lines(path) if path else _stdin():
+  for line in text_files.read(path) if path else _stdin():
     chunk.append(line)
     if len(chunk) == size:
       yield chunk

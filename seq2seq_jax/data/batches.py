@@ -15,7 +15,7 @@ import grain
 import numpy as np
 
 from seq2seq_jax import config, types
-from seq2seq_jax.data import buckets, vocabulary
+from seq2seq_jax.data import buckets, left_out, vocabulary
 from seq2seq_jax.data import corpus as corpus_lib
 
 PREFETCH = 8  # batches that the loader's thread keeps ready
@@ -38,7 +38,7 @@ class TrainData:
   Attributes:
     indices: [N] indices in `corpus.train` of the examples to train on.
     lengths: [N, 2] their source and target positions.
-    left_out: number of examples that are too long.
+    left_out: count and place of the examples with a blank or a long side.
     buckets: shapes of batches, shortest first.
     plan: the examples of each batch.
 
@@ -59,11 +59,14 @@ class TrainData:
       lengths = measure(corpus, vocabularies)
     longest = (data.max_source_length, data.max_target_length)
     fits = (lengths <= longest).all(axis=1)
-    self.left_out = int((~fits).sum())
+    self.left_out = corpus.blank | left_out.too_long(
+      corpus.train, corpus.indices, lengths, longest
+    )
     if not fits.any():
       raise types.UserError(
         f"every training example is longer than data.max_source_length "
-        f"{longest[0]} or data.max_target_length {longest[1]}; raise them"
+        f"{longest[0]} or data.max_target_length {longest[1]}; raise them "
+        f"({left_out.describe(self.left_out)})"
       )
     self.indices, self.lengths = corpus.indices[fits], lengths[fits]
     self.buckets, member = buckets.choose(

@@ -12,9 +12,21 @@ import numpy as np
 
 from seq2seq_jax import config, types
 from seq2seq_jax.config import extensions
-from seq2seq_jax.data import copynet_rules, scan, sides, sources, synthetic
+from seq2seq_jax.data import (
+  copynet_rules,
+  left_out,
+  scan,
+  sides,
+  sources,
+  synthetic,
+  text_files,
+)
 
 SPLITS = ("train", "valid", "test")
+WHERE = (
+  "; set the folder of the data by --data.root or the environment's "
+  "SEQ2SEQ_JAX_DATA"
+)
 
 
 def root(data: config.Data) -> str:
@@ -87,6 +99,7 @@ class Corpus:
   Attributes:
     train, valid, test: random-access sources of pairs.
     indices: [N] indices in `train` of the examples to train on, ascending.
+    blank: count and place of those that are left out for a blank side.
 
   Raises:
     types.UserError: there are no examples to train on, or fewer than
@@ -116,7 +129,7 @@ class Corpus:
       )
     self.train: sources.Source = training
     _check_presence(data, self.train)
-    self.indices = sources.trainable(self.train)
+    self.indices, self.blank = left_out.without_blanks(self.train)
     self.limited = data.limit > 0
     if data.holdout and self.valid is None:
       self._hold_out(data)
@@ -127,7 +140,8 @@ class Corpus:
       self.indices = np.sort(rng.permutation(self.indices)[: data.limit])
     if not len(self.indices):
       raise types.UserError(
-        "data.train: nothing to train on, as every example has a blank side"
+        f"data.train: nothing to train on; of {len(self.train):,} examples are "
+        f"left out: {left_out.describe(self.blank) or 'none'}"
       )
 
   def _hold_out(self, data: config.Data) -> None:
@@ -239,10 +253,10 @@ def _from_files(
       return None
     paths = [pathlib.Path(root(data)) / name for name in names]
     for path in paths:
-      if not path.exists():
+      if reason := text_files.problem(path):
         raise types.UserError(
-          f"data.{split}: {path.absolute()}: no such file; set the folder of "
-          "the data by --data.root or the environment's SEQ2SEQ_JAX_DATA"
+          f"data.{split}: {text_files.full(path)}: {reason}"
+          + (WHERE if reason == text_files.MISSING else "")
         )
     return read(*paths, *(getattr(data, field) for field in fields))
 

@@ -1,23 +1,17 @@
 """Random-access sources of examples: text files, TFDS sets, pairs in memory.
 
 An example is a pair (source, target) of raw values; the source of a language
-model is None. Only line feeds end the lines of a file, so that other separators
-in the text never change its line count.
+model is None.
 """
 
-import codecs
-import gzip
+import functools
 import hashlib
-import json
 import pathlib
-import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar, cast
 
-import numpy as np
-
-from seq2seq_jax import types
-from seq2seq_jax.data import sides
+from seq2seq_jax import records, types
+from seq2seq_jax.data import sides, text_files
 
 Path = str | pathlib.Path
 T = TypeVar("T")
@@ -46,9 +40,15 @@ class Pairs:
   Args:
     pairs: a list, tuple or iterator, which is copied, or another object with
       `__len__` and `__getitem__`, which is read when needed.
+    place: from an example's index to where it stands, for messages.
   """
 
-  def __init__(self, pairs: Iterable[Pair]):
+  def __init__(
+    self,
+    pairs: Iterable[Pair],
+    place: Callable[[int], str] | None = None,
+  ):
+    self.place = place or _example_place
     random_access = hasattr(pairs, "__len__") and hasattr(pairs, "__getitem__")
     if not random_access or isinstance(pairs, list | tuple):
       pairs = list(pairs)
@@ -80,7 +80,7 @@ def as_source(pairs: Iterable[Pair] | Source, name: str = "train") -> Source:
   """
   if hasattr(pairs, "checksum"):
     return cast(Source, pairs)
-  source = Pairs(pairs)
+  source = Pairs(pairs, functools.partial(_example_place, name=name))
   for i in range(len(source)):
     pair = source[i]
     if not isinstance(pair, tuple | list) or len(pair) != 2:
@@ -93,43 +93,42 @@ def as_source(pairs: Iterable[Pair] | Source, name: str = "train") -> Source:
         "text"
       )
     sides.kind_of(pair[0])
+    for text in pair:
+      if isinstance(text, str) and (fault := fault_of(text)):
+        raise types.UserError(f"{name}: example {i} holds {fault}")
   return source
+
+
+def place(source: Source, i: int) -> str:
+  """Where the i-th example stands, for messages."""
+  place_of = getattr(source, "place", None)  # sources of users may have none
+  return place_of(i) if place_of else _example_place(i)
+
+
+# Functions with names, as worker processes are handed sources pickled.
+def _example_place(i: int, name: str = "train") -> str:
+  return f"{name}: example {i}, counted from 0"
+
+
+def _line_place(i: int, path: Path, lines: Sequence[int] | None = None) -> str:
+  """Line of the i-th example; `lines` are the examples' if some are skipped."""
+  return f"{path}, line {lines[i] if lines else i + 1}"
+
+
+def fault_of(text: str) -> str | None:
+  """What a text holds that no text file can; None if there is nothing."""
+  if "\0" in text:
+    return "the character U+0000, which is no text"
+  try:
+    text.encode()
+  except UnicodeEncodeError as e:
+    return f"half of a character, U+{ord(text[e.start]):04X} alone"
+  return None
 
 
 def content(values: Sequence[Any]) -> tuple[bytes, ...]:
   """A hashable key of raw values, such as a pair; equal for equal values."""
   return tuple(sides.kind_of(value).content(value) for value in values)
-
-
-def text_lines(path: Path) -> list[str]:
-  """The lines of a UTF-8 text file, which may be gzipped.
-
-  Raises:
-    types.UserError: the file cannot be read, or a line is not UTF-8.
-  """
-  path = pathlib.Path(path)
-  try:
-    data = path.read_bytes()
-    if path.suffix == ".gz":
-      data = gzip.decompress(data)
-  except FileNotFoundError as e:
-    raise types.UserError(f"{path.absolute()}: no such file") from e
-  except (EOFError, gzip.BadGzipFile, zlib.error) as e:
-    raise types.UserError(f"{path}: damaged gzip file: {e}") from e
-  except OSError as e:
-    raise types.UserError(f"{path}: cannot read: {e.strerror}") from e
-  encoded = data.removeprefix(codecs.BOM_UTF8).split(b"\n")
-  if encoded[-1] == b"":
-    encoded.pop()
-  texts = []
-  for n, line in enumerate(encoded, 1):
-    try:
-      texts.append(line.decode("utf-8").removesuffix("\r"))
-    except UnicodeDecodeError as e:
-      raise types.UserError(
-        f"{path}, line {n}: not UTF-8 ({e.reason} at byte {e.start})"
-      ) from e
-  return texts
 
 
 def _nonempty(path: Path, lines: list[T]) -> list[T]:
@@ -141,18 +140,25 @@ def _nonempty(path: Path, lines: list[T]) -> list[T]:
 
 def parallel(source_path: Path, target_path: Path) -> Pairs:
   """Pairs from two text files, line by line."""
-  source, target = text_lines(source_path), text_lines(target_path)
+  source, target = text_files.read(source_path), text_files.read(target_path)
   if len(source) != len(target):
     raise types.UserError(
       f"{source_path} has {len(source)} lines and {target_path} "
       f"{len(target)}; they must match line by line"
     )
-  return Pairs(_nonempty(source_path, list(zip(source, target))))
+  pairs = _nonempty(source_path, list(zip(source, target)))
+  return Pairs(
+    pairs,
+    functools.partial(_line_place, path=f"{source_path} and {target_path}"),
+  )
 
 
 def lines(path: Path) -> Pairs:
   """Examples of a language model from one text file, a line each."""
-  return Pairs(_nonempty(path, [(None, t) for t in text_lines(path)]))
+  pairs = [(None, text) for text in text_files.read(path)]
+  return Pairs(
+    _nonempty(path, pairs), functools.partial(_line_place, path=path)
+  )
 
 
 def tsv(
@@ -171,20 +177,23 @@ def tsv(
       selected.
   """
   for column in (source_column, target_column):
-    if not (column.isascii() and column.isdigit()):
+    if not (column.isascii() and column.isdigit() and len(column) < 10):
       raise types.UserError(
         "data.source_field and data.target_field must be column numbers, "
-        f"counted from 0, for task tsv, not {column!r}"
+        f"counted from 0, for task tsv, not {column!r:.40}"
       )
   columns = int(source_column), int(target_column)
   only_column, _, only_value = only.partition("=")
-  pairs = []
-  for n, line in enumerate(_nonempty(path, text_lines(path)), 1):
+  pairs: list[Pair] = []
+  rows: list[int] = []
+  for n, line in enumerate(_nonempty(path, text_files.read(path)), 1):
     cells = line.split("\t")
     if only and cells[int(only_column) :][:1] != [only_value]:
       continue
+    rows.append(n)
     if not line.strip():
-      cells = [""] * (max(columns) + 1)
+      pairs.append(("", ""))
+      continue
     if len(cells) <= max(columns):
       raise types.UserError(
         f"{path}, line {n}: has {len(cells)} column(s), but data.source_field "
@@ -193,7 +202,7 @@ def tsv(
     pairs.append((cells[columns[0]], cells[columns[1]]))
   if not pairs:
     raise types.UserError(f"{path}: no row matches data.only {only!r}")
-  return Pairs(pairs)
+  return Pairs(pairs, functools.partial(_line_place, path=path, lines=rows))
 
 
 def jsonl(path: Path, source_key: str, target_key: str) -> Pairs:
@@ -202,15 +211,12 @@ def jsonl(path: Path, source_key: str, target_key: str) -> Pairs:
   Raises:
     types.UserError: a line is not JSON or has no text under a key.
   """
-  pairs = []
-  for n, line in enumerate(_nonempty(path, text_lines(path)), 1):
+  pairs: list[Pair] = []
+  for n, line in enumerate(_nonempty(path, text_files.read(path)), 1):
     if not line.strip():
       pairs.append(("", ""))
       continue
-    try:
-      row = json.loads(line)
-    except ValueError as e:
-      raise types.UserError(f"{path}, line {n}: not JSON: {e}") from e
+    row = records.parse(line, f"{path}, line {n}")
     texts = []
     for key in (source_key, target_key):
       if not isinstance(row, dict) or not isinstance(row.get(key), str):
@@ -219,10 +225,11 @@ def jsonl(path: Path, source_key: str, target_key: str) -> Pairs:
           f"{path}, line {n}: no text under {key!r} (it has: {keys}); see "
           "data.source_field and data.target_field"
         )
-      # No UTF-8 file can hold a lone surrogate, so replace it.
-      texts.append(row[key].encode("utf-8", "replace").decode())
+      if fault := fault_of(row[key]):
+        raise types.UserError(f"{path}, line {n}: {key!r} holds {fault}")
+      texts.append(row[key])
     pairs.append((texts[0], texts[1]))
-  return Pairs(pairs)
+  return Pairs(pairs, functools.partial(_line_place, path=path))
 
 
 class Tfds:
@@ -265,12 +272,16 @@ class Tfds:
     row = self.source[i]
     return self._text(i, row[self.keys[0]]), self._text(i, row[self.keys[1]])
 
+  def place(self, i: int) -> str:
+    """Where the i-th example stands, for messages."""
+    return f"TFDS {self.name}, split {self.split!r}, example {i}"
+
   def _text(self, i: int, value: Any) -> str:
     """A field of the i-th example as text."""
     # Prepared files yield bytes, TFDS's mocked ones yield str.
     if isinstance(value, str):
       return value
-    where = f"TFDS {self.name}, split {self.split!r}, example {i}"
+    where = self.place(i)
     if not isinstance(value, bytes):
       raise types.UserError(
         f"{where}: {' and '.join(self.keys)} must be text, not "
@@ -321,13 +332,3 @@ def _data_source(name: str, split: str, data_dir: str | None) -> Any:
   if len(source) == 0:
     raise types.UserError(f"{where}: has no examples")
   return source
-
-
-def trainable(source: Source) -> np.ndarray:
-  """Indices of the examples in which no side is blank. [N] int64."""
-  indices = [
-    i
-    for i in range(len(source))
-    if not any(sides.kind_of(value).is_blank(value) for value in source[i])
-  ]
-  return np.array(indices, np.int64)

@@ -85,7 +85,7 @@ class Run:
     self.evaluator = self._evaluator()
     self.optimizer = optim.optimizer(conf.optim)
     self.train_step = self._train_step()
-    run_info.record(self.workdir, conf, checksums, resumed)
+    run_info.record(self.workdir, conf, checksums, resumed, self.data.left_out)
     self.checkpoints = store.Checkpoints(self.workdir)
     self._start()
 

@@ -70,13 +70,14 @@ def record(
   conf: config.Config,
   checksums: dict[str, str],
   resumed: bool,
+  left_out: dict[str, Any] | None = None,
 ) -> None:
   """Writes config.json and run.json; of a resumed run logs what has changed."""
   current = machine()
   if resumed:
     log_changes(workdir, current)
   if jax.process_index() == 0:
-    write(workdir, conf, current, checksums)
+    write(workdir, conf, current, checksums, left_out)
 
 
 def machine() -> dict[str, Any]:
@@ -119,6 +120,7 @@ def write(
   conf: config.Config,
   machine: dict[str, Any],
   checksums: dict[str, str],
+  left_out: dict[str, Any] | None = None,
 ) -> None:
   """Writes config.json and run.json.
 
@@ -136,6 +138,7 @@ def write(
     "command": sys.argv,
     "git_commit": _git_commit(),
     "data": checksums,
+    "left_out": {k: reason._asdict() for k, reason in (left_out or {}).items()},
   }
   try:
     files.write_json(workdir / "run.json", info)

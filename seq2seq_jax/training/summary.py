@@ -4,6 +4,7 @@ import logging
 
 import jax
 
+from seq2seq_jax.data import left_out
 from seq2seq_jax.inference import translator
 from seq2seq_jax.training import run as run_lib
 
@@ -15,11 +16,13 @@ def log_start(run: run_lib.Run) -> None:
   data, train = run.data, run.config.train
   sizes = [size for size in run.vocabularies.sizes if size]
   log.info(
-    f"{len(data.indices):,} examples ({data.left_out} too long), "
+    f"{len(data.indices):,} examples, "
     f"{len(data.plan)} batches an epoch, vocabulary "
     f"{' and '.join(map(str, sizes))}, "
     f"{run.parameter_count / 1e6:.2f} M parameters"
   )
+  if reasons := left_out.describe(data.left_out):
+    log.info(f"left out: {reasons}")
   shapes = ", ".join(f"{b.rows}x{b.source}/{b.target}" for b in data.buckets)
   log.info(
     f"batches {shapes}; {100 * data.efficiency():.1f} % of their tokens are "

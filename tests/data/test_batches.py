@@ -108,7 +108,8 @@ def test_length_cache(tmp_path):
 def test_longer_examples_are_left_out():
   train = _train(max_source_length=6)
   words = [len(s.split()) + 1 for s, _ in train.source.pairs]
-  assert train.left_out == sum(n > 6 for n in words) > 0
+  assert train.left_out["source too long"].examples == sum(n > 6 for n in words)
+  assert sum(n > 6 for n in words) > 0
   assert max(b.source for b in train.buckets) == 6
   with pytest.raises(types.UserError, match=r"data\.max_source_length 3"):
     _train(max_source_length=3, min_length=5)
@@ -178,7 +179,7 @@ def test_batches_of_frames_hold_the_frames():
 def test_frames_that_are_too_long_are_left_out():
   train, pairs = _of_frames(max_source_length=10)
   long = sum(len(frames) > 10 for frames, _ in pairs)
-  assert train.left_out == long > 0
+  assert train.left_out["source too long"].examples == long > 0
   assert max(bucket.source for bucket in train.buckets) <= 10
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from seq2seq_jax import config, types
-from seq2seq_jax.data import corpus, sources
+from seq2seq_jax.data import corpus, left_out, sources
 
 ROOT = pathlib.Path(__file__).parents[2]
 TFDS_CONFIGS = ("wmt14_ende", "wmt16_deen", "ted_hrlr_pten", "opus_ende")
@@ -36,30 +36,12 @@ def _data(task, **kwargs):
 
 
 @pytest.mark.quick
-@pytest.mark.parametrize("zipped", [False, True])
-def test_lines_end_at_line_feeds_alone(tmp_path, zipped):
-  path = tmp_path / ("x.gz" if zipped else "x")
-  _write(path, f"{STRAY}\nüber\r\n\n \nlast", zipped)
-  assert sources.text_lines(path) == [STRAY, "über", "", " ", "last"]
-  _write(path, "a\n\n", zipped)
-  assert sources.text_lines(str(path)) == ["a", ""]
-  _write(path, "", zipped)
-  assert sources.text_lines(path) == []
-
-
-@pytest.mark.quick
-def test_a_byte_order_mark_is_no_text(tmp_path):
-  (tmp_path / "x").write_bytes(b"\xef\xbb\xbfa\n\xef\xbb\xbfb\n")
-  assert sources.text_lines(tmp_path / "x") == ["a", "\ufeffb"]
-
-
-@pytest.mark.quick
 def test_parallel_keeps_empty_lines_in_place(tmp_path):
   a = _write(tmp_path / "a", f"x y\n\n{STRAY}\n")
   b = _write(tmp_path / "b.gz", "X\nY\n\n", zipped=True)
   source = sources.parallel(a, b)
   assert _all(source) == [("x y", "X"), ("", "Y"), (STRAY, "")]
-  assert sources.trainable(source).tolist() == [0]
+  assert left_out.without_blanks(source)[0].tolist() == [0]
 
 
 @pytest.mark.quick
@@ -75,7 +57,7 @@ def test_tsv_takes_any_columns_and_no_quotes(tmp_path):
   path = _write(tmp_path / "t", 'z\t"a\tb"\n\nz\t\t\nz\tc \td\n')
   source = sources.tsv(path, "2", "1")
   assert _all(source) == [('b"', '"a'), ("", ""), ("", ""), ("d", "c ")]
-  assert sources.trainable(source).tolist() == [0, 3]
+  assert left_out.without_blanks(source)[0].tolist() == [0, 3]
 
 
 @pytest.mark.quick
@@ -116,7 +98,11 @@ def test_jsonl(tmp_path):
 @pytest.mark.parametrize(
   "line,said",
   [
-    ("{'en': 1}", "not JSON"),
+    ("{'en': 1}", "not valid JSON"),
+    ("[" * 100_000, "nested too deep"),
+    ('{"en": "a", "de": "b", "n": ' + "9" * 5000 + "}", "not valid JSON"),
+    ('{"en": "a", "de": "\\ud800"}', "'de' holds half of a character, U+D800"),
+    ('{"en": "a\\u0000", "de": ""}', "'en' holds the character U+0000"),
     ('{"en": "a", "fr": "b"}', "'de' (it has: en, fr)"),
     ('{"en": "a", "de": 3}', "'de' (it has: en, de)"),
     ('["a", "b"]', "no keys"),
@@ -130,16 +116,10 @@ def test_jsonl_errors(tmp_path, line, said):
 
 
 @pytest.mark.quick
-def test_jsonl_yields_text_that_a_file_can_hold(tmp_path):
-  path = _write(tmp_path / "j", '{"s": "a\\ud800", "t": "b"}')
-  assert sources.jsonl(path, "s", "t")[0][0].encode() == b"a?"
-
-
-@pytest.mark.quick
 def test_a_language_model_has_no_source(tmp_path):
   source = sources.lines(_write(tmp_path / "x", "a b\n \nc\n"))
   assert _all(source) == [(None, "a b"), (None, " "), (None, "c")]
-  assert sources.trainable(source).tolist() == [0, 2]
+  assert left_out.without_blanks(source)[0].tolist() == [0, 2]
 
 
 @pytest.mark.quick
@@ -156,44 +136,6 @@ def test_an_empty_corpus_names_its_file(tmp_path, read):
   path = _write(tmp_path / "empty.txt", "")
   with pytest.raises(types.UserError, match=r"empty\.txt: the file is empty"):
     read(path)
-
-
-@pytest.mark.quick
-@pytest.mark.parametrize("zipped", [False, True])
-def test_invalid_utf8_names_file_and_line(tmp_path, zipped):
-  path = _write(tmp_path / "x.gz", b"good\r\n\xff\xfe\nx\n", zipped=True)
-  if not zipped:
-    path = _write(tmp_path / "x", b"good\r\n\xff\xfe\nx\n")
-  with pytest.raises(types.UserError, match=r"line 2: not UTF-8") as e:
-    sources.text_lines(path)
-  assert str(path) in str(e.value)
-
-
-@pytest.mark.quick
-@pytest.mark.parametrize("keep", [-1, -9, 25, 12, 5])
-def test_a_truncated_gzip_is_never_half_read(tmp_path, keep):
-  whole = gzip.compress(b"one line and another\n" * 50)
-  path = _write(tmp_path / "x.gz", whole[:keep])
-  with pytest.raises(types.UserError, match="damaged gzip file") as e:
-    sources.text_lines(path)
-  assert str(path) in str(e.value)
-
-
-@pytest.mark.quick
-def test_plain_text_named_gz_and_folders_are_refused(tmp_path):
-  path = _write(tmp_path / "x.gz", "text\n")
-  with pytest.raises(types.UserError, match="damaged gzip file"):
-    sources.text_lines(path)
-  with pytest.raises(types.UserError, match="cannot read"):
-    sources.text_lines(tmp_path)
-
-
-@pytest.mark.quick
-def test_a_missing_file_is_named_in_full(tmp_path, monkeypatch):
-  monkeypatch.chdir(tmp_path)
-  with pytest.raises(types.UserError) as e:
-    sources.text_lines("no.txt")
-  assert str(tmp_path / "no.txt") in str(e.value)
 
 
 @pytest.mark.quick
@@ -214,9 +156,9 @@ def test_checksums_follow_the_content(tmp_path):
 @pytest.mark.quick
 def test_trainable_is_an_index_array():
   source = sources.Pairs([("", "a"), ("a", "\u3000"), ("a", "b"), (" ", "")])
-  indices = sources.trainable(source)
+  indices = left_out.without_blanks(source)[0]
   assert indices.dtype == np.int64 and indices.tolist() == [2]
-  assert sources.trainable(sources.Pairs([])).shape == (0,)
+  assert left_out.without_blanks(sources.Pairs([]))[0].shape == (0,)
 
 
 # TFDS, on a set written here and on mocked ones of the catalogue.
@@ -270,7 +212,7 @@ def test_tfds_reads_a_prepared_set(prepared):
   assert _all(source) == [(f"house {i}", f"häus {i}") for i in range(20)]
   part = sources.Tfds(NAME, "train[25%:50%]", "de", "en", prepared)
   assert _all(part) == [(f"häus {i}", f"house {i}") for i in range(5, 10)]
-  assert sources.trainable(part).tolist() == [0, 1, 2, 3, 4]
+  assert left_out.without_blanks(part)[0].tolist() == [0, 1, 2, 3, 4]
   data = _data(
     "tfds",
     name=NAME,
@@ -332,10 +274,10 @@ def test_a_missing_extra_is_named(monkeypatch, module):
 
 READ = """
 import sys
-from seq2seq_jax.data import sources
+from seq2seq_jax.data import left_out, sources
 source = sources.Tfds(sys.argv[1], "train", "en", "de", sys.argv[2])
 assert source[7] == ("house 7", "h\\u00e4us 7"), source[7]
-assert len(sources.trainable(source)) == 20
+assert len(left_out.without_blanks(source)[0]) == 20
 print(sorted({"tensorflow", "jax"} & set(sys.modules)))
 """
 

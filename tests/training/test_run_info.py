@@ -6,6 +6,7 @@ import json
 import pytest
 
 from seq2seq_jax import config, types
+from seq2seq_jax.data import left_out
 from seq2seq_jax.training import run_info
 from tests.helpers import tiny_runs
 
@@ -64,3 +65,11 @@ def test_half_a_record_is_none(tmp_path):
   assert json.loads((tmp_path / "run.json").read_text())["data"] == SUMS
   (tmp_path / "run.json").write_text('{"machine": ')
   assert run_info.read(tmp_path) == {}
+
+
+def test_run_json_says_what_was_left_out(tmp_path):
+  reasons = {"blank source": left_out.Reason(2, "train.tsv, line 3")}
+  run_info.write(tmp_path, tiny_runs.tiny(), {}, SUMS, reasons)
+  assert run_info.read(tmp_path)["left_out"] == {
+    "blank source": {"examples": 2, "first": "train.tsv, line 3"}
+  }
