@@ -1,0 +1,279 @@
+"""Utterances of a manifest, and their samples.
+
+A manifest has a JSON object a line: `id`, `audio`, `text`, and optionally
+`samples` or `duration` (seconds), `offset` (seconds), `speaker`, `channel`;
+`audio_filepath` is another name for `audio`. `audio` is a file, relative to the
+manifest's folder, or `archive.tar#member`. Whatever is wrong with a line or a
+file is a `types.UserError` that names it.
+"""
+
+import dataclasses
+import io
+import os
+import pathlib
+import tarfile
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from seq2seq_jax import records, types
+
+
+@dataclasses.dataclass(frozen=True)
+class _Line:
+  """A line of a manifest."""
+
+  id: str | None = None
+  audio: str | None = None
+  audio_filepath: str | None = None
+  text: str | None = None
+  samples: int | None = None
+  duration: float | None = None
+  offset: float | None = None
+  speaker: str | None = None
+  channel: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Utterance:
+  """A piece of an audio file, and what is said in it.
+
+  Attributes:
+    id: its name, unique in the manifest.
+    audio: path of a file, or of an archive and a member as `a.tar#b.flac`.
+    text: what is said; empty if the manifest does not say.
+    samples: its length at the file's rate; None: to the end of the file.
+    duration: the same in seconds, where the manifest has no samples.
+    offset: where it starts, in seconds.
+    speaker: empty if it is not named.
+    channel: which one of the file's, from 0; None: the file has one.
+  """
+
+  id: str
+  audio: str
+  text: str = ""
+  samples: int | None = None
+  duration: float | None = None
+  offset: float = 0.0
+  speaker: str = ""
+  channel: int | None = None
+
+
+def read_manifest(path: str | os.PathLike[str]) -> list[Utterance]:
+  """The utterances of a manifest, their paths joined to its folder.
+
+  Raises:
+    types.UserError: the file cannot be read, a line is no such object, names
+      no audio, or repeats an id; the message has the line's number.
+  """
+  place = os.fspath(path)
+  try:
+    content = pathlib.Path(path).read_bytes()
+  except OSError as e:
+    raise types.UserError(f"{place}: cannot read: {e.strerror}") from e
+  utterances = list(_utterances(content, place, pathlib.Path(path).parent))
+  if not utterances:
+    raise types.UserError(f"{place}: has no utterances")
+  lines: dict[str, int] = {}
+  for number, utterance in enumerate(utterances, 1):
+    if utterance.id in lines:
+      raise types.UserError(
+        f"{place}: the id {utterance.id!r} of utterance {number} is also that "
+        f"of utterance {lines[utterance.id]}"
+      )
+    lines[utterance.id] = number
+  return utterances
+
+
+def _utterances(
+  content: bytes, place: str, folder: pathlib.Path
+) -> Iterator[Utterance]:
+  for number, text in enumerate(content.split(b"\n"), 1):
+    if not text.strip():
+      continue
+    where = f"{place}, line {number}"
+    line: _Line = records.decode(_Line, _object(text, where), where)
+    audio = line.audio or line.audio_filepath
+    if not audio:
+      raise types.UserError(f"{where}: names no audio file in 'audio'")
+    for name in ("samples", "duration", "offset", "channel"):
+      value = getattr(line, name)
+      if value is not None and value < 0:
+        raise types.UserError(f"{where}: {name} is negative: {value}")
+    yield Utterance(
+      id=line.id or f"{pathlib.Path(audio).stem}-{number}",
+      audio=os.fspath(folder / audio),
+      text=" ".join((line.text or "").split()),
+      samples=line.samples,
+      duration=line.duration,
+      offset=line.offset or 0.0,
+      speaker=line.speaker or "",
+      channel=line.channel,
+    )
+
+
+def _object(text: bytes, where: str) -> Any:
+  """A line's object, without the keys that are not ours."""
+  tree = records.parse(text, where)
+  if isinstance(tree, dict):
+    names = {field.name for field in dataclasses.fields(_Line)}
+    return {key: value for key, value in tree.items() if key in names}
+  return tree
+
+
+class Reader:
+  """Reads utterances' samples, mono and at one rate.
+
+  Args:
+    rate: samples a second that are wanted.
+    resample: convert files of another rate, and do not refuse them.
+    channel: of files with several, where the manifest names none; None:
+      refuse them.
+  """
+
+  def __init__(
+    self, rate: int, resample: bool = False, channel: int | None = None
+  ):
+    self.rate, self.resample, self.channel = rate, resample, channel
+    self._archives: dict[str, dict[str, tuple[int, int]]] = {}
+
+  def read(self, utterance: Utterance) -> Float[np.ndarray, " N"]:
+    """Samples in [-1, 1], float32.
+
+    Raises:
+      types.UserError: the file is missing, damaged, of another rate or length
+        than is said, has several channels, or samples that are not finite.
+    """
+    library = _soundfile()
+    place = f"{utterance.audio} (utterance {utterance.id})"
+    try:
+      with library.SoundFile(self._open(utterance, place)) as file:
+        rate = file.samplerate
+        samples = self._piece(file, utterance, place)
+    except library.LibsndfileError as e:
+      raise types.UserError(
+        f"{place}: cannot be decoded: {e.error_string}; the file is damaged or "
+        "no audio"
+      ) from e
+    samples = self._one_channel(samples, utterance, place)
+    if not np.all(np.isfinite(samples)):
+      first = int(np.argmin(np.isfinite(samples)))
+      raise types.UserError(
+        f"{place}: sample {first} is not a finite number; convert the file "
+        "again"
+      )
+    return self._at_rate(samples, rate, place)
+
+  def _open(self, utterance: Utterance, place: str) -> Any:
+    """What soundfile opens: a path, or a member's bytes."""
+    archive, mark, member = utterance.audio.partition(".tar#")
+    if not mark:
+      path = pathlib.Path(utterance.audio)
+      if not path.is_file():
+        what = "is no file" if path.exists() else "does not exist"
+        raise types.UserError(f"{place}: {what}")
+      return utterance.audio
+    path = pathlib.Path(f"{archive}.tar")
+    try:
+      offset, size = self._members(path)[member]
+      with path.open("rb") as file:
+        file.seek(offset)
+        return io.BytesIO(file.read(size))
+    except KeyError as e:
+      raise types.UserError(f"{place}: {path} has no member {member}") from e
+    except (OSError, tarfile.TarError) as e:
+      raise types.UserError(f"{place}: cannot read the archive: {e}") from e
+
+  def _members(self, path: pathlib.Path) -> dict[str, tuple[int, int]]:
+    """Offset and size of an archive's files, by name; looked up once."""
+    key = os.fspath(path)
+    if key not in self._archives:
+      # "r:" is without compression: members of others cannot be jumped to.
+      with tarfile.open(path, "r:") as archive:
+        self._archives[key] = {
+          info.name: (info.offset_data, info.size)
+          for info in archive
+          if info.isfile()
+        }
+    return self._archives[key]
+
+  def _piece(
+    self, file: Any, utterance: Utterance, place: str
+  ) -> Float[np.ndarray, "N C"]:
+    """The utterance's samples at the file's rate, all channels."""
+    start = round(utterance.offset * file.samplerate)
+    count = utterance.samples
+    tolerance = 0
+    if count is None and utterance.duration is not None:
+      count = round(utterance.duration * file.samplerate)
+      tolerance = file.samplerate // 100  # durations are often rounded
+    if start > file.frames:
+      raise types.UserError(
+        f"{place}: starts at {utterance.offset:g} s, but the file ends at "
+        f"{file.frames / file.samplerate:g} s"
+      )
+    file.seek(start)
+    # Never as integers: of a file of floats they would all be 0.
+    wanted = -1 if count is None else count
+    samples: np.ndarray = file.read(wanted, dtype="float32", always_2d=True)
+    if count is not None and len(samples) < count - tolerance:
+      raise types.UserError(
+        f"{place}: has {len(samples):,} samples, but the manifest says "
+        f"{count:,}; the file is cut short"
+      )
+    if not len(samples):
+      raise types.UserError(f"{place}: has no samples")
+    return samples
+
+  def _one_channel(
+    self, samples: Float[np.ndarray, "N C"], utterance: Utterance, place: str
+  ) -> Float[np.ndarray, " N"]:
+    channels = samples.shape[1]
+    channel = utterance.channel
+    if channel is None:
+      channel = self.channel
+    if channel is None and channels > 1:
+      # Their mean may be silence: opposite phases cancel out.
+      raise types.UserError(
+        f"{place}: has {channels} channels; name one in the manifest's "
+        "'channel' or in data.audio.channel"
+      )
+    if channel is not None and channel >= channels:
+      raise types.UserError(
+        f"{place}: has {channels} channels, and channel {channel} (from 0) is "
+        "asked for"
+      )
+    return samples[:, channel or 0]
+
+  def _at_rate(
+    self, samples: Float[np.ndarray, " N"], rate: int, place: str
+  ) -> Float[np.ndarray, " M"]:
+    if rate == self.rate:
+      return samples
+    if not self.resample:
+      raise types.UserError(
+        f"{place}: has {rate} samples a second, but data.audio.rate is "
+        f"{self.rate}; set data.audio.resample to convert it"
+      )
+    import soxr
+
+    converted: np.ndarray = soxr.resample(samples, rate, self.rate)
+    return converted
+
+
+def _soundfile() -> Any:
+  """The library that decodes audio.
+
+  Raises:
+    types.UserError: it is not installed.
+  """
+  try:
+    import soundfile
+  except (ImportError, OSError) as e:
+    raise types.UserError(
+      "audio is read with the libraries of the extra audio: "
+      "pip install 'seq2seq_jax[audio]'"
+    ) from e
+  return soundfile
