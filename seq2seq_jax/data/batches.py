@@ -7,6 +7,7 @@ batches loaded before it, and is the same in every process.
 import hashlib
 import io
 import pathlib
+import sys
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -187,6 +188,10 @@ class TrainData:
 
       if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()  # Grain's workers read absl's flags
+      # Through pipes: what lies in shared memory when a run ends or is killed
+      # would stay there, and a container's is smaller than a batch of frames.
+      piped = grain.experimental.DatasetOptions(min_shm_size=sys.maxsize)
+      batches = grain.experimental.WithOptionsIterDataset(batches, piped)
       batches = batches.mp_prefetch(
         grain.MultiprocessingOptions(num_workers=self.workers)
       )

@@ -7,6 +7,7 @@ import pytest
 from seq2seq_jax import config
 from seq2seq_jax.config import decoder, fields
 from seq2seq_jax.data import corpus
+from seq2seq_jax.decoding import length_rules
 from seq2seq_jax.models import (
   attention_scores,
   bridges,
@@ -36,6 +37,7 @@ def choices(section: type, name: str) -> tuple[str, ...]:
     (config.Attention, "score", attention_scores.SCORES, {"none"}),
     (config.Model, "head", heads.HEADS, set()),
     (config.Data, "task", corpus.TASKS, set()),
+    (config.Decode, "length_rule", length_rules.RULES, set()),
   ],
 )
 def test_names_of_the_schema_are_those_of_the_table(

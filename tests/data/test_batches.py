@@ -1,5 +1,7 @@
 """Batches of training: a function of the step, on any number of processes."""
 
+import contextlib
+
 import numpy as np
 import pytest
 
@@ -45,6 +47,15 @@ def test_processes_share_a_batch(processes):
       joined = np.concatenate([getattr(p, name) for p in parts])
       np.testing.assert_array_equal(joined, getattr(whole, name))
     assert whole.row.tolist() == list(range(len(whole.row)))
+
+
+def test_worker_processes_give_the_same_batches_and_leave_no_shared_memory():
+  train, alone = _train(workers=1), _train()
+  with contextlib.closing(train.batches(3, 7)) as loaded:
+    for step, batch in enumerate(loaded, 3):
+      _same(batch, alone.load(step))
+      # Not one of Grain's arrays in shared memory, which outlive the process.
+      assert {type(x) for x in batch if x is not None} == {np.ndarray}
 
 
 def test_loaded_batches_hold_the_examples():
