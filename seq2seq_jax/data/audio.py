@@ -3,8 +3,9 @@
 A manifest has a JSON object a line: `id`, `audio`, `text`, and optionally
 `samples` or `duration` (seconds), `offset` (seconds), `speaker`, `channel`;
 `audio_filepath` is another name for `audio`. `audio` is a file, relative to the
-manifest's folder, or `archive.tar#member`. Whatever is wrong with a line or a
-file is a `types.UserError` that names it.
+manifest's folder, or `archive.tar#member`. In its place `parts` may list files
+and `gaps` the samples of silence before, between and behind them. Whatever is
+wrong with a line or a file is a `types.UserError` that names it.
 """
 
 import dataclasses
@@ -12,7 +13,8 @@ import io
 import os
 import pathlib
 import tarfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +36,8 @@ class _Line:
   offset: float | None = None
   speaker: str | None = None
   channel: int | None = None
+  parts: tuple[str, ...] = ()
+  gaps: tuple[int, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +53,8 @@ class Utterance:
     offset: where it starts, in seconds.
     speaker: empty if it is not named.
     channel: which one of the file's, from 0; None: the file has one.
+    parts: recordings to be joined, as `audio`, which is then empty.
+    gaps: samples before, between and behind the parts, one more than these.
   """
 
   id: str
@@ -59,6 +65,8 @@ class Utterance:
   offset: float = 0.0
   speaker: str = ""
   channel: int | None = None
+  parts: tuple[str, ...] = ()
+  gaps: tuple[int, ...] = ()
 
 
 def read_manifest(path: str | os.PathLike[str]) -> list[Utterance]:
@@ -95,23 +103,40 @@ def _utterances(
       continue
     where = f"{place}, line {number}"
     line: _Line = records.decode(_Line, _object(text, where), where)
-    audio = line.audio or line.audio_filepath
-    if not audio:
+    audio = line.audio or line.audio_filepath or ""
+    if not audio and not line.parts:
       raise types.UserError(f"{where}: names no audio file in 'audio'")
+    _check_parts(line, where)
     for name in ("samples", "duration", "offset", "channel"):
       value = getattr(line, name)
       if value is not None and value < 0:
         raise types.UserError(f"{where}: {name} is negative: {value}")
     yield Utterance(
-      id=line.id or f"{pathlib.Path(audio).stem}-{number}",
-      audio=os.fspath(folder / audio),
+      id=line.id or f"{pathlib.Path(audio or line.parts[0]).stem}-{number}",
+      audio=os.fspath(folder / audio) if audio else "",
       text=" ".join((line.text or "").split()),
       samples=line.samples,
       duration=line.duration,
       offset=line.offset or 0.0,
       speaker=line.speaker or "",
       channel=line.channel,
+      parts=tuple(os.fspath(folder / part) for part in line.parts),
+      gaps=line.gaps,
     )
+
+
+def _check_parts(line: _Line, where: str) -> None:
+  if not line.parts and not line.gaps:
+    return
+  if line.audio or line.audio_filepath:
+    raise types.UserError(f"{where}: has both 'audio' and 'parts'; name one")
+  if len(line.gaps) != len(line.parts) + 1:
+    raise types.UserError(
+      f"{where}: {len(line.parts)} parts need {len(line.parts) + 1} gaps, "
+      f"before, between and behind them, not {len(line.gaps)}"
+    )
+  if any(gap < 0 for gap in line.gaps):
+    raise types.UserError(f"{where}: a gap is negative")
 
 
 def _object(text: bytes, where: str) -> Any:
@@ -121,6 +146,30 @@ def _object(text: bytes, where: str) -> Any:
     names = {field.name for field in dataclasses.fields(_Line)}
     return {key: value for key, value in tree.items() if key in names}
   return tree
+
+
+# Root mean squares of a joined recording and of the noise around it.
+_SPEECH, _NOISE = 0.05, 0.0005
+
+
+def joined(
+  recordings: Sequence[Float[np.ndarray, " M"]], gaps: Sequence[int], name: str
+) -> Float[np.ndarray, " N"]:
+  """Recordings at one loudness, with faint noise between them, float32.
+
+  Args:
+    recordings: with something in them.
+    gaps: samples of noise before, between and behind them.
+    name: of the utterance; the noise is drawn from its checksum, so that it is
+      the same in any order, process and run.
+  """
+  rng = np.random.default_rng(zlib.crc32(name.encode()))
+  out = [_NOISE * rng.standard_normal(gaps[0])]
+  for recording, gap in zip(recordings, gaps[1:], strict=True):
+    loudness = np.sqrt(np.mean(np.square(recording, dtype=np.float64)))
+    out.append(recording * (_SPEECH / max(loudness, 1e-9)))
+    out.append(_NOISE * rng.standard_normal(gap))
+  return np.concatenate(out).astype(np.float32)
 
 
 class Reader:
@@ -146,6 +195,8 @@ class Reader:
       types.UserError: the file is missing, damaged, of another rate or length
         than is said, has several channels, or samples that are not finite.
     """
+    if utterance.parts:
+      return self._joined(utterance)
     library = _soundfile()
     place = f"{utterance.audio} (utterance {utterance.id})"
     try:
@@ -165,6 +216,21 @@ class Reader:
         "again"
       )
     return self._at_rate(samples, rate, place)
+
+  def _joined(self, utterance: Utterance) -> Float[np.ndarray, " N"]:
+    """The parts with gaps around them, all at the loudness of speech."""
+    whole = dataclasses.replace(utterance, samples=None, parts=(), gaps=())
+    recordings = [
+      self.read(dataclasses.replace(whole, audio=part))
+      for part in utterance.parts
+    ]
+    samples = joined(recordings, utterance.gaps, utterance.id)
+    if utterance.samples not in (None, len(samples)):
+      raise types.UserError(
+        f"utterance {utterance.id}: its parts have {len(samples):,} samples, "
+        f"but the manifest says {utterance.samples:,}"
+      )
+    return samples
 
   def _open(self, utterance: Utterance, place: str) -> Any:
     """What soundfile opens: a path, or a member's bytes."""
@@ -261,6 +327,19 @@ class Reader:
 
     converted: np.ndarray = soxr.resample(samples, rate, self.rate)
     return converted
+
+
+def length(path: str | os.PathLike[str]) -> int:
+  """Samples of an audio file, from its header.
+
+  Raises:
+    types.UserError: it is no audio file.
+  """
+  library = _soundfile()
+  try:
+    return int(library.info(os.fspath(path)).frames)
+  except library.LibsndfileError as e:
+    raise types.UserError(f"{path}: cannot be decoded: {e.error_string}") from e
 
 
 def _soundfile() -> Any:

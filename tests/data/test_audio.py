@@ -141,6 +141,28 @@ def test_members_of_an_archive_are_read_in_place(tmp_path):
       reader.read(audio.Utterance("u1", path))
 
 
+def test_parts_are_joined_at_one_loudness(tmp_path):
+  quiet, loud = 0.01 * TONE, 0.9 * TONE[:3000]
+  for name, samples in (("q.wav", quiet), ("l.wav", loud)):
+    _write(tmp_path / name, samples, subtype="FLOAT")
+  parts = tuple(str(tmp_path / name) for name in ("q.wav", "l.wav"))
+  utterance = audio.Utterance("u1", "", parts=parts, gaps=(500, 100, 700))
+  got = audio.Reader(RATE).read(utterance)
+  assert got.dtype == np.float32 and len(got) == 500 + 4000 + 100 + 3000 + 700
+
+  def loudness(samples):
+    return np.sqrt(np.mean(samples**2))
+
+  for start, end in ((500, 4500), (4600, 7600)):
+    assert loudness(got[start:end]) == pytest.approx(0.05, rel=1e-4)
+  for start, end in ((0, 500), (7600, 8300)):
+    assert loudness(got[start:end]) == pytest.approx(0.0005, rel=0.1)
+  assert np.array_equal(audio.Reader(RATE).read(utterance), got)
+  wrong = audio.Utterance("u1", "", samples=9, parts=parts, gaps=(0, 0, 0))
+  with pytest.raises(types.UserError, match=r"have 7,000 samples.* says 9"):
+    audio.Reader(RATE).read(wrong)
+
+
 def test_a_manifest_is_read_with_either_name_of_a_key(tmp_path):
   path = tmp_path / "train.jsonl"
   lines = [
@@ -163,6 +185,9 @@ def test_a_manifest_is_read_with_either_name_of_a_key(tmp_path):
     ('{"audio": "a.wav", "samples": "5"}\n', "samples must be a whole number"),
     ('{"audio": "a.wav", "offset": -1}\n', "line 1: offset is negative"),
     ('{"id": "a", "audio": "x"}\n' * 2, "the id 'a' of utterance 2"),
+    ('{"parts": ["a"], "gaps": [1]}\n', "1 parts need 2 gaps"),
+    ('{"parts": ["a"], "gaps": [1, -1]}\n', "line 1: a gap is negative"),
+    ('{"audio": "b", "parts": ["a"], "gaps": [1, 1]}', "both 'audio' and"),
     ("\n\n", "has no utterances"),
     (b'{"audio": "\xe9"}', "line 1 is not UTF-8"),
   ],
