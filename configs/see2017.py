@@ -25,15 +25,20 @@ F1: 39.53 / 17.28 / 36.38 with coverage, 36.44 / 15.66 / 33.42 without, 31.33 /
 scores slightly lower, as its page says. 230,000, 3,000 and 600,000 updates are
 recalled, unconfirmed. Here 28.2 M parameters; 21.5 M by their code.
 
+Their ROUGE is pyrouge's (ROUGE-1.5.5), with stemming, and ROUGE-L over the
+sentences of a summary; the metrics here are rouge-score's F1 without stemming,
+and `rougeL` takes a summary as one sentence. They share a name and are not the
+same; without stemming ours are, as a rule, lower on equal outputs.
+
 What differs: articles are not cut to 400 words and summaries not to 100, but
 training pairs above 800 and 120 are left out; the set's text is lower-cased
-here but not tokenised, so punctuation sticks to words, and scores are not
-comparable before it is tokenised; each side has embeddings of its own over the
-one vocabulary; there is a tanh in the layer before the softmax and in that of
-the decoder's first state (theirs: none, and ReLU); the context enters the LSTM
-directly, and the query is its h alone; all weights start uniform in +-0.02
-(theirs: LSTMs alone); Adagrad's sums start afresh in the last part; the loss is
-a mean over words (theirs: over each summary's words, then summaries). The
+here but not tokenised, so punctuation sticks to words and scores differ by that
+too; each side has embeddings of its own over the one vocabulary; there is a
+tanh in the layer before the softmax and in that of the decoder's first state
+(theirs: none, and ReLU); the context enters the LSTM directly, and the query is
+its h alone; all weights start uniform in +-0.02 (theirs: LSTMs alone);
+Adagrad's sums start afresh in the last part; the loss is a mean over words
+(theirs: over each summary's words, then summaries). The
 shortest summary is 1/20 of the article (theirs: 35 words). Validation uses
 1,000 articles.
 """

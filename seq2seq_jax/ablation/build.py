@@ -19,7 +19,9 @@ from seq2seq_jax.ablation import (
   curves,
   examples,
   intervals,
+  notes,
   published,
+  rules,
   schema,
   statistics,
   suite,
@@ -66,7 +68,14 @@ def build(
   bins = curves.bins(results)
   compared = comparisons.compare(results, sign)
   rows = tuple(
-    _row(results, row, published_numbers.get(row.name), compared, bins)
+    _row(
+      results,
+      row,
+      published_numbers.get(row.name),
+      compared,
+      bins,
+      _test_sets(configs, row.name),
+    )
     for row in ablation.rows
   )
   done = [s for row in ablation.rows for s in results.done(row.name)]
@@ -87,7 +96,10 @@ def build(
     rows=rows,
     bins=bins,
     length_unit=_length_unit(configs),
-    published_curves=tuple(_published_curve(c) for c in published_curves),
+    published_curves=tuple(
+      _published_curve(c, _test_sets(configs), ablation.metric)
+      for c in published_curves
+    ),
     orderings=verdicts.judge(results, ablation.orderings, sign),
     seed_share=_seed_share(results),
     difference_seed_share=_median(row.seed_share for row in rows),
@@ -96,7 +108,19 @@ def build(
     sentences=examples.sentences(results, rows, sign) if sentences else (),
     attention=examples.attention(results) if sentences else (),
     run=_run_record(results, configs, command, published_numbers),
+    notes=notes.of_checkpoints(ablation, configs),
+    rules=dict(rules.NAMES),
   )
+
+
+def _test_sets(
+  configs: Mapping[str, dict[str, Any]], row: str | None = None
+) -> str:
+  """Name of a row's test set, or of that of all rows; empty if not one."""
+  if row is not None:
+    return published.test_set(configs[row]["data"]) if row in configs else ""
+  names = {published.test_set(config["data"]) for config in configs.values()}
+  return names.pop() if len(names) == 1 else ""
 
 
 def _counts(results: collect.Results) -> schema.Counts:
@@ -126,7 +150,9 @@ def _length_unit(configs: Mapping[str, dict[str, Any]]) -> str:
   return "letters" if tokenizers == {"char"} else "words"
 
 
-def _published_curve(curve: published.Curve) -> schema.PublishedCurve:
+def _published_curve(
+  curve: published.Curve, test_set: str, metric: str
+) -> schema.PublishedCurve:
   return schema.PublishedCurve(
     paper=curve.paper,
     metric=curve.metric,
@@ -138,6 +164,7 @@ def _published_curve(curve: published.Curve) -> schema.PublishedCurve:
     whole=curve.whole,
     unconfirmed=curve.unconfirmed,
     name=curve.name,
+    differs=curve.differs(test_set, metric),
   )
 
 
@@ -162,6 +189,7 @@ def _row(
   number: published.Number | None,
   compared: Mapping[str, comparisons.Comparison],
   bins: tuple[schema.LengthBin, ...],
+  test_set: str,
 ) -> schema.Row:
   """A row of the table.
 
@@ -171,6 +199,7 @@ def _row(
     number: its published number, or None.
     compared: comparisons by row.
     bins: of source length.
+    test_set: of the row, as published numbers name it.
   """
   done = results.done(row.name)
   values = [status["value"] for status in done]
@@ -198,6 +227,9 @@ def _row(
     tag=number.tag if number else None,
     published_note=number.origin or None if number else None,
     published_parameters=number.more.get("parameters") if number else None,
+    published_differs=(
+      number.differs(test_set, results.ablation.metric) if number else ()
+    ),
     unconfirmed=number.unconfirmed if number else False,
     reference=comparison.reference,
     delta=comparison.delta,

@@ -1,4 +1,4 @@
-"""Differences between rows and their reference rows, tested and corrected."""
+"""Differences between rows and their baselines, tested and corrected."""
 
 import dataclasses
 import math
@@ -8,7 +8,7 @@ from seq2seq_jax.ablation import collect, schema, statistics, verdicts
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-  """A row against its reference; the defaults are those of a reference row.
+  """A row against its baseline; the defaults are those of a baseline.
 
   The fields go into `schema.Row`, which explains them.
   """
@@ -19,7 +19,7 @@ class Comparison:
   p_raw: float | None = None
   p_bootstrap: float | None = None
   p_randomisation: float | None = None
-  tag_significance: schema.Significance = "reference"
+  tag_significance: schema.Significance = "baseline"
   seed_share: float | None = None
 
 
@@ -95,7 +95,7 @@ def _judged(
     and not verdicts.with_failed_seeds(results, rows)
   ):
     if p >= statistics.ALPHA:
-      significance = "same"
+      significance = "not shown"
     elif sign * comparison.delta.estimate > 0:
       significance = "better"
     else:

@@ -53,7 +53,7 @@ def _of_row(
   hardest = [i for i in total if i not in (*worst, *best)][:1]
   chosen: dict[schema.SentenceKind, list[int]] = {
     "this row best": best,
-    "reference row best": worst,
+    "baseline best": worst,
     "both worst": hardest,
   }
   return [

@@ -7,13 +7,16 @@ numbers are printed in italics, and no claim is judged by them.
 
 import dataclasses
 import difflib
+import fnmatch
 import functools
 import importlib.resources
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.resources.abc import Traversable
 from typing import Any
 
 import yaml
+
+from seq2seq_jax import records, types
 
 TAGS = {
   "P": "read in the primary source",
@@ -22,7 +25,15 @@ TAGS = {
   "M": "recalled, unconfirmed: in italics, bounds nothing",
 }
 UNCONFIRMED = "M"
-INHERITED = ("paper", "metric", "data", "source")  # from the file, if missing
+# From the file, if missing.
+INHERITED = ("paper", "metric", "data", "source", "same_data", "variant")
+# Where a file does not say which variant of a metric it has.
+VARIANTS = {
+  "rouge": (
+    "of a variant of ROUGE that is not stated; ours is rouge-score's F1 "
+    "without stemming, ROUGE-L over each text as one sentence"
+  )
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,6 +51,11 @@ class Number:
   approximate: bool = False
   bound: str = ""
   """`upper` or `lower` if only a bound was published."""
+  same_data: str = ""
+  """Pattern of the test sets, as `test_set` names them, that it is of; empty:
+  of none that a config of ours has."""
+  variant: str = ""
+  """What is otherwise in the metric than in ours of that name."""
   more: dict[str, Any] = dataclasses.field(default_factory=dict)
   """What else the entry says, such as parameters and other metrics."""
 
@@ -60,6 +76,15 @@ class Number:
     """Source and data, as a reader of the table sees them."""
     return ", ".join(filter(None, (self.source, self.data)))
 
+  def differs(self, test_set: str, metric: str) -> tuple[str, ...]:
+    """What it has otherwise than a score of ours, in words.
+
+    Args:
+      test_set: that of the score, by `test_set`.
+      metric: name of the score's metric.
+    """
+    return _differences(self, test_set, metric)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Curve:
@@ -73,13 +98,67 @@ class Curve:
   paper: str = ""
   metric: str = ""
   data: str = ""
+  same_data: str = ""
+  variant: str = ""
   whole: float | None = None
   """Score of the whole test set."""
+
+  def differs(self, test_set: str, metric: str) -> tuple[str, ...]:
+    """What it has otherwise than a curve of ours, in words."""
+    return _differences(self, test_set, metric)
 
   @property
   def unconfirmed(self) -> bool:
     """True if the curve is recalled only."""
     return self.tag == UNCONFIRMED
+
+
+def test_set(data: Mapping[str, Any]) -> str:
+  """A name of a config's test set, for `same_data`.
+
+  `scan simple`, `tfds wmt14_translate/fr-en en-fr test`,
+  `tsv g2p_sigmorphon2020/test.tsv.gz`.
+
+  Args:
+    data: the section of a config, as a nested dict.
+  """
+  task, name = data.get("task", ""), data.get("name", "")
+  fields = [data.get("source_field"), data.get("target_field")]
+  tests = data.get("test") or ()
+  if task == "tfds":
+    return " ".join((task, name, "-".join(map(str, fields)), *tests))
+  return " ".join((task, *tests)) if tests else f"{task} {name}"
+
+
+def _differences(
+  number: "Number | Curve", test_set: str, metric: str
+) -> tuple[str, ...]:
+  found = []
+  if not fnmatch.fnmatchcase(test_set, number.same_data):
+    found.append(f"of other data: {number.data or 'not known which'}")
+  # Such as `exact_match in per cent`.
+  if number.metric and number.metric.split()[0].lower() != metric.lower():
+    found.append(f"of another metric: {number.metric}")
+  if number.variant:
+    found.append(f"of another variant of the metric: {number.variant}")
+  return tuple(found)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _File:
+  """A whole file."""
+
+  paper: str
+  metric: str
+  data: str
+  source: str = ""
+  same_data: str = ""
+  variant: str = ""
+  note: str = ""
+  tables: dict[str, dict[str, dict[str, Any]]] = dataclasses.field(
+    default_factory=dict
+  )
+  curves: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
 
 def files() -> list[str]:
@@ -116,7 +195,12 @@ def load(reference: str) -> Number:
   entry = _with_inherited(file, rows[row])
   known = {field.name for field in dataclasses.fields(Number)} - {"more"}
   more = {name: value for name, value in entry.items() if name not in known}
-  return Number(**{k: v for k, v in entry.items() if k in known}, more=more)
+  place = f"{file}.yaml, table {table!r}, row {row!r}"
+  fields = {k: v for k, v in entry.items() if k in known} | {"more": more}
+  number: Number = records.decode(Number, fields, place)
+  if number.tag not in TAGS:
+    raise types.UserError(f"{place}: tag must be one of {', '.join(TAGS)}")
+  return number
 
 
 def curve(reference: str) -> Curve:
@@ -132,8 +216,12 @@ def curve(reference: str) -> Curve:
   if name not in curves:
     raise ValueError(_unknown("curve", name, curves, f"{file}.yaml"))
   entry = _with_inherited(file, curves[name])
-  x, y = tuple(entry.pop("x")), tuple(entry.pop("y"))
-  return Curve(name=f"{name} ({file})", x=x, y=y, **entry)
+  fields = entry | {"name": f"{name} ({file})"}
+  place = f"{file}.yaml, curve {name!r}"
+  found: Curve = records.decode(Curve, fields, place)
+  if len(found.x) != len(found.y):
+    raise types.UserError(f"{place}: x and y must have as many values")
+  return found
 
 
 def references() -> list[str]:
@@ -152,8 +240,15 @@ def _folder() -> Traversable:
 
 @functools.cache
 def _parsed(file: str) -> dict[str, Any]:
-  text = _folder().joinpath(f"{file}.yaml").read_text(encoding="utf-8")
-  return {"tables": {}} | yaml.safe_load(text)
+  place = f"{file}.yaml"
+  try:
+    text = _folder().joinpath(place).read_text(encoding="utf-8")
+    content = yaml.safe_load(text)
+  except (OSError, UnicodeDecodeError, yaml.YAMLError) as e:
+    reason = " ".join(str(e).split())
+    raise types.UserError(f"{place}: cannot be read: {reason}") from e
+  head: _File = records.decode(_File, content, place)
+  return {k: v for k, v in vars(head).items() if v} | {"tables": head.tables}
 
 
 def _parts(reference: str, form: str) -> list[str]:
@@ -166,7 +261,14 @@ def _parts(reference: str, form: str) -> list[str]:
 def _with_inherited(file: str, entry: dict[str, Any]) -> dict[str, Any]:
   """The entry, with what it lacks from the file's head."""
   whole = read(file)
-  return {name: whole[name] for name in INHERITED if name in whole} | entry
+  inherited = {name: whole[name] for name in INHERITED if name in whole}
+  if "data" in entry:
+    inherited.pop("same_data", None)  # it was of the file's data
+  entry = inherited | entry
+  for start, variant in VARIANTS.items():
+    if str(entry.get("metric")).startswith(start):
+      entry = {"variant": variant} | entry
+  return entry
 
 
 def _unknown(kind: str, name: str, known: Iterable[str], where: str) -> str:

@@ -10,11 +10,12 @@ import json
 from typing import Any, Literal
 
 from seq2seq_jax import records
+from seq2seq_jax.ablation import old_tables
 
 Status = Literal["done", "failed", "diverged", "running", "stale", "waiting"]
-Significance = Literal["better", "worse", "same", "untested", "reference"]
+Significance = Literal["better", "worse", "not shown", "untested", "baseline"]
 Decision = Literal["PASS", "FAIL", "INCONCLUSIVE", "PRINTED", "MISSING"]
-SentenceKind = Literal["this row best", "reference row best", "both worst"]
+SentenceKind = Literal["this row best", "baseline best", "both worst"]
 NO_SCORE = ("failed", "diverged")  # statuses of a cell that ended without one
 
 
@@ -38,7 +39,7 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Difference:
-  """Difference to the reference row with its 95 % interval."""
+  """Difference to the baseline with its 95 % interval."""
 
   estimate: float
   low: float | None
@@ -85,10 +86,12 @@ class Row:
   """How the published value is known: a key of `published.TAGS`."""
   published_note: str | None
   published_parameters: float | None = None
+  published_differs: tuple[str, ...] = ()
+  """What the published value has otherwise, such as its data; it is marked."""
   unconfirmed: bool
   """The published value is recalled only: it is set in italics."""
   reference: str | None
-  """Row it is compared with; None for the reference row itself."""
+  """Row it is compared with, its baseline; None for the baseline itself."""
   delta: Difference | None
   p: float | None
   """Two-sided p of `delta`, after Holm's correction over the table."""
@@ -138,6 +141,8 @@ class PublishedCurve:
   """Score of the whole test set."""
   unconfirmed: bool = False
   name: str
+  differs: tuple[str, ...] = ()
+  """What it has otherwise than this table, such as its data."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -186,7 +191,7 @@ class LearningCurve:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SentencePair:
-  """A test sentence with the outputs of a row and of its reference row."""
+  """A test sentence with the outputs of a row and of its baseline."""
 
   kind: SentenceKind
   row: str
@@ -230,7 +235,7 @@ class RunRecord:
 class Table:
   """An ablation table."""
 
-  format_version: Literal[1] = 1
+  format_version: Literal[2] = 2
   title: str
   paper: str
   note: str
@@ -240,7 +245,8 @@ class Table:
   signature: str | None
   """Settings and version of the metric."""
   reference: str
-  """Row the others are compared with unless they name one of their own."""
+  """The baseline: the row that the others are compared with unless they name
+  one of their own."""
   seeds: tuple[int, ...]
   test_sentences: int | None
   """None if rows have test sets of different sizes."""
@@ -259,6 +265,10 @@ class Table:
   sentences: tuple[SentencePair, ...]
   attention: tuple[AttentionExample, ...]
   run: RunRecord
+  notes: tuple[str, ...] = ()
+  """What a reader has to know of how scores came about."""
+  rules: dict[str, str] = dataclasses.field(default_factory=dict)
+  """How each interval and p was computed, by its name: see `rules.NAMES`."""
 
   def row(self, name: str) -> Row:
     """The row of this name.
@@ -298,5 +308,6 @@ def from_json(text: str, place: str = "table.json") -> Table:
     types.UserError: the text is no JSON, a field is missing or unknown, or a
       value has the wrong type; the message names the field.
   """
-  table: Table = records.decode(Table, records.parse(text, place), place)
+  content = old_tables.upgraded(records.parse(text, place))
+  table: Table = records.decode(Table, content, place)
   return table

@@ -44,7 +44,7 @@ def test_sentences_are_chosen_by_the_difference_of_scores(tmp_path):
   assert _shown(tmp_path) == [
     ("this row best", "d", 100.0, 0.0),
     ("this row best", "c", 100.0, 0.0),
-    ("reference row best", "a", 0.0, 100.0),
+    ("baseline best", "a", 0.0, 100.0),
     ("both worst", "e", 0.0, 0.0),
   ]
 
@@ -53,8 +53,8 @@ def test_lower_scores_may_be_better(tmp_path):
   shown = _shown(tmp_path, lower_is_better=True)
   assert [s[:2] for s in shown] == [
     ("this row best", "a"),
-    ("reference row best", "c"),
-    ("reference row best", "d"),
+    ("baseline best", "c"),
+    ("baseline best", "d"),
     ("both worst", "b"),
   ]
 

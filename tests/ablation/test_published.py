@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from seq2seq_jax import types
 from seq2seq_jax.ablation import published
 
 pytestmark = [pytest.mark.quick, pytest.mark.usefixtures("strict")]
@@ -134,11 +135,103 @@ def test_a_wrong_curve_is_told():
     published.curve("luong2015/ladder/base")
 
 
+MULTI30K = {
+  "task": "parallel",
+  "test": ["multi30k/lc/test_2016_flickr.lc.de.gz", "x.en.gz"],
+}
+WMT = {
+  "task": "tfds",
+  "name": "wmt14_translate/fr-en",
+  "source_field": "en",
+  "target_field": "fr",
+  "test": ["test"],
+}
+
+
+@pytest.mark.parametrize(
+  "reference, data, metric, words",
+  [
+    ("bahdanau2015/bleu/RNNenc-50", MULTI30K, "bleu", ["of other data: WMT14"]),
+    ("bahdanau2015/bleu/RNNenc-50", WMT, "bleu", []),
+    ("bahdanau2015/bleu/RNNenc-50", WMT, "ter", ["of another metric: bleu"]),
+    ("bentrevett/ladder/3 bidirectional GRU, attention", MULTI30K, "bleu", []),
+    (
+      "lake_baroni2018/scan/simple, top",
+      {"task": "scan", "name": "simple", "test": []},
+      "exact_match",
+      [],
+    ),
+    # A row of a file that is of other data than the rest of it.
+    (
+      "gu2016/lcsts/CopyNet, words",
+      {"task": "copy_rules", "name": "all"},
+      "rouge1",
+      ["of other data: LCSTS", "of another variant of the metric"],
+    ),
+    (
+      "see2017/rouge/pointer-generator + coverage",
+      WMT
+      | {"name": "cnn_dailymail", "source_field": "article"}
+      | {"target_field": "highlights"},
+      "rouge1",
+      ["of another variant of the metric: pyrouge's F1 (ROUGE-1.5.5) with"],
+    ),
+  ],
+)
+def test_what_is_not_ours_is_told(reference, data, metric, words):
+  differs = published.load(reference).differs(published.test_set(data), metric)
+  assert len(differs) == len(words)
+  for text, start in zip(differs, words):
+    assert text.startswith(start)
+
+
+def test_no_rouge_is_taken_for_ours():
+  for reference in published.references():
+    entry = published.load(reference)
+    if entry.metric.startswith("rouge"):
+      assert "ours is rouge-score's" in entry.variant, reference
+
+
+@pytest.mark.parametrize(
+  "text, message",
+  [
+    ("paper: [", "x.yaml: cannot be read"),
+    ("- 1", "x.yaml: the file must be an object"),
+    ("{paper: p, metric: m, tables: {}}", "lacks the field 'data'"),
+    ("{paper: p, metric: m, data: d, tables: {t: [1]}}", "tables['t']"),
+    (
+      "{paper: p, metric: m, data: d, tables: {t: {r: {value: x, tag: P}}}}",
+      "x.yaml, table 't', row 'r'",
+    ),
+    (
+      "{paper: p, metric: m, data: d, source: s, tables: {t: {r: {value: x, "
+      "tag: P}}}}",
+      "value must be a number, but is",
+    ),
+    (
+      "{paper: p, metric: m, data: d, source: s, tables: {t: {r: {value: 1, "
+      "tag: Q}}}}",
+      "tag must be one of P, S, D, M",
+    ),
+  ],
+)
+def test_a_broken_file_is_named(text, message, tmp_path, monkeypatch):
+  (tmp_path / "x.yaml").write_text(text)
+  monkeypatch.setattr(published, "_folder", lambda: tmp_path)
+  published._parsed.cache_clear()
+  try:
+    with pytest.raises(types.UserError) as e:
+      published.load("x/t/r")
+    assert message in str(e.value)
+  finally:
+    published._parsed.cache_clear()
+
+
 def test_imports_nothing_heavy():
   code = (
     "import sys\n"
     "from seq2seq_jax.ablation import published\n"
     "published.references()\n"
-    "assert not {'jax', 'numpy'} & set(sys.modules)\n"
+    "assert not {'jax', 'sacrebleu'} & set(sys.modules)\n"
   )
   subprocess.run([sys.executable, "-c", code], check=True)

@@ -60,7 +60,7 @@ def _changed(data, path, value):
     (("rows", 1, "delta"), 1.5, "rows\\[1\\].delta must be an object"),
     (("orderings", 0, "interval"), [1], "interval must be a list of 2 or null"),
     (("state",), "done", "state must be one of 'complete', 'partial'"),
-    (("format_version",), 2, "format_version must be one of 1"),
+    (("format_version",), 3, "format_version must be one of 2"),
     (("counts", "lost"), 2, "counts has the unknown field 'lost'"),
     (
       ("attention", 0, "weights", 0, 0),

@@ -140,7 +140,8 @@ COLUMNS: tuple[Column, ...] = (
     latex="published",
     latex_table="results",
     page=Page(("Published",), "num two-thirds", cell=row_cells.page_published),
-    csv=fields("published", "published_sd", "published_hedge"),
+    csv=fields("published", "published_sd", "published_hedge")
+    | {"published_differs": lambda row: "; ".join(row.published_differs)},
   ),
   Column(
     name="tag",

@@ -82,7 +82,7 @@ def differences(
     lower = "" if higher_is_better else " (lower is better)"
     left.set_xlabel(f"{metrics.label(metric)}{lower}, mean ± sd")
     references = {row.reference for row in rows if row.reference}
-    against = "reference"
+    against = "baseline"
     if len(references) == 1:
       against = figure_style.short(references.pop(), 28)
     for axes in right:
@@ -104,7 +104,8 @@ def _draw_score(axes: "Axes", i: int, row: schema.Row) -> None:
     axes.errorbar(row.mean, i, xerr=row.sd, ms=5, **look)
   if formatting.is_number(row.published):
     shade = _published_shade(row)
-    look = dict(fmt="D", mfc="white", mec=shade, ecolor=shade, ms=4.5)
+    look = dict(mfc="white", mec=shade, ecolor=shade, ms=4.5)
+    look["fmt"] = _published_marker(row)
     # A little lower, so that it does not hide the score.
     axes.errorbar(row.published, i + 0.22, xerr=row.published_sd, **look)
 
@@ -112,7 +113,7 @@ def _draw_score(axes: "Axes", i: int, row: schema.Row) -> None:
 def _draw_difference(
   axes: "Axes", i: int, row: schema.Row, digits: int
 ) -> None:
-  text = formatting.MISSING if row.reference else "reference"
+  text = formatting.MISSING if row.reference else "baseline"
   if row.delta is not None:
     middle, low, high = row.delta.estimate, row.delta.low, row.delta.high
     look = figure_style.look_of(i, line=False)
@@ -133,6 +134,11 @@ def _draw_difference(
   )
 
 
+def _published_marker(row: schema.Row) -> str:
+  """A cross if the value is not of this table's data or metric."""
+  return "X" if row.published_differs else "D"
+
+
 def _published_shade(row: schema.Row) -> str:
   return "#a8a8a8" if row.unconfirmed else figure_style.INK
 
@@ -148,7 +154,9 @@ def _add_mark_legend(figure: "Figure", rows: Sequence[schema.Row]) -> None:
   marks = {"here": mark("here", marker="o", color=figure_style.INK, ms=5)}
   for row in sorted(published, key=lambda row: row.unconfirmed):
     label = "published" + (", unconfirmed" if row.unconfirmed else "")
-    look = dict(marker="D", mfc="white", mec=_published_shade(row), ms=4.5)
+    label += ", of other data or metric" if row.published_differs else ""
+    look = dict(mfc="white", mec=_published_shade(row), ms=4.5)
+    look["marker"] = _published_marker(row)
     marks.setdefault(label, mark(label, **look))
   if published:
     figure.legend(handles=[*marks.values()], loc="outside upper left", ncols=3)

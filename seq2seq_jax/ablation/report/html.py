@@ -19,6 +19,7 @@ from seq2seq_jax.ablation.report import (
   columns,
   explanations,
   figures,
+  footnotes,
   formatting,
 )
 
@@ -26,9 +27,9 @@ from seq2seq_jax.ablation.report import (
 BADGES = {
   "better": ("better", "good"),
   "worse": ("worse", "bad"),
-  "same": ("no difference", ""),
+  "not shown": ("not shown", ""),
   "untested": ("untested", "blank"),
-  "reference": ("reference", ""),
+  "baseline": ("baseline", ""),
   "PASS": ("PASS", "good"),
   "FAIL": ("FAIL", "bad"),
   "INCONCLUSIVE": ("INCONCLUSIVE", "open"),
@@ -42,7 +43,7 @@ BADGES = {
 }
 SENTENCE_KINDS: dict[schema.SentenceKind, str] = {
   "this row best": "The row is furthest ahead",
-  "reference row best": "The reference is furthest ahead",
+  "baseline best": "The baseline is furthest ahead",
   "both worst": "Both at their worst",
 }
 
@@ -82,6 +83,7 @@ def html(
     digits=formatting.score_digits(table.rows),
     sections={name: title for name, title in names.items() if title},
     reading=explanations.of(table),
+    footnotes=footnotes.lines(table),
     facts=_facts(table),
     figures=[
       Figure(name, drawn[name], _caption(table, name))
@@ -134,7 +136,7 @@ def _facts(table: schema.Table) -> list[tuple[str, str]]:
       "Metric",
       f"{metrics.label(table.metric)}, {better} is better",
     ),
-    ("Reference", table.reference or formatting.MISSING),
+    ("Baseline", table.reference or formatting.MISSING),
     ("Seeds", ", ".join(map(str, table.seeds)) or formatting.MISSING),
     (
       "Test sentences",
@@ -166,11 +168,12 @@ def _caption(table: schema.Table, name: str) -> str:
     caption = (
       f"{'Left, test' if compared else 'Test'} {metric} of every row, mean and "
       f"standard deviation over {seeds}; hollow marks are published values, "
-      "pale ones unconfirmed."
+      "pale ones unconfirmed, crosses not of this table's data or metric: see "
+      "the notes of the table."
     )
     if compared:
       caption += (
-        " Right, the difference to the reference with its 95 % interval over "
+        " Right, the difference to the baseline with its 95 % interval over "
         "seeds and sentences; dark figures passed the test."
       )
     return caption
@@ -196,7 +199,7 @@ def _lengths_caption(table: schema.Table, metric: str, seeds: str) -> str:
     if length_bin.sentences
   )
   curves = "; ".join(
-    f"{curve.name} ({curve.source or curve.tag})"
+    f"{curve.name} ({'; '.join((curve.source or curve.tag, *curve.differs))})"
     for curve in table.published_curves
   )
   return (

@@ -9,9 +9,9 @@ from typing import NamedTuple
 from seq2seq_jax import metrics
 from seq2seq_jax.ablation import published as published_numbers
 from seq2seq_jax.ablation import schema
-from seq2seq_jax.ablation.report import formatting
+from seq2seq_jax.ablation.report import footnotes, formatting
 
-MARKS = {"better": "+", "worse": "-", "same": "=", "untested": "?"}
+MARKS = {"better": "+", "worse": "-", "not shown": "not shown", "untested": "?"}
 
 
 class Span(NamedTuple):
@@ -47,7 +47,7 @@ def name(table: schema.Table, row: schema.Row) -> Spans:
 
 
 def page_name(table: schema.Table, row: schema.Row) -> PageCell:
-  """The name; below it the reference, if it is not the table's."""
+  """The name; below it the baseline, if it is not the table's."""
   if row.reference in (None, table.reference):
     return PageCell(plain(row.name))
   return PageCell(plain(row.name), plain(f"against {row.reference}"))
@@ -75,7 +75,7 @@ def page_score(table: schema.Table, row: schema.Row) -> PageCell:
     spans = plain(formatting.mean_sd(other.mean, other.sd, digits))
     if formatting.is_number(other.published):
       paper = _paper(row, formatting.number(other.published, digits))
-      spans = (*spans, Span(" ("), *paper, Span(")"))
+      spans = (*spans, Span(" ("), *paper, *signs(table, row), Span(")"))
     details.append((metrics.label(name), spans))
   shown = formatting.mean_sd(row.mean, row.sd, digits)
   return PageCell(plain(shown), details=tuple(details))
@@ -93,7 +93,7 @@ def seeds(table: schema.Table, row: schema.Row) -> Spans:
 
 
 def difference(table: schema.Table, row: schema.Row) -> Spans:
-  """The difference to the reference row."""
+  """The difference to the baseline."""
   return plain(formatting.plain(row.delta.estimate, True) if row.delta else "")
 
 
@@ -138,7 +138,7 @@ def page_p(table: schema.Table, row: schema.Row) -> PageCell:
 def mark(table: schema.Table, row: schema.Row) -> Spans:
   """The sign of the verdict, one of `MARKS`."""
   if row.delta is None and not row.reference:
-    return plain("reference")
+    return plain("baseline")
   return plain(MARKS.get(row.tag_significance, ""))
 
 
@@ -148,12 +148,22 @@ def page_verdict(table: schema.Table, row: schema.Row) -> PageCell:
 
 
 def published(table: schema.Table, row: schema.Row) -> Spans:
-  """The published value; in italics if it is unconfirmed."""
+  """The published value; in italics if it is unconfirmed.
+
+  Signs after it say that it is of other data, or otherwise not the same.
+  """
   if row.published is None:
     return plain("")
   text = f"{row.published_hedge}{row.published:g}"
   text += f" ± {row.published_sd:g}" if row.published_sd else ""
-  return (Span(text, italic=row.unconfirmed),)
+  return (Span(text, italic=row.unconfirmed), *signs(table, row))
+
+
+def signs(table: schema.Table, row: schema.Row) -> Spans:
+  """What stands after a published value that is not of this table's kind."""
+  known = footnotes.signs(table)
+  text = "".join(known[text] for text in row.published_differs)
+  return (Span(f" {text}"),) if text else ()
 
 
 def page_published(table: schema.Table, row: schema.Row) -> PageCell:
@@ -163,9 +173,11 @@ def page_published(table: schema.Table, row: schema.Row) -> PageCell:
   digits = formatting.score_digits(table.rows)
   value = formatting.mean_sd(row.published, row.published_sd, digits)
   shown = [Span(f"{row.published_hedge}{value}", italic=row.unconfirmed)]
+  shown += signs(table, row)
   if row.tag:
     shown += [Span(" "), Span(row.tag, minor=True)]
   sources = (
+    *row.published_differs,
     row.published_note,
     table.run.published_sources.get(row.name),
     published_numbers.TAGS.get(row.tag or ""),

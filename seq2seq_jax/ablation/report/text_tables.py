@@ -24,6 +24,10 @@ LATEX_SPECIALS = {
   "~": "\\textasciitilde{}",
   "^": "\\textasciicircum{}",
   "±": "$\\pm$",
+  "†": "$\\dagger$",
+  "‡": "$\\ddagger$",
+  "§": "\\S{}",
+  "¶": "\\P{}",
   "<": "$<$",
   ">": "$>$",
 }
@@ -46,7 +50,11 @@ def markdown(table: schema.Table) -> str:
   parts += _markdown_other_metrics(table)
   parts += _markdown_orderings(table)
   parts += _markdown_failures(table)
-  parts.append("\n".join(explanations.of(table).lines(table.signature)))
+  reading = explanations.of(table)
+  parts.append("\n".join(reading.lines(table.signature)))
+  if reading.rules:
+    rules = (f"- {name}: {rule}" for name, rule in reading.rules)
+    parts += ["How intervals and p were computed:", "\n".join(rules)]
   parts.append(_provenance(table))
   return "\n\n".join(parts) + "\n"
 
@@ -82,7 +90,7 @@ def _markdown_other_metrics(table: schema.Table) -> list[str]:
   if not names:
     return []
   rows = [
-    [row.name, *(_other_metric(row, name) for name in names)]
+    [row.name, *(_other_metric(table, row, name) for name in names)]
     for row in table.rows
   ]
   others = (other for row in table.rows for other in row.others.values())
@@ -92,15 +100,15 @@ def _markdown_other_metrics(table: schema.Table) -> list[str]:
   return [*parts, _markdown_table(["", *names], rows)]
 
 
-def _other_metric(row: schema.Row, name: str) -> str:
+def _other_metric(table: schema.Table, row: schema.Row, name: str) -> str:
   other = row.others.get(name)
   if other is None:
     return ""
   text = formatting.plain_mean_sd(other.mean, other.sd)
   if other.published is None:
     return text
-  paper = f"{other.published:g}"
-  return f"{text} (*{paper}*)" if row.unconfirmed else f"{text} ({paper})"
+  paper = row_cells.Span(f"{other.published:g}", italic=row.unconfirmed)
+  return f"{text} ({_markdown_text((paper, *row_cells.signs(table, row)))})"
 
 
 def _markdown_orderings(table: schema.Table) -> list[str]:
@@ -156,12 +164,13 @@ def latex(table: schema.Table) -> str:
 
   A comment before the first says how to read it and may become its caption.
   """
-  reading = explanations.of(table).lines(table.signature)
-  caption = " ".join(" ".join(reading).split())
+  reading = explanations.of(table)
+  caption = " ".join(" ".join(reading.lines(table.signature)).split())
   lines = [
     "% needs \\usepackage{booktabs}",
-    f"% {table.title}, {table.paper}. Bold: better than the reference at "
+    f"% {table.title}, {table.paper}. Bold: better than the baseline at "
     f"5 %. Italics: unconfirmed. {caption}",
+    *(f"% {name}: {rule}" for name, rule in reading.rules),
     *_latex_rows(table, "results"),
     "% What each row took.",
     *_latex_rows(table, "costs"),

@@ -46,6 +46,14 @@ def _without_defaults(value):
 OPTIONAL = ("published_hedge", "published_parameters", "published", "base")
 
 
+def test_what_was_never_compared_is_marked():
+  """Multi30k beside WMT; and SCAN, whose numbers are of the same data."""
+  for name, marked in (("britz_cells", True), ("scan", False)):
+    page = (RESULTS / name / "table.md").read_text(encoding="utf-8")
+    assert ("† Published, of other data: WMT15" in page) == marked
+    assert ("22.22 ± 0.08 † |" in page) == marked
+
+
 def test_the_sample_page_is_up_to_date():
   """Except for its figures, which depend on Matplotlib's version."""
   folder = RESULTS / "scan"
