@@ -19,6 +19,12 @@ def parser() -> argparse.ArgumentParser:
   p.add_argument("--coordinator", default="", metavar="HOST:PORT|auto")
   p.add_argument("--processes", type=cli.whole(1, MOST_PROCESSES), default=0)
   p.add_argument("--process-id", type=cli.whole(0, MOST_PROCESSES), default=-1)
+  p.add_argument(
+    "--restart",
+    action="store_true",
+    help="begin anew; the run that the workdir holds is moved into a folder "
+    "in it",
+  )
   cli.add_device_flags(p)
   p.add_argument("-h", "--help", action="store_true")
   return p
@@ -47,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
   parallel.start_processes(args.coordinator, args.processes, args.process_id)
   if jax.process_index():
     log.hide()  # the first process speaks for all
-  run = loop.fit(conf, args.workdir, show_progress=True)
+  run = loop.fit(conf, args.workdir, restart=args.restart, show_progress=True)
   if run.primary and run.complete:
     print("\n".join(summary.lines(run)))
   # What follows a signal has not begun, so a script must not go on after it.

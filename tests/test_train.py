@@ -20,6 +20,7 @@ from seq2seq_jax.models import build
 from seq2seq_jax.runtime import locks, parallel
 from seq2seq_jax.training import loop, summary, throughput, warm_start
 from seq2seq_jax.training import run as training_run
+from seq2seq_jax.training import workdir as workdir_lib
 from tests.helpers import tiny_runs
 from tests.helpers.tiny_runs import curve, same, small, state_of, tiny
 
@@ -111,7 +112,7 @@ def test_a_run_whose_lock_was_taken_stops_without_saving(tmp_path, monkeypatch):
   monkeypatch.setattr(throughput.Meter, "dispatched", losing)
   with pytest.raises(types.UserError, match="has taken the workdir; stopped"):
     loop.fit(small(train={"steps": 4, "validate_every": 2}), tmp_path)
-  assert not list((tmp_path / "checkpoints").iterdir())
+  assert not (tmp_path / "checkpoints").exists()
 
 
 def test_damaged_checkpoint_falls_back_to_the_one_before(
@@ -339,10 +340,10 @@ def test_a_workdir_is_trained_by_one_process(tmp_path, monkeypatch, caplog):
   with (
     locks.claim(path),
     pytest.raises(types.UserError, match="being trained by process"),
-    loop._exclusive(tmp_path),
+    workdir_lib.holding(tmp_path),
   ):
     pass
-  with loop._exclusive(tmp_path):
+  with workdir_lib.holding(tmp_path):
     assert locks.is_live(path)
   assert not path.exists()
 
@@ -370,11 +371,11 @@ def test_a_workdir_locked_by_another_host_is_waited_for(
     refreshed.setattr(time, "sleep", refresh)
     with (
       pytest.raises(types.UserError, match="by process 7 on elsewhere"),
-      loop._exclusive(tmp_path),
+      workdir_lib.holding(tmp_path),
     ):
       pass
   assert "waiting up to two minutes" in caplog.text
-  with loop._exclusive(tmp_path):
+  with workdir_lib.holding(tmp_path):
     assert locks.holder(path).process == os.getpid()
 
 

@@ -117,7 +117,9 @@ class Worker:
     path = folder / "finished.json"
     note = _read_note(path)
     if note.get("steps") != steps or "diverged" not in note:
-      run = loop.fit(training.config, folder, show_progress=True)
+      run = loop.fit(
+        training.config, folder, among_others=True, show_progress=True
+      )
       if run.interrupted:
         raise SystemExit(128 + run.interrupted)
       note = {

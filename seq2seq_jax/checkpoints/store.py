@@ -5,6 +5,7 @@ import functools
 import logging
 import os
 import pathlib
+import re
 import shutil
 import sys
 import zlib
@@ -14,6 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
 
 from seq2seq_jax import types
 from seq2seq_jax.runtime import parallel
@@ -50,6 +52,10 @@ def _silence_orbax() -> None:
   sys.unraisablehook = hook
 
 
+class Damaged(types.UserError):
+  """A checkpoint that can be read and is not what was written."""
+
+
 class Checkpoints:
   """The folder `checkpoints` of a workdir: written asynchronously, atomic.
 
@@ -57,33 +63,41 @@ class Checkpoints:
   decision up to its step.
   """
 
-  def __init__(self, workdir: pathlib.Path, *, read_only: bool = False) -> None:
-    """Opens the folder.
+  def __init__(
+    self,
+    workdir: pathlib.Path,
+    *,
+    read_only: bool = False,
+    anew: bool = False,
+  ) -> None:
+    """Opens the folder if it is there; else the first save makes it.
 
     Args:
       workdir: of a run.
-      read_only: create, delete and move nothing. The folder may be missing.
+      read_only: create, delete and move nothing.
+      anew: do not look into the folder before the first save.
     """
     self.folder = (workdir / "checkpoints").absolute()
     self._read_only = read_only
     # Steps that stay when the save in progress is complete.
     self._kept: set[int] | None = None
-    if not read_only:
-      self.folder.mkdir(parents=True, exist_ok=True)
     _silence_orbax()
     # None only if there is no folder, and then there are no steps either.
     self.manager: Any = None
-    if self.folder.is_dir():
-      self.manager = ocp.CheckpointManager(
-        self.folder,
-        options=_options(read_only),
-        # Without handlers a fresh manager knows no shapes, and restores to
-        # the devices of the process that wrote.
-        item_handlers={
-          "state": ocp.StandardCheckpointHandler(),
-          "host": ocp.JsonCheckpointHandler(),
-        },
-      )
+    if not anew and self.folder.is_dir():
+      self._open()
+
+  def _open(self) -> None:
+    self.manager = ocp.CheckpointManager(
+      self.folder,
+      options=_options(self._read_only),
+      # Without handlers a fresh manager knows no shapes, and restores to
+      # the devices of the process that wrote.
+      item_handlers={
+        "state": ocp.StandardCheckpointHandler(),
+        "host": ocp.JsonCheckpointHandler(),
+      },
+    )
 
   def steps(self) -> list[int]:
     """Steps of the complete checkpoints, in order."""
@@ -104,6 +118,17 @@ class Checkpoints:
     Raises:
       types.UserError: it, or the one before, cannot be written.
     """
+    if self.manager is None:
+      try:
+        self.folder.mkdir(exist_ok=True)
+        self._open()
+      except (OSError, ValueError) as e:
+        raise self._failed(e) from e
+    elif not self.folder.is_dir():  # Orbax would make it again, with this one
+      raise types.UserError(
+        f"{self.folder.parent}: the workdir is gone or was emptied; step "
+        f"{step} is not saved"
+      )
     self.finish()
     state = _local_copy(state)
     digests = {
@@ -125,6 +150,8 @@ class Checkpoints:
 
   def finish(self) -> None:
     """Waits for the last save, then deletes what is no longer kept."""
+    if self.manager is None:
+      return
     try:
       self.manager.wait_until_finished()
     except Exception as e:  # Orbax raises many kinds; all mean: not written
@@ -136,13 +163,16 @@ class Checkpoints:
       self._kept = None
 
   def _failed(self, e: Exception) -> types.UserError:
-    free = shutil.disk_usage(self.folder).free // 2**20
+    try:
+      free = f"{shutil.disk_usage(self.folder).free // 2**20} MiB free"
+    except OSError:
+      free = "the folder is gone"
     reason = str(e).splitlines()[0] if str(e) else type(e).__name__
     full = os.strerror(errno.ENOSPC)
     if full in reason:  # Orbax adds every path that was affected
       reason = full
     return types.UserError(
-      f"{self.folder}: could not write a checkpoint ({free} MiB free): "
+      f"{self.folder}: could not write a checkpoint ({free}): "
       f"{reason}; the older ones are intact: make room and run the same "
       "command again"
     )
@@ -152,33 +182,36 @@ class Checkpoints:
   ) -> tuple[int, Tree, dict[str, Any]] | None:
     """(step, state, host) of the last good checkpoint, or None if none is.
 
-    A damaged one is moved to `checkpoints-damaged`. All processes restore the
-    same step.
+    Damaged ones behind it are moved to `checkpoints-damaged`. All processes
+    restore the same step.
 
     Args:
       target: shapes and shardings that the state is restored to.
 
     Raises:
-      types.UserError: there are checkpoints, and all are damaged.
+      types.UserError: there are checkpoints, and none is good; or one cannot
+        be read now, and may be good. Nothing is moved then.
     """
-    steps = self.steps()
+    steps, message = self.steps(), ""
+    damaged: list[int] = []
     for step in reversed(steps):
       restored = None
       message = f"checkpoint {step} is damaged for another process"
       try:
         restored = self.restore(step, target)
-      except types.UserError as e:
+      except Damaged as e:
         message = str(e)
       good = parallel.all_agree(restored is not None)
       if good and restored is not None:
+        for other in damaged:
+          self._move_aside(other)
         return step, *restored
       log.warning(f"{message}; going back to the one before")
-      self._move_aside(step)
+      damaged.append(step)
     if steps:
       raise types.UserError(
-        f"{self.folder}: no checkpoint can be read; they lie in "
-        f"{self.folder.parent / 'checkpoints-damaged'}; restore one or choose "
-        "another workdir"
+        f"{self.folder}: no checkpoint can be read ({message}); restore one, "
+        "or begin anew with --restart"
       )
     return None
 
@@ -242,10 +275,19 @@ class Checkpoints:
     raise error or types.UserError(f"{self.folder}: holds no checkpoint")
 
   def _damaged(self, step: int, reason: Exception | str) -> types.UserError:
+    """The error of a checkpoint that was not restored for a reason."""
+    folder = self.folder / str(step)
+    if isinstance(reason, MemoryError) or "RESOURCE_EXHAUSTED" in str(reason):
+      return types.UserError(
+        f"checkpoint {folder}: there is not enough memory to read it"
+      )
+    if error := _unreadable(folder):
+      return types.UserError(
+        f"{error.filename or folder}: cannot be read now: {error.strerror}; "
+        "nothing was changed: see to it and try again"
+      )
     line = (str(reason).splitlines() or [type(reason).__name__])[0]
-    return types.UserError(
-      f"checkpoint {self.folder / str(step)} is damaged: {line[:200]}"
-    )
+    return Damaged(f"checkpoint {folder} is damaged: {line[:200]}")
 
   def read(self, step: int) -> Tree:
     """Averaged parameters of a checkpoint if there are any, else the last ones.
@@ -272,7 +314,12 @@ class Checkpoints:
 
   def reached_preemption(self, step: int) -> bool:
     """True if a cluster asked this job, on any host, to stop at this step."""
-    return jax.process_count() > 1 and self.manager.reached_preemption(step)
+    if jax.process_count() == 1:
+      return False
+    try:
+      return multihost_utils.reached_preemption_sync_point(step)
+    except RuntimeError:  # the service is switched off
+      return False
 
   def close(self) -> None:
     """Waits for the last save and closes."""
@@ -309,7 +356,44 @@ def digest(state: Tree) -> int:
   return crc
 
 
+def _unreadable(folder: pathlib.Path) -> OSError | None:
+  """Why a file below a folder cannot be read; None if all can be.
+
+  A file that is missing is damage, and no such reason.
+  """
+  try:
+    for path, _, names in os.walk(folder, onerror=_raise):
+      for name in names:
+        with open(os.path.join(path, name), "rb") as file:
+          file.read(1)
+  except (FileNotFoundError, NotADirectoryError):
+    return None
+  except OSError as e:
+    return e
+  return None
+
+
+def _raise(error: OSError) -> None:
+  raise error
+
+
 def last_step(workdir: pathlib.Path) -> int:
-  """The last step with a checkpoint in a workdir, whole or not; 0 if none."""
-  names = [p.name for p in (workdir / "checkpoints").glob("*")]
-  return max((int(n) for n in names if n.isdigit()), default=0)
+  """The last step with a checkpoint in a workdir, whole or not; 0 if none.
+
+  Raises:
+    types.UserError: the folder of checkpoints cannot be read.
+  """
+  folder = workdir / "checkpoints"
+  try:
+    names = os.listdir(folder)
+  except FileNotFoundError as e:
+    if not os.path.lexists(folder):
+      return 0
+    raise types.UserError(
+      f"{folder}: is a link to {os.readlink(folder)}, which is not there"
+    ) from e
+  except OSError as e:
+    raise types.UserError(f"{folder}: cannot be read: {e.strerror}") from e
+  # int() knows digits of other scripts, and refuses very long ones.
+  steps = [int(n) for n in names if re.fullmatch("[0-9]{1,18}", n)]
+  return max(steps, default=0)

@@ -1,13 +1,12 @@
 """From a workdir to a model that is ready for search."""
 
-import json
 import os
 import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from seq2seq_jax import config, types
-from seq2seq_jax.checkpoints import select
+from seq2seq_jax.checkpoints import run_record, select
 from seq2seq_jax.data import corpus, vocabulary
 from seq2seq_jax.models import build
 from seq2seq_jax.runtime import parallel
@@ -103,15 +102,22 @@ def read_config(workdir: pathlib.Path) -> config.Config:
   """The config of a run.
 
   Raises:
-    types.UserError: the folder holds no run.
+    types.UserError: the folder holds no run, or config.json is damaged.
   """
   path = workdir / "config.json"
-  if not path.is_file():
+  try:
+    content = path.read_bytes()
+    text = content.decode()
+  except (FileNotFoundError, NotADirectoryError, ValueError) as e:
+    if isinstance(e, UnicodeDecodeError):
+      raise types.UserError(f"{path}: is not UTF-8") from e
     raise types.UserError(
       f"{workdir}: holds no run (no config.json); train one with "
       f"python -m seq2seq_jax.train CONFIG --workdir {workdir}"
-    )
-  return config.from_json(path.read_text(), str(path))
+    ) from e
+  except OSError as e:
+    raise types.UserError(f"{path}: cannot read: {e.strerror}") from e
+  return config.from_json(text, str(path))
 
 
 def files_read(
@@ -143,9 +149,10 @@ def files_read(
 
 
 def recorded_checksum(workdir: pathlib.Path, split: str) -> str | None:
-  """Checksum of a split when the run was last trained; None if not known."""
-  path = workdir / "run.json"
-  try:
-    return json.loads(path.read_text()).get("data", {}).get(split)
-  except (OSError, ValueError):
-    return None
+  """Checksum of a split when the run was last trained; None if not known.
+
+  Raises:
+    types.UserError: run.json is damaged.
+  """
+  record = run_record.read(workdir)
+  return record.data.get(split) if record else None

@@ -1,6 +1,5 @@
 """The training loop: from a config to a trained run."""
 
-import contextlib
 import dataclasses
 import logging
 import os
@@ -8,14 +7,14 @@ import pathlib
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import jax
 
 from seq2seq_jax import config, types
 from seq2seq_jax.data import corpus as corpus_lib
-from seq2seq_jax.runtime import locks, signals
+from seq2seq_jax.runtime import signals
 from seq2seq_jax.training import (
   compilation,
   metrics_writer,
@@ -26,6 +25,7 @@ from seq2seq_jax.training import (
   transitions,
 )
 from seq2seq_jax.training import run as run_lib
+from seq2seq_jax.training import workdir as workdir_lib
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,8 @@ def fit(
   train: Iterable[tuple[Any, str]] | None = None,
   valid: Iterable[tuple[Any, str]] | None = None,
   *,
+  restart: bool = False,
+  among_others: bool = False,
   show_progress: bool = False,
 ) -> run_lib.Run:
   """Trains a model, or resumes its run, and returns the run.
@@ -53,12 +55,16 @@ def fit(
       frames [L, F], or None for a language model. The run's config then says
       `data.task pairs`, so that nothing is scored on other data.
     valid: validation examples in memory; only with `train`.
+    restart: begin anew; a run that the folder holds is moved into a folder in
+      it, `before-restart-1`, once the first step is made.
+    among_others: the workdir may hold other files; they are left alone.
     show_progress: draw a live display on a terminal or in a notebook, else
       write plain lines.
 
   Raises:
-    types.UserError: the workdir is in use, holds a run of another config or
-      cannot be written, or the data do not fit the config.
+    types.UserError: the workdir is in use, holds something else or a run of
+      another config, or cannot be written, or the data do not fit the config.
+      Nothing is left of a run that was refused before its first step.
     types.Diverged: the loss is not finite any more.
   """
   workdir = pathlib.Path(workdir)
@@ -67,13 +73,10 @@ def fit(
     conf = dataclasses.replace(conf, data=data)
   elif valid is not None:
     raise types.UserError("valid: pairs in memory need train=pairs as well")
-  try:
-    workdir.mkdir(parents=True, exist_ok=True)
-  except OSError as e:
-    raise types.UserError(f"{workdir}: cannot write: {e.strerror}") from e
-  with _exclusive(workdir) as lost:
+  workdir_lib.check(workdir, among_others=among_others)
+  with workdir_lib.holding(workdir) as lost:
     corpus = corpus_lib.Corpus(conf.data, train, valid)
-    run = run_lib.Run(conf, workdir, corpus)
+    run = run_lib.Run(conf, workdir, corpus, restart=restart)
     try:
       if run.complete:
         log.info(f"{workdir}: this run is complete at step {run.step}")
@@ -95,7 +98,6 @@ def _train(
   with (
     metrics_writer.Writer(
       run.workdir,
-      resume_step=run.first_step,
       primary=run.primary,
       display=display,
     ) as writer,
@@ -158,11 +160,14 @@ def train_steps(
     run.state, values = run.train_step(run.state, run.mapper.shard(batch))
     run.step = step
     if lost.is_set():
-      raise types.UserError(
-        f"{run.workdir}: another process has taken the workdir; stopped at "
-        f"step {step} without saving"
-      )
-    transitions.record(run, meter.dispatched(step, values), meter, writer)
+      raise _lost(run)
+    windows = meter.dispatched(step, values)
+    if not run.begun:
+      windows = meter.drain()
+      transitions.stop_diverged(run, windows)
+      run.begin()
+      writer.open(run.first_step)
+    transitions.record(run, windows, meter, writer)
     validates = step % train.validate_every == 0 or step == train.steps
     stopping = signalled() or run.checkpoints.reached_preemption(step)
     if not (validates or stopping or _save_is_due(run, step, saved_at)):
@@ -184,6 +189,18 @@ def train_steps(
   return True
 
 
+def _lost(run: run_lib.Run) -> types.UserError:
+  """Why a run whose lock is lost stops."""
+  if not run.workdir.exists():
+    return types.UserError(
+      f"{run.workdir}: the workdir is gone; stopped at step {run.step}"
+    )
+  return types.UserError(
+    f"{run.workdir}: another process has taken the workdir; stopped at step "
+    f"{run.step} without saving"
+  )
+
+
 def _save_is_due(run: run_lib.Run, step: int, saved_at: float) -> bool:
   """True if an extra checkpoint, for resuming alone, is due after this step."""
   train = run.config.train
@@ -193,38 +210,3 @@ def _save_is_due(run: run_lib.Run, step: int, saved_at: float) -> bool:
   if jax.process_count() > 1 or not train.checkpoint_minutes:
     return False
   return time.monotonic() - saved_at > 60 * train.checkpoint_minutes
-
-
-@contextlib.contextmanager
-def _exclusive(workdir: pathlib.Path) -> Iterator[threading.Event]:
-  """Holds the workdir's lock: two processes would cut back each other's run.
-
-  Yields:
-    An event that is set if another process takes the lock, as it may after
-    this one was stopped for long.
-
-  Raises:
-    types.UserError: a process that is alive trains in the workdir.
-  """
-  lost = threading.Event()
-  if jax.process_index():
-    yield lost  # the first process holds it for all
-    return
-  path = workdir / "lock"
-
-  def log_wait(holder: locks.Holder | None) -> None:
-    log.info(
-      f"{workdir} was being trained by {holder}; waiting up to two "
-      "minutes for a sign that it is alive"
-    )
-
-  try:
-    lock = locks.claim_or_wait(
-      path, on_lost=lambda _: lost.set(), on_wait=log_wait
-    )
-  except locks.Held as e:
-    raise types.UserError(f"{workdir} is being trained by {e.holder}") from e
-  except OSError as e:
-    raise types.UserError(f"{path}: cannot write: {e.strerror}") from e
-  with lock:
-    yield lost

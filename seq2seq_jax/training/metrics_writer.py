@@ -5,6 +5,7 @@ metrics.jsonl, and a purge event hides TensorBoard's later points.
 """
 
 import contextlib
+import dataclasses
 import json
 import math
 import pathlib
@@ -12,7 +13,7 @@ import sys
 import time
 from typing import IO, Any
 
-from seq2seq_jax import types
+from seq2seq_jax import records, types
 from seq2seq_jax.runtime import files, log
 from seq2seq_jax.training import progress
 
@@ -84,28 +85,38 @@ class Writer:
     self,
     workdir: pathlib.Path,
     *,
-    resume_step: int = 0,
     primary: bool = True,
     display: progress.Display | progress.Hidden | None = None,
   ):
-    """Opens the files.
+    """Prepares the display; `open` opens the files.
 
     Args:
       workdir: folder of the run.
-      resume_step: what the files hold after this step is removed.
       primary: False on all processes but one: nothing is written or shown.
       display: None shows nothing.
-
-    Raises:
-      types.UserError: a file cannot be written (a full disk).
     """
     self.display = progress.Hidden()
     self._lines: IO[bytes] | None = None
     self._events: _Events | None = None
     self._messages = contextlib.ExitStack()  # redirected until closed
-    if not primary:
+    self._workdir = pathlib.Path(workdir)
+    self._primary = primary
+    if primary:
+      self.display = display or self.display
+
+  def open(self, resume_step: int = 0) -> None:
+    """Opens the files; before it nothing is written.
+
+    Args:
+      resume_step: what the files hold after this step is removed.
+
+    Raises:
+      types.UserError: a file cannot be written (a full disk), or metrics.jsonl
+        holds something else.
+    """
+    if not self._primary:
       return
-    workdir = pathlib.Path(workdir)
+    workdir = self._workdir
     path, events = workdir / "metrics.jsonl", workdir / "tensorboard"
     try:
       events.mkdir(parents=True, exist_ok=True)
@@ -116,7 +127,6 @@ class Writer:
     except OSError as e:
       self.close()
       raise _failure(e, workdir) from e
-    self.display = display or self.display
 
   def __enter__(self) -> "Writer":
     self.display.start()
@@ -148,6 +158,7 @@ class Writer:
       return
     line: dict[str, Any] = {"step": int(step), "split": split}
     line |= {name: _json_number(value) for name, value in values.items()}
+    line["time"] = round(time.time(), 3)  # seconds since 1970
     _append(self._lines, json.dumps(line, allow_nan=False).encode() + b"\n")
     tagged = {f"{split}/{name}": value for name, value in values.items()}
     try:
@@ -179,16 +190,36 @@ def _failure(error: OSError, path: object) -> types.UserError:
   )
 
 
+@dataclasses.dataclass(frozen=True)
+class _Line:
+  """What is read of a line of metrics.jsonl."""
+
+  step: int
+
+
 def _cut_lines(path: pathlib.Path, step: int) -> None:
-  """Keeps whole lines up to `step`, or none for step 0."""
+  """Keeps whole lines up to `step`, or none for step 0.
+
+  Raises:
+    types.UserError: a line is none of metrics; nothing is cut.
+    OSError: the file cannot be read or written.
+  """
   if not path.exists():
     return
+  content = path.read_bytes()
+  *whole, rest = content.split(b"\n")
+  # Half a line is that of a process that was killed while writing.
+  with contextlib.suppress(types.UserError):
+    records.parse(rest, "")
+    whole.append(rest)
   lines = []
-  for line in path.read_bytes().splitlines():
-    try:
-      earlier = step > 0 and json.loads(line)["step"] <= step
-    except (ValueError, TypeError, KeyError):
-      continue  # half a line, of a process that was killed while writing
-    if earlier:
+  for number, line in enumerate(whole, 1):
+    place = f"{path}, line {number}"
+    values = records.parse(line, place)
+    shown = {"step": values.get("step")} if isinstance(values, dict) else values
+    read: _Line = records.decode(_Line, shown, place)
+    if 0 < read.step <= step:
       lines.append(line + b"\n")
-  files.replace(path, b"".join(lines), durable=True)
+  kept = b"".join(lines)
+  if kept != content:
+    files.replace(path, kept, durable=True)

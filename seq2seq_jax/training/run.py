@@ -23,6 +23,9 @@ from seq2seq_jax.training import (
   step,
   warm_start,
 )
+from seq2seq_jax.training import workdir as workdir_lib
+
+LENGTHS_FILE = "lengths.npz"
 
 
 class Run:
@@ -42,6 +45,8 @@ class Run:
     state: `step.TrainState`, replicated; replicas on a leading axis.
     selection: `model_selection.ModelSelection` of each replica.
     first_step: the step it was resumed after, or 0.
+    begun: a step was made, and the workdir is written.
+    saved: it has a checkpoint.
     step: updates made.
     interrupted: number of the signal that stopped it before its end, or None.
   """
@@ -51,13 +56,18 @@ class Run:
     conf: config.Config,
     workdir: str | os.PathLike[str],
     corpus: corpus_lib.Corpus | None = None,
+    *,
+    restart: bool = False,
   ):
     """Loads data, builds the model and restores the last good checkpoint.
+
+    Nothing is written before `begin`.
 
     Args:
       conf: of the run.
       workdir: its folder.
       corpus: the splits; by default those that the config names.
+      restart: begin anew, whatever the workdir holds.
 
     Raises:
       types.UserError: the workdir holds another run, or the config asks for
@@ -69,14 +79,22 @@ class Run:
     self.interrupted: int | None = None
     self.corpus = corpus or corpus_lib.Corpus(conf.data)
     _check_validation(conf, self.corpus)
-    checksums = self.corpus.checksums()
-    resumed = run_info.check_workdir(self.workdir, conf, checksums)
+    self._checksums = self.corpus.checksums()
+    self._restart = restart
+    self.begun = False
+    self._resumed = not restart and run_info.check_workdir(
+      self.workdir, conf, self._checksums
+    )
     # No process writes before all have read.
     parallel.barrier("the workdir is known")
     self.mapper = parallel.Mapper(conf.train.mapper)
     self.local_mapper = _local_mapper(self.mapper)
-    self.vocabularies = _vocabularies(conf, self.corpus, self.workdir, resumed)
-    self.data = _train_data(conf, self.corpus, self.vocabularies, self.workdir)
+    self.vocabularies = _vocabularies(
+      conf, self.corpus, self.workdir, self._resumed
+    )
+    self.saved = self._resumed
+    self._lengths: bytes | None = None
+    self.data = self._train_data()
     for bucket in self.data.buckets:
       self.mapper.check_rows(
         bucket.rows, "data.row_multiple", conf.optim.accumulate
@@ -85,8 +103,9 @@ class Run:
     self.evaluator = self._evaluator()
     self.optimizer = optim.optimizer(conf.optim)
     self.train_step = self._train_step()
-    run_info.record(self.workdir, conf, checksums, resumed, self.data.left_out)
-    self.checkpoints = store.Checkpoints(self.workdir)
+    if self._resumed:
+      run_info.log_changes(self.workdir, run_info.machine())
+    self.checkpoints = store.Checkpoints(self.workdir, anew=not self._resumed)
     self._start()
 
   @property
@@ -131,6 +150,49 @@ class Run:
     """A replica's name of a metric: `loss`, or `loss/replica_1` of several."""
     return name if self.replicas == 1 else f"{name}/replica_{replica}"
 
+  def begin(self) -> None:
+    """Writes the workdir's files; an older run's are moved aside.
+
+    It is called after the first step: what cannot be trained leaves nothing.
+
+    Raises:
+      types.UserError: a file cannot be written, or stands in place of one.
+    """
+    self.begun = True
+    if self.primary:
+      try:
+        if self._restart:
+          workdir_lib.move_aside(self.workdir)
+        # The config first: it tells that the folder holds a run.
+        run_info.write(
+          self.workdir,
+          self.config,
+          run_info.machine(),
+          self._checksums,
+          self.data.left_out,
+        )
+        if not self._resumed:
+          self._write_vocabularies()
+        if self._lengths is not None:
+          files.replace(self.workdir / LENGTHS_FILE, self._lengths)
+      except OSError as e:
+        raise types.UserError(
+          f"{e.filename or self.workdir}: cannot write: {e.strerror}"
+        ) from e
+    parallel.barrier("the workdir is written")
+
+  def _write_vocabularies(self) -> None:
+    folder = self.workdir / "tokenizers"
+    folder.mkdir(exist_ok=True)
+    for name, content in self.vocabularies.files().items():
+      path = folder / name
+      if path.exists() and path.read_bytes() != content:
+        raise types.UserError(
+          f"{path}: is not this run's, and there is no checkpoint to resume; "
+          "move it elsewhere, or begin anew with --restart"
+        )
+      files.replace(path, content, durable=True)
+
   def params(self, replica: int = 0) -> Any:
     """Parameters to validate and decode with, on this process's devices.
 
@@ -143,6 +205,27 @@ class Run:
     if self.replicas > 1:
       host = jax.tree.map(lambda x: x[replica], host)
     return self.local_mapper.replicate(host)
+
+  def _train_data(self) -> batches.TrainData | batches.Replicas:
+    """The batches of training, of all replicas."""
+    conf = self.config
+
+    def keep(_: pathlib.Path, content: bytes) -> None:
+      self._lengths = content
+
+    cache = self.workdir / LENGTHS_FILE if self.primary else None
+    lengths = batches.measure(self.corpus, self.vocabularies, cache, keep)
+    replicas = [
+      batches.TrainData(
+        conf.data,
+        self.corpus,
+        self.vocabularies,
+        conf.train.seed + replica,
+        lengths,
+      )
+      for replica in range(conf.train.seeds)
+    ]
+    return replicas[0] if len(replicas) == 1 else batches.Replicas(replicas)
 
   def _evaluator(self) -> evaluator.Evaluator | None:
     if self.corpus.valid is None:
@@ -297,35 +380,10 @@ def _vocabularies(
   workdir: pathlib.Path,
   resumed: bool,
 ) -> vocabulary.Vocabularies:
-  """Those of the workdir, or new ones, which are written there."""
-  folder, copies = workdir / "tokenizers", conf.model.copies()
+  """Those of the workdir, or new ones."""
+  copies = conf.model.copies()
   if resumed:
-    return vocabulary.load(conf.data, folder, copies)
+    return vocabulary.load(conf.data, workdir / "tokenizers", copies)
   vocabularies = vocabulary.for_new_run(conf.data, corpus, copies)
   vocabularies.check_features(conf.model.encoder.features)
-  if jax.process_index() == 0:
-    try:
-      folder.mkdir(parents=True, exist_ok=True)
-      for name, content in vocabularies.files().items():
-        files.replace(folder / name, content, durable=True)
-    except OSError as e:
-      raise types.UserError(f"{folder}: cannot write: {e.strerror}") from e
   return vocabularies
-
-
-def _train_data(
-  conf: config.Config,
-  corpus: corpus_lib.Corpus,
-  vocabularies: vocabulary.Vocabularies,
-  workdir: pathlib.Path,
-) -> batches.TrainData | batches.Replicas:
-  """The batches of training, of all replicas."""
-  cache = workdir / "lengths.npz" if jax.process_index() == 0 else None
-  lengths = batches.measure(corpus, vocabularies, cache, files.replace)
-  replicas = [
-    batches.TrainData(
-      conf.data, corpus, vocabularies, conf.train.seed + replica, lengths
-    )
-    for replica in range(conf.train.seeds)
-  ]
-  return replicas[0] if len(replicas) == 1 else batches.Replicas(replicas)

@@ -1,7 +1,8 @@
 """config.json and run.json: which run a workdir holds, and how it was made."""
 
-import json
+import dataclasses
 import logging
+import os
 import pathlib
 import platform
 import subprocess
@@ -15,7 +16,8 @@ import numpy as np
 import optax
 
 from seq2seq_jax import config, types
-from seq2seq_jax.checkpoints import store
+from seq2seq_jax.checkpoints import run_record, store
+from seq2seq_jax.inference import loading
 from seq2seq_jax.runtime import cores, files
 
 log = logging.getLogger(__name__)
@@ -24,7 +26,9 @@ log = logging.getLogger(__name__)
 def check_workdir(
   workdir: pathlib.Path, conf: config.Config, checksums: dict[str, str]
 ) -> bool:
-  """True if the workdir holds this run, False if it holds none.
+  """True if a checkpoint of this run is to be resumed from.
+
+  False if the workdir holds no run, or this one before its first checkpoint.
 
   Args:
     workdir: of the run.
@@ -32,17 +36,12 @@ def check_workdir(
     checksums: of the data, by split.
 
   Raises:
-    types.UserError: it holds another run, or the data have changed.
+    types.UserError: it holds another run, or has lost its checkpoints, or the
+      data have changed.
   """
-  path = workdir / "config.json"
-  if not path.is_file():
-    if (workdir / "checkpoints").exists():
-      raise types.UserError(
-        f"{workdir}: holds checkpoints but no config.json; choose "
-        "another workdir"
-      )
+  if not os.path.lexists(workdir / "config.json"):
     return False
-  old = config.from_json(path.read_text(), str(path))
+  old = loading.read_config(workdir)
   fields = config.differences(old, conf)
   if fields:
     raise types.UserError(
@@ -55,29 +54,35 @@ def check_workdir(
       f"{workdir} is at step {step}, beyond train.steps {conf.train.steps}; "
       "choose another workdir"
     )
-  old_checksums = read(workdir).get("data", {})
+  record = run_record.read(workdir)
+  old_checksums = record.data if record else {}
   for split, value in checksums.items():
     if split != "test" and old_checksums.get(split, value) != value:
       raise types.UserError(
         f"{workdir}: the {split} data differ from those that this run began "
         "with; restore them or choose another workdir"
       )
-  return True
+  if not step:
+    _check_unsaved(workdir, record)
+  return bool(step)
 
 
-def record(
-  workdir: pathlib.Path,
-  conf: config.Config,
-  checksums: dict[str, str],
-  resumed: bool,
-  left_out: dict[str, Any] | None = None,
+def _check_unsaved(
+  workdir: pathlib.Path, record: run_record.RunRecord | None
 ) -> None:
-  """Writes config.json and run.json; of a resumed run logs what has changed."""
-  current = machine()
-  if resumed:
-    log_changes(workdir, current)
-  if jax.process_index() == 0:
-    write(workdir, conf, current, checksums, left_out)
+  """Refuses a run that was saved and has no checkpoint any more."""
+  saved = record.saved if record else None
+  if saved is None:  # not known: metrics tell of steps that were made
+    saved = (workdir / "metrics.jsonl").exists()
+  if not saved:
+    return  # it ended before its first checkpoint, and loses nothing
+  aside = workdir / "checkpoints-damaged"
+  hint = f" (damaged ones lie in {aside})" if aside.exists() else ""
+  raise types.UserError(
+    f"{workdir}: this run has no checkpoint any more{hint}; restore "
+    f"{workdir / 'checkpoints'}, or begin anew with --restart, which moves "
+    "what is there aside"
+  )
 
 
 def machine() -> dict[str, Any]:
@@ -99,18 +104,17 @@ def log_changes(workdir: pathlib.Path, current: dict[str, Any]) -> None:
     workdir: of the run.
     current: see `machine`.
   """
-  old = read(workdir)
-  numpy = old.get("versions", {}).get("numpy", np.__version__)
+  old = run_record.read(workdir) or run_record.RunRecord()
+  numpy = old.versions.get("numpy", np.__version__)
   if numpy != np.__version__:
     log.warning(
       f"numpy was {numpy}, is {np.__version__}: it draws the order of the "
       "examples, which may differ"
     )
-  old_machine = old.get("machine", {})
   for name, value in current.items():
-    if old_machine.get(name, value) != value:
+    if old.machine.get(name, value) != value:
       log.warning(
-        f"{name} was {old_machine[name]}, is {value}: the examples are the "
+        f"{name} was {old.machine[name]}, is {value}: the examples are the "
         "same, but bits may differ"
       )
 
@@ -125,36 +129,43 @@ def write(
   """Writes config.json and run.json.
 
   Raises:
-    types.UserError: they cannot be written.
+    OSError: they cannot be written.
   """
-  info = {
-    "machine": machine,
-    "versions": {
+  old = run_record.read(workdir)
+  record = run_record.RunRecord(
+    machine=machine,
+    versions={
       "python": platform.python_version(),
       "flax": flax.__version__,
       "optax": optax.__version__,
       "numpy": np.__version__,
     },
-    "command": sys.argv,
-    "git_commit": _git_commit(),
-    "data": checksums,
-    "left_out": {k: reason._asdict() for k, reason in (left_out or {}).items()},
-  }
+    command=list(sys.argv),
+    git_commit=_git_commit(),
+    data=checksums,
+    left_out={k: reason._asdict() for k, reason in (left_out or {}).items()},
+    saved=old is not None and bool(old.saved),
+  )
+  stored = config.extensions.copy(conf, workdir)
+  files.replace(workdir / "config.json", config.to_json(stored))
+  run_record.write(workdir, record)
+
+
+def note_saved(workdir: pathlib.Path) -> None:
+  """Records that the run has a checkpoint, so that it may miss it later.
+
+  Raises:
+    types.UserError: run.json cannot be read or written.
+  """
+  record = run_record.read(workdir) or run_record.RunRecord()
+  if record.saved:
+    return
   try:
-    files.write_json(workdir / "run.json", info)
-    stored = config.extensions.copy(conf, workdir)
-    files.replace(workdir / "config.json", config.to_json(stored))
+    run_record.write(workdir, dataclasses.replace(record, saved=True))
   except OSError as e:
-    raise types.UserError(f"{workdir}: cannot write: {e.strerror}") from e
-
-
-def read(workdir: pathlib.Path) -> dict[str, Any]:
-  """The content of run.json; empty if there is none, or only half of one."""
-  path = workdir / "run.json"
-  try:
-    return json.loads(path.read_text()) if path.is_file() else {}
-  except ValueError:
-    return {}
+    raise types.UserError(
+      f"{workdir / 'run.json'}: cannot write: {e.strerror}"
+    ) from e
 
 
 def _git_commit() -> str | None:

@@ -7,13 +7,19 @@ checkpoint holds every decision up to its step, and none is made twice.
 import dataclasses
 import functools
 import logging
+from collections.abc import Iterable
 
 import numpy as np
 
 from seq2seq_jax import types
 from seq2seq_jax.inference import evaluator
 from seq2seq_jax.runtime import parallel
-from seq2seq_jax.training import metrics_writer, model_selection, throughput
+from seq2seq_jax.training import (
+  metrics_writer,
+  model_selection,
+  run_info,
+  throughput,
+)
 from seq2seq_jax.training import run as run_lib
 
 log = logging.getLogger(__name__)
@@ -30,8 +36,8 @@ def record(
   Raises:
     types.Diverged: the loss of the last running replica is not finite.
   """
+  stop_diverged(run, windows)
   for window in windows:
-    stop_diverged(run, window)
     replicas = run.running() or [0]
     tokens = window.values["tokens"]
     for replica in replicas:
@@ -49,12 +55,20 @@ def record(
       meter.restart()
 
 
-def stop_diverged(run: run_lib.Run, window: throughput.Window) -> None:
+def stop_diverged(
+  run: run_lib.Run, windows: Iterable[throughput.Window]
+) -> None:
   """Stops replicas whose loss or gradient is not finite.
 
   Raises:
     types.Diverged: it is the last one that runs, and none has ended well.
   """
+  for window in windows:
+    _stop_diverged(run, window)
+
+
+def _stop_diverged(run: run_lib.Run, window: throughput.Window) -> None:
+  """Stops replicas that diverged in a window."""
   loss, norm = window.values["loss"], window.values["grad_norm"]
   finite = np.isfinite(loss) & np.isfinite(norm)
   for replica in run.running():
@@ -128,6 +142,11 @@ def save(run: run_lib.Run, step: int, writer: metrics_writer.Writer) -> None:
     model_selection.to_json(run.selection),
     set().union(*(s.kept_steps() for s in run.selection)),
   )
+  if not run.saved:
+    run.checkpoints.finish()
+    run.saved = True
+    if run.primary:
+      run_info.note_saved(run.workdir)
 
 
 def _padded_tokens(run: run_lib.Run, window: throughput.Window) -> int:

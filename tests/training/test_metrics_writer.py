@@ -6,6 +6,7 @@ import resource
 import struct
 import subprocess
 import sys
+import time
 
 import pytest
 from tensorboardX.proto import event_pb2
@@ -15,7 +16,11 @@ from seq2seq_jax.training import metrics_writer, progress
 
 
 def _lines(workdir):
-  return [json.loads(x) for x in (workdir / "metrics.jsonl").open()]
+  lines = [json.loads(x) for x in (workdir / "metrics.jsonl").open()]
+  times = [line.pop("time") for line in lines]
+  assert times == sorted(times)
+  assert all(0 <= time.time() - t < 60 for t in times)
+  return lines
 
 
 def _events(workdir):
@@ -41,8 +46,9 @@ def _scalars(workdir):
   return scalars
 
 
-def _write(workdir, steps, **kwargs):
-  with metrics_writer.Writer(workdir, **kwargs) as w:
+def _write(workdir, steps, resume_step=0):
+  with metrics_writer.Writer(workdir) as w:
+    w.open(resume_step)
     for step in steps:
       w.write(step, "train", {"loss": step / 2})
       w.write(step, "valid", {"bleu": float(step), "loss": 1.0})
@@ -90,6 +96,27 @@ def test_what_a_killed_process_wrote_by_half_is_dropped(tmp_path, cut):
 
 
 @pytest.mark.quick
+@pytest.mark.parametrize(
+  ("line", "why"),
+  [
+    (b"my notes", "is not valid JSON"),
+    (b"[1]", "must be an object"),
+    (b"{}", "step must be a whole number"),
+    (b'{"step": "7"}', "step must be a whole number"),
+    (b"\xff", "is not UTF-8"),
+  ],
+)
+def test_a_file_that_is_not_ours_is_not_cut(tmp_path, line, why):
+  _write(tmp_path, [10, 20])
+  path = tmp_path / "metrics.jsonl"
+  content = path.read_bytes() + line + b"\n"
+  path.write_bytes(content)
+  with pytest.raises(types.UserError, match=rf"metrics\.jsonl, line 5.* {why}"):
+    _write(tmp_path, [], resume_step=10)
+  assert path.read_bytes() == content
+
+
+@pytest.mark.quick
 def test_a_running_tensorboard_forgets_what_it_has_read(tmp_path):
   _write(tmp_path, [10], resume_step=7)
   events = _events(tmp_path)
@@ -105,6 +132,7 @@ def test_torch_is_not_imported(tmp_path):
 import pathlib, sys
 from seq2seq_jax.training import metrics_writer
 with metrics_writer.Writer(pathlib.Path(sys.argv[1])) as w:
+  w.open()
   w.write(1, "train", {"loss": 1.0})
 assert "torch" not in sys.modules
 """
@@ -117,10 +145,12 @@ def test_a_line_is_written_at_once_and_is_valid_json(tmp_path):
     raise AssertionError(name)
 
   with metrics_writer.Writer(tmp_path) as w:
+    w.open()
     values = {"a": float("nan"), "b": float("inf"), "c": -float("inf"), "d": 3}
     w.write(1, "train", values)
     text = (tmp_path / "metrics.jsonl").read_text()
     line = json.loads(text, parse_constant=refuse)
+    assert line.pop("time") > 0
     assert line == dict(step=1, split="train", a=None, b=None, c=None, d=3)
     assert len(_scalars(tmp_path)) == 4
 
@@ -129,6 +159,7 @@ def test_a_line_is_written_at_once_and_is_valid_json(tmp_path):
 def test_only_the_primary_process_writes_and_shows(tmp_path, capsys):
   display = progress.Display(9, live=True)
   with metrics_writer.Writer(tmp_path, primary=False, display=display) as w:
+    w.open()
     w.write(1, "train", {"loss": 1.0})
     w.display.phase("compiling", 1, 2)
     w.display.progress(1, 0, {"loss": 1.0})
@@ -141,6 +172,8 @@ def test_only_the_primary_process_writes_and_shows(tmp_path, capsys):
 def test_a_full_disk_is_one_clear_message(tmp_path):
   soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
   with metrics_writer.Writer(tmp_path) as w:
+    assert not list(tmp_path.iterdir())
+    w.open()
     w.write(1, "train", {"loss": 1.0})
     size = (tmp_path / "metrics.jsonl").stat().st_size
     resource.setrlimit(resource.RLIMIT_FSIZE, (size + 5, hard))

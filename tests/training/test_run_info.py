@@ -6,6 +6,7 @@ import json
 import pytest
 
 from seq2seq_jax import config, types
+from seq2seq_jax.checkpoints import run_record
 from seq2seq_jax.data import left_out
 from seq2seq_jax.training import run_info
 from tests.helpers import tiny_runs
@@ -14,18 +15,16 @@ pytestmark = pytest.mark.quick
 SUMS = {"train": "1", "valid": "2", "test": "3"}
 
 
-def a_workdir(tmp_path, **machine):
+def a_workdir(tmp_path, step=5, **machine):
   conf = tiny_runs.tiny()
   run_info.write(tmp_path, conf, run_info.machine() | machine, SUMS)
+  (tmp_path / "checkpoints" / str(step)).mkdir(parents=True)
   return conf
 
 
 def test_an_empty_workdir_holds_no_run(tmp_path):
   assert not run_info.check_workdir(tmp_path, config.Config(), SUMS)
-  assert run_info.read(tmp_path) == {}
-  (tmp_path / "checkpoints").mkdir()
-  with pytest.raises(types.UserError, match="holds checkpoints but no config"):
-    run_info.check_workdir(tmp_path, config.Config(), SUMS)
+  assert run_record.read(tmp_path) is None
 
 
 def test_the_same_run_is_known_again(tmp_path):
@@ -52,6 +51,71 @@ def test_another_run_is_refused(tmp_path):
     run_info.check_workdir(tmp_path, conf, SUMS)
 
 
+def lose_folder(workdir):
+  (workdir / "checkpoints" / "5").rmdir()
+  (workdir / "checkpoints").rmdir()
+
+
+def lose_content(workdir):
+  (workdir / "checkpoints" / "5").rmdir()
+
+
+def file_instead(workdir):
+  lose_folder(workdir)
+  (workdir / "checkpoints").write_text("")
+
+
+def dangling(workdir):
+  lose_folder(workdir)
+  (workdir / "checkpoints").symlink_to("nowhere")
+
+
+def loop(workdir):
+  lose_folder(workdir)
+  (workdir / "checkpoints").symlink_to("checkpoints")
+
+
+def other_digits(workdir):
+  lose_content(workdir)
+  (workdir / "checkpoints" / "٣").mkdir()
+  (workdir / "checkpoints" / ("9" * 200)).mkdir()
+
+
+@pytest.mark.parametrize(
+  ("lose", "told"),
+  [
+    (lose_folder, "no checkpoint any more.*--restart"),
+    (lose_content, "no checkpoint any more.*--restart"),
+    (other_digits, "no checkpoint any more.*--restart"),
+    (file_instead, "checkpoints: cannot be read: Not a directory"),
+    (dangling, "is a link to nowhere, which is not there"),
+    (loop, "checkpoints: cannot be read: Too many levels"),
+  ],
+)
+def test_a_run_that_has_lost_its_checkpoints_is_not_begun_anew(
+  lose, told, tmp_path
+):
+  conf = a_workdir(tmp_path)
+  run_info.note_saved(tmp_path)
+  lose(tmp_path)
+  with pytest.raises(types.UserError, match=told):
+    run_info.check_workdir(tmp_path, conf, SUMS)
+
+
+def test_a_run_that_ended_before_its_first_checkpoint_goes_on(tmp_path):
+  conf = a_workdir(tmp_path)
+  (tmp_path / "metrics.jsonl").write_text("")
+  lose_folder(tmp_path)
+  assert not run_info.check_workdir(tmp_path, conf, SUMS)
+  # The records of older versions did not tell.
+  path = tmp_path / "run.json"
+  older = json.loads(path.read_text())
+  del older["saved"]
+  path.write_text(json.dumps(older))
+  with pytest.raises(types.UserError, match="no checkpoint any more"):
+    run_info.check_workdir(tmp_path, conf, SUMS)
+
+
 def test_a_change_of_machine_is_logged(tmp_path, caplog):
   a_workdir(tmp_path, jax="0.0", devices=1000)
   run_info.log_changes(tmp_path, run_info.machine())
@@ -60,16 +124,29 @@ def test_a_change_of_machine_is_logged(tmp_path, caplog):
   assert "jaxlib was" not in caplog.text
 
 
-def test_half_a_record_is_none(tmp_path):
-  a_workdir(tmp_path)
+@pytest.mark.parametrize(
+  ("content", "told"),
+  [
+    (b'{"machine": ', "not valid JSON"),
+    (b"[]", "must be an object"),
+    (b"null", "must be an object"),
+    (b'{"data": {"train": 1}}', r"data\['train'\] must be a text"),
+    (b'{"machine": []}', "machine must be an object"),
+    (b"\xff\xfe", "not UTF-8"),
+    (b"[" * 20_000, "nested too deep"),
+  ],
+)
+def test_a_damaged_record_is_named(content, told, tmp_path):
+  conf = a_workdir(tmp_path)
   assert json.loads((tmp_path / "run.json").read_text())["data"] == SUMS
-  (tmp_path / "run.json").write_text('{"machine": ')
-  assert run_info.read(tmp_path) == {}
+  (tmp_path / "run.json").write_bytes(content)
+  with pytest.raises(types.UserError, match=rf"run\.json.*{told}"):
+    run_info.check_workdir(tmp_path, conf, SUMS)
 
 
 def test_run_json_says_what_was_left_out(tmp_path):
   reasons = {"blank source": left_out.Reason(2, "train.tsv, line 3")}
   run_info.write(tmp_path, tiny_runs.tiny(), {}, SUMS, reasons)
-  assert run_info.read(tmp_path)["left_out"] == {
+  assert run_record.read(tmp_path).left_out == {
     "blank source": {"examples": 2, "first": "train.tsv, line 3"}
   }
