@@ -86,6 +86,15 @@ class Side(Protocol):
     """
     ...
 
+  def cut(self, positions: Any, length: int) -> Any:
+    """The first `length` of a value's positions, EOS one of them.
+
+    Args:
+      positions: what there is for each position, in the encoder's order.
+      length: fewer than that.
+    """
+    ...
+
   def units(self, value: Any) -> int:
     """Length in the unit that a table groups by: words, characters, frames."""
     ...

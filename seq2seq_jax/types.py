@@ -13,6 +13,7 @@ Shapes are written as jaxtyping annotations in these letters. They are comments
 at run time; the tests check them (`tests/helpers/shapes.py`).
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from jaxtyping import Bool, Float, Int
@@ -30,6 +31,19 @@ class UserError(Exception):
 
 class Diverged(UserError):
   """A run whose loss is not finite any more."""
+
+
+class Unanswerable(UserError):
+  """Sources that are too long, or for which memory is not enough.
+
+  Args:
+    reason: in words that follow a source's name.
+    places: of the sources among those given, from 0, the worst first.
+  """
+
+  def __init__(self, reason: str, places: Sequence[int]):
+    super().__init__(f"source {places[0] + 1}: {reason}")
+    self.reason, self.places = reason, tuple(places)
 
 
 class Batch(NamedTuple):

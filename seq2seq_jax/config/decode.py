@@ -38,6 +38,17 @@ class Decode:
   """Longest output over source length, EOS counted in both."""
   max_extra: int = fields.mutable_on_resume(10, min=0)
   """Added to the longest output."""
+  min_length: int = fields.mutable_on_resume(0, min=0)
+  """Shortest output in tokens, EOS not counted; it goes before the longest."""
+  max_source_length: int = fields.mutable_on_resume(65536, min=0)
+  """Longest source in tokens with EOS, or in frames; 0: any. Above it
+  `long_source` decides."""
+  long_source: Literal["refuse", "cut", "skip"] = fields.mutable_on_resume(
+    "refuse"
+  )
+  """What becomes of a source that is too long: the command ends there with a
+  message, its first `max_source_length` tokens are read, or its output is
+  blank. How many were cut or skipped is told."""
   oracle_length: bool = fields.mutable_on_resume(False)
   """Every output has as many tokens as its reference, where there is one (Lake
   & Baroni 2018); no more than the longest output."""
@@ -63,6 +74,11 @@ class Decode:
       self.max_ratio > 0 or self.max_extra > 0,
       "decode.max_ratio",
       "the longest output would be empty",
+    )
+    fields.check(
+      self.max_source_length != 1,
+      "decode.max_source_length",
+      "a source of one token is its end alone; 0 is no limit",
     )
     fields.check(
       not self.exact or not (self.coverage or self.replace_unknown),

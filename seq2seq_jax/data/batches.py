@@ -316,7 +316,10 @@ def measure(
 
 
 def evaluation(
-  vocabularies: Vocabularies, pairs: Sequence[types.EncodedPair], rows: int
+  vocabularies: Vocabularies,
+  pairs: Sequence[types.EncodedPair],
+  rows: int,
+  rows_of: Callable[[int, int, Sequence[int]], int] | None = None,
 ) -> Iterator[tuple[list[int], types.Batch]]:
   """Batches of encoded pairs with fixed rows, for losses and scores.
 
@@ -324,6 +327,8 @@ def evaluation(
     vocabularies: vocabularies of the encoded pairs.
     pairs: encoded examples.
     rows: rows of every batch; missing ones are filler.
+    rows_of: called with padded source and target length and the pairs of that
+      shape, gives other rows for it.
 
   Yields:
     (indices of the pairs in the batch, Batch). A pair's padded lengths depend
@@ -334,13 +339,11 @@ def evaluation(
     source, target = (ceil_length(n) for n in vocabularies.lengths(pair))
     groups.setdefault((source, target), []).append(i)
   for (source, target), members in sorted(groups.items()):
-    for first in range(0, len(members), rows):
-      part = members[first : first + rows]
-      chosen = [pairs[i] for i in part] + [None] * (rows - len(part))
-      yield (
-        part,
-        collate(vocabularies, chosen, np.arange(rows), source, target),
-      )
+    n = rows_of(source, target, members) if rows_of else rows
+    for first in range(0, len(members), n):
+      part = members[first : first + n]
+      chosen = [pairs[i] for i in part] + [None] * (n - len(part))
+      yield part, collate(vocabularies, chosen, np.arange(n), source, target)
 
 
 def ceil_length(length: int, step: int = 8) -> int:

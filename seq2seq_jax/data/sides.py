@@ -82,6 +82,13 @@ class _Text:
       extended,
     )
 
+  def cut(self, positions: Any, length: int) -> Any:
+    if self.reverse:  # the first words are read last
+      return positions[-length:]
+    if isinstance(positions, np.ndarray):
+      return np.append(positions[: length - 1], positions[-1:])
+    return [*positions[: length - 1], positions[-1]]
+
   def units(self, value: str) -> int:
     return len(value if self.tokenizer.kind == "char" else value.split())
 
@@ -264,6 +271,9 @@ class SourceFrames:
         values[i, : lengths[i]] = row.values
     return types.PaddedSide(values, lengths)
 
+  def cut(self, positions: Any, length: int) -> Any:
+    return positions[-length:] if self.reverse else positions[:length]
+
   def units(self, value: np.ndarray) -> int:
     return len(value)
 
@@ -330,6 +340,9 @@ class NoSource:
     self, rows: Sequence[types.EncodedSide | None], length: int
   ) -> types.PaddedSide:
     return types.PaddedSide(None, None)
+
+  def cut(self, positions: Any, length: int) -> Any:
+    return positions
 
   def units(self, value: None) -> int:
     return 0

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from seq2seq_jax import config, metrics, types
 from seq2seq_jax.config import extensions
 from seq2seq_jax.data import batches, sources, vocabulary
+from seq2seq_jax.inference import long_sources, sizing
 from seq2seq_jax.inference import text as inference_text
 from seq2seq_jax.inference import translator as translation
 from seq2seq_jax.runtime import parallel
@@ -21,6 +22,11 @@ BESIDE_SCORES = ("signature", "sentences", "checkpoint_step", "seconds")
 """What an evaluation holds beside its metrics."""
 # Called with the number of sources answered so far, and with that of all.
 Progress = Callable[[int, int], None]
+# What can be lowered where memory is not enough.
+FIELDS = (
+  "decode.max_source_length (decode.long_source says what becomes of longer "
+  "sources) or decode.batch_rows"
+)
 
 
 def make_scoring(models: Sequence[Any]) -> Callable[..., tuple[jax.Array, ...]]:
@@ -69,6 +75,7 @@ class Scorer:
   ):
     self.vocabularies = vocabularies
     self.program = mapper.round_robin(make_scoring(models))
+    self._sizes: dict[tuple[int, int, int], sizing.Size] = {}
 
   def score(
     self,
@@ -87,13 +94,39 @@ class Scorer:
       A [2, T] array for each pair; [1, T] of an ensemble.
     """
     scores: list[Any] = [None] * len(pairs)
-    planned = batches.evaluation(self.vocabularies, pairs, rows)
+
+    def rows_of(source: int, target: int, members: Sequence[int]) -> int:
+      longest = max(sum(self.vocabularies.lengths(pairs[i])) for i in members)
+      with sizing.named(members, longest, FIELDS):
+        size = self._size(params, rows, source, target)
+        sizing.check_fits(size.need, self.program.devices[0])
+      return size.rows
+
+    planned = batches.evaluation(self.vocabularies, pairs, rows, rows_of)
     for turn, (members, batch) in enumerate(planned):
-      nll, *correct = jax.device_get(self.program(params, batch, turn))
+      longest = max(sum(self.vocabularies.lengths(pairs[i])) for i in members)
+      with sizing.named(members, longest, FIELDS):
+        nll, *correct = jax.device_get(self.program(params, batch, turn))
       for row, i in enumerate(members):
         length = self.vocabularies.target.length(pairs[i].target)
         scores[i] = np.stack([x[row, :length] for x in (-nll, *correct)])
     return scores
+
+  def _size(
+    self, params: tuple[Any, ...], rows: int, source: int, target: int
+  ) -> sizing.Size:
+    """Rows and memory of the program for padded lengths."""
+
+    def need(rows: int) -> int | None:
+      batch = batches.filler(self.vocabularies, rows, source, target)
+      return self.program.bytes_needed(params, batch)
+
+    key = (rows, source, target)
+    if key not in self._sizes:
+      self._sizes[key] = sizing.fitting(
+        rows, max(source, target), self.program.devices[0], need
+      )
+    return self._sizes[key]
 
 
 def find_metric(name: str) -> metrics.Metric:
@@ -167,6 +200,7 @@ class Evaluator:
 
   Attributes:
     encoded: every example of the split.
+    skipped: places of examples whose sources are too long.
     sources: raw source values, each once if it has alternative references.
     references: of each source.
 
@@ -187,9 +221,16 @@ class Evaluator:
   ):
     self.conf, self.vocabularies = conf, vocabularies
     pairs = [split[i] for i in range(len(split))]
-    self.encoded = [vocabularies.encode(pair) for pair in pairs]
+    self.skipped: set[int] = set()
+    self.encoded = self._encode(pairs)
     if not any(has_text(pair) for pair in self.encoded):
       raise types.UserError("every reference of this split is empty")
+    if len(self.skipped) == len(pairs):
+      raise types.UserError(
+        "every source is longer than decode.max_source_length "
+        f"{conf.decode.max_source_length:,}; raise it, or cut them with "
+        "decode.long_source"
+      )
     groups = _by_source(pairs) if conf.data.alternatives else None
     groups = groups or [[i] for i in range(len(pairs))]
     self.sources = [pairs[group[0]][0] for group in groups]
@@ -200,15 +241,47 @@ class Evaluator:
     )
     self.scorer = scorer or Scorer(models, vocabularies, mapper)
 
+  def _encode(self, pairs: Sequence[Any]) -> list[types.EncodedPair]:
+    """The examples, long sources cut; notes and tells which are skipped."""
+    decode, side = self.conf.decode, self.vocabularies.source
+    tally = long_sources.Tally(decode)
+    encoded = []
+    for i, raw in enumerate(pairs):
+      pair = self.vocabularies.encode(raw)
+      tally.add(side.length(pair.source))
+      source = long_sources.limited(side, pair.source, decode, i)
+      if source is None:
+        self.skipped.add(i)
+      encoded.append(pair._replace(source=source or pair.source))
+    tally.tell()
+    return encoded
+
+  def _scores_of(
+    self, params: tuple[Any, ...], places: Sequence[int]
+  ) -> list[np.ndarray]:
+    """`Scorer.score` of these examples."""
+    with long_sources.placed(places):
+      return self.scorer.score(
+        params,
+        [self.encoded[i] for i in places],
+        self.conf.decode.batch_rows,
+      )
+
   def token_scores(self, params: tuple[Any, ...]) -> list[np.ndarray]:
-    """`Scorer.score` of every example."""
-    return self.scorer.score(params, self.encoded, self.conf.decode.batch_rows)
+    """`Scorer.score` of every example; no tokens of those skipped."""
+    places = [i for i in range(len(self.encoded)) if i not in self.skipped]
+    scores = dict(zip(places, self._scores_of(params, places)))
+    nothing = np.zeros((2, 0), np.float32)
+    return [scores.get(i, nothing) for i in range(len(self.encoded))]
 
   def model_scores(self, params: tuple[Any, ...]) -> dict[str, float]:
     """The metrics that need the model alone, of references with text."""
-    pairs = [pair for pair in self.encoded if has_text(pair)]
-    scores = self.scorer.score(params, pairs, self.conf.decode.batch_rows)
-    return self.model_metrics(scores)
+    places = [
+      i
+      for i, pair in enumerate(self.encoded)
+      if has_text(pair) and i not in self.skipped
+    ]
+    return self.model_metrics(self._scores_of(params, places))
 
   def model_metrics(
     self, token_scores: Sequence[np.ndarray]
@@ -238,7 +311,11 @@ class Evaluator:
     """
     text_translator = self.text_translator(decode)
     is_blank = self.vocabularies.source.is_blank
-    places = [i for i, s in enumerate(self.sources) if not is_blank(s)]
+    places = [
+      i
+      for i, source in enumerate(self.sources)
+      if not is_blank(source) and self._first[i] not in self.skipped
+    ]
     hypotheses: dict[int, types.Hypotheses] = {}
     texts = [""] * len(self.sources)
     if progress:
@@ -249,12 +326,13 @@ class Evaluator:
       answers = text_translator.search(
         params, self.encoded_sources(batch), lengths=self.oracle_lengths(batch)
       )
-      for n, outputs in answers:
-        i = batch[n]
-        hypotheses[i] = outputs
-        texts[i] = text_translator.text(self.sources[i], outputs)
-        if progress:
-          progress(len(hypotheses), len(places))
+      with long_sources.placed([self._first[i] for i in batch]):
+        for n, outputs in answers:
+          i = batch[n]
+          hypotheses[i] = outputs
+          texts[i] = text_translator.text(self.sources[i], outputs)
+          if progress:
+            progress(len(hypotheses), len(places))
     return [hypotheses[i] for i in places], texts
 
   def text_translator(

@@ -8,6 +8,7 @@ The commands `decode` and `evaluate` call the same functions.
 
 import copy
 import dataclasses
+import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, overload
@@ -18,7 +19,14 @@ import numpy as np
 from seq2seq_jax import config, types
 from seq2seq_jax.checkpoints import select
 from seq2seq_jax.data import sources
-from seq2seq_jax.inference import details, loading, splits, text, translator
+from seq2seq_jax.inference import (
+  details,
+  loading,
+  long_sources,
+  splits,
+  text,
+  translator,
+)
 from seq2seq_jax.inference import evaluator as evaluation
 from seq2seq_jax.runtime import parallel
 
@@ -163,23 +171,61 @@ class Model:
     return [best[0] if best else empty for best in outputs]
 
   def search(
-    self, texts: Sequence[Any], *, n_best: int = 1, attention: bool = False
+    self,
+    texts: Sequence[Any],
+    *,
+    n_best: int = 1,
+    attention: bool = False,
+    tally: long_sources.Tally | None = None,
   ) -> Iterator[tuple[int, types.Hypotheses]]:
     """Index and hypotheses of every source that is not blank, as they come.
+
+    A source that cannot be answered is an error after all others' answers.
+
+    Args:
+      texts: raw source values.
+      n_best: outputs of each source.
+      attention: with attention weights.
+      tally: counts sources that are cut or skipped; by default they are told.
 
     Raises:
       types.UserError: the model or its search cannot give that.
     """
     self.check_search(n_best, attention)
-    side = self.vocabularies.source
-    places = [i for i, t in enumerate(_as_list(texts)) if not side.is_blank(t)]
+    return self._answers(_as_list(texts), n_best, attention, tally)
+
+  def _answers(
+    self,
+    texts: Sequence[Any],
+    n_best: int,
+    attention: bool,
+    tally: long_sources.Tally | None,
+  ) -> Iterator[tuple[int, types.Hypotheses]]:
+    side, decode = self.vocabularies.source, self.config.decode
+    own = tally or long_sources.Tally(decode)
+    places, encoded = [], []
+    refused: types.Unanswerable | None = None
+    for i, value in enumerate(texts):
+      whole = None if side.is_blank(value) else side.encode(value)
+      own.add(None if whole is None else side.length(whole))
+      try:
+        kept = whole and long_sources.limited(side, whole, decode, i)
+      except types.Unanswerable as e:
+        refused = refused or e
+        continue
+      if kept is not None:
+        places.append(i)
+        encoded.append(kept)
     answers = self.text_translator().search(
-      self.params,
-      [side.encode(texts[i]) for i in places],
-      n_best=n_best,
-      attention=attention,
+      self.params, encoded, n_best=n_best, attention=attention
     )
-    return ((places[n], hypotheses) for n, hypotheses in answers)
+    with long_sources.placed(places):
+      for n, hypotheses in answers:
+        yield places[n], hypotheses
+    if refused:
+      raise refused
+    if tally is None:
+      own.tell()
 
   def check_search(self, n_best: int = 1, attention: bool = False) -> None:
     """Checks that the model and its search can give these outputs.
@@ -263,11 +309,15 @@ class Model:
       data: as that of `evaluate`.
 
     Returns:
-      Metric -> value with `sentences`, and every reference's log-probability.
+      Metric -> value with `sentences`, and every reference's log-probability;
+      nan where the source was skipped.
     """
     scored = self.evaluator(self._examples(data))
     token_scores = scored.token_scores(self.params)
-    log_probs = [float(np.sum(scores[0])) for scores in token_scores]
+    log_probs = [
+      float(np.sum(scores[0])) if scores.shape[1] else math.nan
+      for scores in token_scores
+    ]
     with_text = [
       scores
       for scores, pair in zip(token_scores, scored.encoded)

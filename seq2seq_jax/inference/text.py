@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from seq2seq_jax import config, types
 from seq2seq_jax.data import vocabulary
+from seq2seq_jax.inference import long_sources
 from seq2seq_jax.inference import translator as translation
 
 
@@ -121,7 +122,8 @@ class TextTranslator:
 
     A token, or those that a pyramidal encoder makes one position of.
     """
-    tokens = self.vocabularies.source.show(source)
+    side = self.vocabularies.source
+    tokens = long_sources.positions(side, source, self.decode)
     size = self.position_size
     return [" ".join(tokens[i : i + size]) for i in range(0, len(tokens), size)]
 

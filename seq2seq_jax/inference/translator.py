@@ -13,11 +13,17 @@ from jaxtyping import Float, Int
 from seq2seq_jax import config, contracts, types
 from seq2seq_jax.data import batches
 from seq2seq_jax.decoding import beam, combine, exact, stepfn
+from seq2seq_jax.inference import sizing
 from seq2seq_jax.runtime import parallel
 
 # Longest source for which a pool holds `decode.pool_batches` batches; longer
 # ones get fewer, so that memory stays constant.
 FULL_POOL_LENGTH = 64
+# What can be lowered where memory is not enough.
+FIELDS = (
+  "decode.max_source_length (decode.long_source says what becomes of longer "
+  "sources), decode.beam_size or decode.batch_rows"
+)
 
 
 class SourceRows(NamedTuple):
@@ -58,6 +64,7 @@ def make_search(
   decode: config.Decode,
   max_steps: int,
   *,
+  rows: int,
   n_best: int,
   attention: bool,
 ) -> Callable[..., types.Hypotheses]:
@@ -70,6 +77,7 @@ def make_search(
       many trees.
     decode: the search.
     max_steps: longest output of the bucket.
+    rows: searched at a time.
     n_best: hypotheses returned of each source.
     attention: return attention weights.
   """
@@ -85,7 +93,7 @@ def make_search(
       for model, p, memory in zip(models, params, sources.memory)
     )
     sources = sources._replace(carry=carries)
-    embeddings = decode.batch_rows * decode.beam_size * max_steps
+    embeddings = rows * decode.beam_size * max_steps
     step_fn = combine.ensemble(
       [_step_of(model, p, embeddings) for model, p in zip(models, params)]
     )
@@ -104,7 +112,7 @@ def make_search(
       coverage=decode.coverage,
       patience=decode.patience,
       with_attention=attention,
-      rows=decode.batch_rows,
+      rows=rows,
       total=total,
     )
     if not decode.exact:
@@ -147,13 +155,14 @@ def _step_of(model: Any, params: Any, embeddings: int) -> contracts.StepFn:
 def longest_output(decode: config.Decode, length: Any) -> np.ndarray:
   """Longest outputs of sources of `length` tokens, EOS counted in both."""
   longest = np.floor(decode.max_ratio * np.asarray(length)) + decode.max_extra
-  return np.maximum(1, longest).astype(np.int64)
+  return np.maximum(decode.min_length + 1, longest).astype(np.int64)
 
 
 def output_limits(decode: config.Decode, length: int) -> tuple[int, int]:
   """Shortest and longest output of a source of `length` tokens with EOS."""
   longest = int(longest_output(decode, length))
-  return min(longest, math.ceil(decode.min_ratio * length)), longest
+  shortest = max(decode.min_length + 1, math.ceil(decode.min_ratio * length))
+  return min(longest, shortest), longest
 
 
 def pool_batches(
@@ -170,10 +179,11 @@ def pool_batches(
 class Translator:
   """Searches with given parameters; a program is compiled once a bucket.
 
-  Every program has `decode.batch_rows` rows on each device, whatever is asked
-  for, and its shape follows from the source alone, so a source gets the same
-  bits in any batch, order and number of devices. A search program draws its
-  sources from a pool of `decode.pool_batches` encoded batches.
+  Every program has a fixed number of rows on each device, whatever is asked
+  for: `decode.batch_rows`, fewer for long sources (`sizing.fitting`). Its shape
+  follows from the source alone, so a source gets the same bits in any batch,
+  order and number of devices. A search program draws its sources from a pool of
+  `decode.pool_batches` encoded batches.
 
   Args:
     models: modules, one a member of an ensemble.
@@ -189,7 +199,8 @@ class Translator:
   ):
     self.models, self.mapper, self.side = tuple(models), mapper, side
     self._encode = mapper.round_robin(make_encode(self.models))
-    self._programs: dict[tuple, Callable] = {}
+    self._programs: dict[tuple, parallel.RoundRobin] = {}
+    self._sizes: dict[tuple, sizing.Size] = {}
 
   def pool_size(self, decode: config.Decode) -> int:
     """Sources that fill a pool on each device.
@@ -232,38 +243,62 @@ class Translator:
         (longest + 1, min(length, longest))
         for length, (_, longest) in zip(lengths, limits, strict=True)
       ]
-    program = functools.partial(
-      self._program, decode, n_best=n_best, attention=attention
+    size_of = functools.partial(
+      self._size, params, decode, n_best=n_best, attention=attention
     )
-    devices = len(self.mapper.devices)
+    devices = self.mapper.devices
     pending: list[tuple[list[int], types.Hypotheses]] = []
-    pools = _pools(sizes, decode, devices, attention)
+    pools = _pools(sizes, decode, len(devices), attention, size_of)
     for turn, (padded, pool) in enumerate(pools):
-      parts = self._encode_pool(
-        params, [(sources[i], limits[i]) for i in pool], padded, decode, turn
-      )
-      # The number of parts never changes: copies fill up, and are not searched.
-      missing = pool_batches(decode, padded, attention) - len(parts)
-      parts += parts[:1] * missing
-      hypotheses = program(padded)(
-        params, (tuple(parts), np.int32(len(pool))), turn
-      )
+      named = sizing.named(pool, sizes[pool[0]], FIELDS)
+      try:
+        with named:
+          size = size_of(padded)
+          sizing.check_fits(size.need, devices[0])
+          parts = self._encode_pool(
+            params,
+            [(sources[i], limits[i]) for i in pool],
+            padded,
+            size.rows,
+            turn,
+          )
+          # Their number never changes: copies fill up, and are not searched.
+          missing = pool_batches(decode, padded, attention) - len(parts)
+          parts += parts[:1] * missing
+          program = self._program(
+            decode, padded, size.rows, n_best=n_best, attention=attention
+          )
+          hypotheses = program(
+            params, (tuple(parts), np.int32(len(pool))), turn
+          )
+      except types.Unanswerable:
+        # What is under way is answered all the same.
+        for batch in pending:
+          yield from _rows_on_host(*batch, sizes)
+        raise
       pending.append((pool, hypotheses))
-      if len(pending) > devices:  # every device has its next pool
-        yield from _rows_on_host(*pending.pop(0))
+      if len(pending) > len(devices):  # every device has its next pool
+        yield from _rows_on_host(*pending.pop(0), sizes)
     for batch in pending:
-      yield from _rows_on_host(*batch)
+      yield from _rows_on_host(*batch, sizes)
 
   def _program(
-    self, decode: config.Decode, padded: int, *, n_best: int, attention: bool
-  ) -> Callable:
+    self,
+    decode: config.Decode,
+    padded: int,
+    rows: int,
+    *,
+    n_best: int,
+    attention: bool,
+  ) -> parallel.RoundRobin:
     """The search program of a bucket, compiled at its first call."""
-    key = (padded, decode, n_best, attention)
+    key = (padded, rows, decode, n_best, attention)
     if key not in self._programs:
       search = make_search(
         self.models,
         decode,
         int(longest_output(decode, padded)),
+        rows=rows,
         n_best=n_best,
         attention=attention,
       )
@@ -272,31 +307,71 @@ class Translator:
       )
     return self._programs[key]
 
+  def _size(
+    self,
+    params: tuple[Any, ...],
+    decode: config.Decode,
+    padded: int,
+    *,
+    n_best: int,
+    attention: bool,
+  ) -> sizing.Size:
+    """Rows and memory of a bucket's programs, the same in any search."""
+
+    def need(rows: int) -> int | None:
+      source_rows = self._source_rows([(None, (0, 0))] * rows, padded)
+      part = jax.eval_shape(self._encode.fn, params, source_rows)
+      pool = (part,) * pool_batches(decode, padded, attention)
+      program = self._program(
+        decode, padded, rows, n_best=n_best, attention=attention
+      )
+      needs = (
+        self._encode.bytes_needed(params, source_rows),
+        program.bytes_needed(params, (pool, np.int32(0))),
+      )
+      return max((n for n in needs if n is not None), default=None)
+
+    key = (padded, decode, n_best, attention)
+    if key not in self._sizes:
+      self._sizes[key] = sizing.fitting(
+        decode.batch_rows, padded, self.mapper.devices[0], need
+      )
+    return self._sizes[key]
+
   def _encode_pool(
     self,
     params: tuple[Any, ...],
     pool: Sequence[tuple[types.EncodedSide, tuple[int, int]]],
     padded: int,
-    decode: config.Decode,
+    rows: int,
     turn: int,
   ) -> list[stepfn.Sources]:
     """Dispatches the encoder on a pool of sources with their output limits."""
     parts = []
-    for first in range(0, len(pool), decode.batch_rows):
-      batch = pool[first : first + decode.batch_rows]
-      filler = (None, (0, 0))
-      rows, limits = zip(*batch, *[filler] * (decode.batch_rows - len(batch)))
-      src = self.side.pad(rows, padded)
-      min_len, max_len = np.array(limits, np.int32).T
-      source_rows = SourceRows(
-        src.values, src.length, min_len, max_len, src.extended
-      )
-      parts.append(self._encode(params, source_rows, turn))
+    for first in range(0, len(pool), rows):
+      batch: list[Any] = list(pool[first : first + rows])
+      batch += [(None, (0, 0))] * (rows - len(batch))
+      parts.append(self._encode(params, self._source_rows(batch, padded), turn))
     return parts
+
+  def _source_rows(
+    self,
+    batch: Sequence[tuple[types.EncodedSide | None, tuple[int, int]]],
+    padded: int,
+  ) -> SourceRows:
+    """Sources with their output limits, or None, as rows of a program."""
+    rows, limits = zip(*batch)
+    src = self.side.pad(rows, padded)
+    min_len, max_len = np.array(limits, np.int32).T
+    return SourceRows(src.values, src.length, min_len, max_len, src.extended)
 
 
 def _pools(
-  sizes: Sequence[int], decode: config.Decode, devices: int, attention: bool
+  sizes: Sequence[int],
+  decode: config.Decode,
+  devices: int,
+  attention: bool,
+  size_of: Callable[[int], sizing.Size],
 ) -> Iterator[tuple[int, list[int]]]:
   """Padded length and sources of each pool, short buckets first."""
   buckets: dict[int, list[int]] = {}
@@ -307,18 +382,19 @@ def _pools(
     # Long ones first: at the end of a pool only short ones are left.
     members = sorted(members, key=lambda i: -sizes[i])
     # No more batches in a pool than leave work for all devices.
-    share = -(-len(members) // (decode.batch_rows * devices))
-    size = decode.batch_rows * min(
-      share, pool_batches(decode, padded, attention)
-    )
+    with sizing.named(members, sizes[members[0]], FIELDS):
+      rows = size_of(padded).rows
+    share = -(-len(members) // (rows * devices))
+    size = rows * min(share, pool_batches(decode, padded, attention))
     for first in range(0, len(members), size):
       yield padded, members[first : first + size]
 
 
 def _rows_on_host(
-  pool: list[int], hypotheses: types.Hypotheses
+  pool: list[int], hypotheses: types.Hypotheses, sizes: Sequence[int]
 ) -> Iterator[tuple[int, types.Hypotheses]]:
   """Waits for a pool's hypotheses; yields each source's index and own ones."""
-  host = jax.device_get(hypotheses)
+  with sizing.named(pool, sizes[pool[0]], FIELDS):
+    host = jax.device_get(hypotheses)
   for row, i in enumerate(pool):
     yield i, jax.tree.map(lambda x, row=row: x[row], host)

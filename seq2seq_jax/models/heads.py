@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from seq2seq_jax import types
 from seq2seq_jax.models import (
   attention,
+  copying,
   initializers,
   layers,
   recurrence,
@@ -24,6 +25,11 @@ from seq2seq_jax.models import (
 )
 
 TINY = 1e-30  # added to probabilities whose logarithm is taken
+# Words and positions of all steps that a copying head scores at once; of longer
+# targets it takes some steps at a time.
+AT_ONCE = 2**24
+# Positions up to which each is compared with each.
+COMPARED = 1024
 
 # The sum of weighted losses [], and nll and correctness of each token [B, T].
 Losses = tuple[
@@ -208,6 +214,24 @@ class Copying(Softmax):
     """As `Softmax.losses`, without ever making the V + M probabilities."""
     del smoothing, smoothing_kind  # refused by the config
     assert memory is not None and memory.source is not None
+
+    def terms(
+      output: types.StepOutput, targets: types.Array
+    ) -> tuple[types.Array, types.Array]:
+      return self._terms(memory, output, targets)
+
+    size = max(1, AT_ONCE // (self.vocab_size + memory.source.shape[1]))
+    nll, correct = copying.in_parts(terms, size, output, targets)
+    return jnp.sum(weights * nll), nll, correct
+
+  def _terms(
+    self,
+    memory: types.Memory,
+    output: types.StepOutput,
+    targets: Int[types.Array, "B T"],
+  ) -> tuple[Float[types.Array, "B T"], Float[types.Array, "B T"]]:
+    """Negative log-likelihood and correctness of each token."""
+    assert memory.source is not None
     words, positions = self.split(memory, output)
     in_vocabulary = targets < self.vocab_size
     ids = jnp.where(in_vocabulary, targets, 0)[..., None]
@@ -219,7 +243,7 @@ class Copying(Softmax):
     best = self.best(memory.source, words, positions)
     # The two are summed in different orders, so equal ones may differ a little.
     correct = (prob >= best * (1.0 - 1e-6)).astype(jnp.float32)
-    return jnp.sum(weights * nll), nll, correct
+    return nll, correct
 
   def best(
     self,
@@ -232,10 +256,13 @@ class Copying(Softmax):
     It is either a word that the source lacks, or that of some position: its
     probability is then its own and that of all equal positions.
     """
-    same = source[:, :, None] == source[:, None]  # [B, M, M]
-    copied = jnp.einsum(
-      "bts,bsj->btj", jnp.exp(positions), same.astype(jnp.float32)
-    )
+    if source.shape[1] <= COMPARED:
+      same = source[:, :, None] == source[:, None]  # [B, M, M]
+      copied = jnp.einsum(
+        "bts,bsj->btj", jnp.exp(positions), same.astype(jnp.float32)
+      )
+    else:
+      copied = copying.sums_over_equal(source, jnp.exp(positions))
     ids = jnp.where(source < self.vocab_size, source, 0)[:, None]
     ids = jnp.broadcast_to(ids, positions.shape)
     generated = jnp.exp(jnp.take_along_axis(words, ids, axis=-1))

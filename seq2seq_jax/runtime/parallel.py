@@ -6,7 +6,7 @@ their rows.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -197,27 +197,74 @@ class Mapper:
     mapped = jax.vmap(inner, in_axes=(None, 0), out_axes=None, axis_name=AXIS)
     return jax.jit(mapped, donate_argnums=donated)
 
-  def round_robin(
-    self, fn: Callable[[Tree, Tree], Tree]
-  ) -> Callable[[Tree, Tree, int], Tree]:
-    """Maps `fn(state, batch)` of independent rows: each batch to one device.
+  def round_robin(self, fn: Callable[[Tree, Tree], Tree]) -> "RoundRobin":
+    """Maps `fn(state, batch)` of independent rows: each batch to one device."""
+    return RoundRobin(fn, self.devices)
 
-    Every device runs the very program that a single one would. A program that
-    is partitioned over eight devices is compiled differently from one for one
-    device, and its results differ in the last bits.
 
-    Returns:
-      A function of (replicated state, host batch, turn) to the outputs; `turn`
-      counts the batches.
+class RoundRobin:
+  """A function of (replicated state, host batch, turn) on one device a call.
+
+  `turn` counts the batches. Every device runs the very program that a single
+  one would. A program that is partitioned over eight devices is compiled
+  differently from one for one device, and its results differ in the last bits.
+
+  Args:
+    fn: of a state and a batch of independent rows.
+    devices: that take turns.
+  """
+
+  def __init__(self, fn: Callable[[Tree, Tree], Tree], devices: Sequence[Any]):
+    self.fn, self.devices = fn, devices
+    self._program = jax.jit(fn)
+    self._compiled: dict[Any, Any] = {}
+
+  def __call__(self, state: Tree, batch: Tree, turn: int) -> Tree:
+    device = self.devices[turn % len(self.devices)]
+    local = jax.tree.map(lambda x: _copy_on(x, device), state)
+    batch = jax.device_put(batch, device)
+    # What was compiled to be measured is not compiled again.
+    program = self._compiled and self._compiled.get(_shapes(batch, device))
+    return (program or self._program)(local, batch)
+
+  def bytes_needed(self, state: Tree, batch: Tree) -> int | None:
+    """Memory of a call beside the state; None if the compiler does not say.
+
+    Args:
+      state: replicated.
+      batch: arrays of the host, or their shapes (`jax.ShapeDtypeStruct`).
     """
-    program = jax.jit(fn)
+    device = self.devices[0]
+    key = _shapes(batch, device)
+    if key not in self._compiled:
+      on_device = jax.sharding.SingleDeviceSharding(device)
 
-    def run(state: Tree, batch: Tree, turn: int) -> Tree:
-      device = self.devices[turn % len(self.devices)]
-      local = jax.tree.map(lambda x: _copy_on(x, device), state)
-      return program(local, jax.device_put(batch, device))
+      def abstract(x: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=on_device)
 
-    return run
+      local = jax.tree.map(abstract, state)
+      lowered = self._program.lower(local, jax.tree.map(abstract, batch))
+      self._compiled[key] = lowered.compile()
+    analysis = self._compiled[key].memory_analysis()
+    if analysis is None:
+      return None
+    return (
+      analysis.argument_size_in_bytes
+      + analysis.output_size_in_bytes
+      + analysis.temp_size_in_bytes
+      - analysis.alias_size_in_bytes
+      - sum(x.nbytes for x in jax.tree.leaves(state))
+    )
+
+  def forget(self, batch: Tree) -> None:
+    """Drops what was compiled for a batch's shapes."""
+    self._compiled.pop(_shapes(batch, self.devices[0]), None)
+
+
+def _shapes(batch: Tree, device: Any) -> Any:
+  """A key of a batch's structure, shapes and types on a device."""
+  leaves, structure = jax.tree.flatten(batch)
+  return device, structure, tuple((x.shape, str(x.dtype)) for x in leaves)
 
 
 def _copy_on(x: jax.Array, device: jax.Device) -> jax.Array:

@@ -176,6 +176,29 @@ def test_copying_head_equals_its_equations(name):
 
 
 @pytest.mark.quick
+@pytest.mark.parametrize("name", ["pointer", "copynet"])
+def test_long_sides_are_scored_in_parts_and_without_squares(name, monkeypatch):
+  head, params, x = made(name)
+  rng = np.random.default_rng(3)
+  targets = rng.integers(SIZE + 2, size=(3, STEPS)).astype(np.int32)
+  weights = rng.random((3, STEPS)).astype(np.float32)
+
+  def losses(head):
+    memory, output = output_of(head, x)
+    return head.losses(memory, output, targets, weights, 0.0, "uniform")
+
+  def compute():
+    return jax.jit(lambda p: head.apply({"params": p}, method=losses))(params)
+
+  whole = compute()
+  monkeypatch.setattr(heads, "COMPARED", 1)
+  monkeypatch.setattr(heads, "AT_ONCE", 3 * (SIZE + SOURCE.shape[1]))
+  parts = compute()
+  for a, b in zip(whole, parts, strict=True):
+    np.testing.assert_allclose(b, a, rtol=1e-5)
+
+
+@pytest.mark.quick
 def test_losses_see_the_best_token_wherever_it_is():
   """Correct is 1 exactly for the most probable of all V + S' tokens."""
   for name in ("pointer", "copynet"):
