@@ -44,8 +44,9 @@ class Side(Protocol):
     ...
 
   @property
-  def segmentation(self) -> tuple[str, bool, float] | None:
-    """Kind, lower-casing and sampling of its tokenizer; None if it has none."""
+  def segmentation(self) -> tuple[str, bool, float, str, bool] | None:
+    """What its tokenizer does: kind, lower-casing, sampling, normal form and
+    whether invisible characters are dropped; None if it has none."""
     ...
 
   @classmethod

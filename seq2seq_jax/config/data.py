@@ -19,6 +19,13 @@ class Text:
   """Words and characters seen less often in training become unknown."""
   lowercase: bool = False
   """Lower-case the text before it is split."""
+  normal_form: Literal["none", "nfc", "nfkc"] = "none"
+  """Unicode's normal form of the text, references included: as it stands; `nfc`
+  (an accented letter is one character); or `nfkc` (also a ligature or a wide
+  letter becomes the usual one)."""
+  drop_invisible: bool = False
+  """Leave out characters that have no shape: soft hyphens, blanks of no width,
+  marks of direction; not the joiners U+200C and U+200D."""
   sampling: float = fields.field(0.0, min=0, below=1)
   """Subword regularisation in training: BPE's merge dropout, or unigram's
   smoothing parameter alpha; 0 is the deterministic segmentation."""
@@ -75,7 +82,7 @@ TASKS = (
   "language_model",
   "pairs",
 )
-_ONLY = re.compile(r"\d+=")
+_ONLY = re.compile(r"[0-9]{1,9}=")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -45,6 +45,8 @@ class _Text:
       tokenizer.kind,
       tokenizer.lowercase,
       tokenizer.sampling,
+      tokenizer.form,
+      tokenizer.drop_invisible,
     )
     self._filler = types.EncodedSide(
       filler, filler if output is not None else None

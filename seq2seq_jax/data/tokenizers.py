@@ -1,7 +1,12 @@
 """Text to ids and back: words, characters, SentencePiece's BPE and unigram.
 
 The ids of `types.SPECIALS` are the same in every vocabulary, and no text is
-ever encoded as pad, BOS or EOS: a word spelled like one becomes unknown.
+ever encoded as pad, BOS or EOS: a text `</s>` is text like any other.
+
+Blanks are what `str.split` splits at. Every tokenizer leaves out those before
+and after a text. Between words, that of words takes any run of them as one;
+subwords do so with runs of U+0020 and keep other blanks as characters; that of
+characters keeps all.
 """
 
 import base64
@@ -17,9 +22,19 @@ from typing import Any
 import numpy as np
 
 from seq2seq_jax import types
-from seq2seq_jax.data import stored
+from seq2seq_jax.data import normal_form, stored
 
+KINDS = ("word", "char", "bpe", "unigram")
 BLANK = "▁"  # SentencePiece's mark of a blank, also used in `tokens`
+# SentencePiece reads its mark of a blank as a blank, and learns nothing from a
+# line with U+2585. They are characters like others to us, so it is handed ones
+# in their place that no text holds.
+_STAND_INS = {BLANK: "\ufdd1", "\u2585": "\ufdd2"}
+_HIDE = str.maketrans(_STAND_INS)
+_SHOW = str.maketrans({hidden: shown for shown, hidden in _STAND_INS.items()})
+# Ends the names of its special pieces if the text holds the usual ones, whose
+# characters it would not learn from.
+_NAME_END = "\ufdd3"
 _SILENT = (types.PAD, types.BOS, types.EOS)
 # SentencePiece holds its text in memory; more lines hardly change the result.
 _MAX_LINES = 5_000_000
@@ -38,6 +53,7 @@ class Tokenizer:
   Attributes:
     kind: word, char, bpe or unigram.
     lowercase: text is lower-cased before it is split.
+    form, drop_invisible: its normal form, see `normal_form.normal`.
     sampling: strength of subword regularisation; with 0, `encode_sampled`
       equals `encode`.
     pieces: text of each id.
@@ -47,6 +63,8 @@ class Tokenizer:
     self.kind: str = settings["kind"]
     self.lowercase: bool = settings["lowercase"]
     self.sampling: float = settings["sampling"]
+    self.form: normal_form.Form = settings.get("normal_form", "none")
+    self.drop_invisible: bool = settings.get("drop_invisible", False)
     self.pieces = tuple(pieces)
     self._settings = settings
 
@@ -57,9 +75,7 @@ class Tokenizer:
 
   def encode(self, text: str) -> np.ndarray:
     """Ids of a text, without BOS and EOS. [L] int32."""
-    if self.lowercase:
-      text = text.lower()
-    return np.array(self._encode(text), np.int32)
+    return np.array(self._encode(self.clean(text)), np.int32)
 
   def encode_sampled(self, text: str, rng: np.random.Generator) -> np.ndarray:
     """Ids of a random segmentation if `sampling` is not 0. [L] int32.
@@ -68,9 +84,15 @@ class Tokenizer:
     """
     if not self.sampling:
       return self.encode(text)
-    if self.lowercase:
-      text = text.lower()
-    return np.array(self._sample(text, rng), np.int32)
+    return np.array(self._sample(self.clean(text), rng), np.int32)
+
+  def normal(self, text: str) -> str:
+    """A text in the normal form of this side, its case as it is."""
+    return normal_form.normal(text, self.form, self.drop_invisible)
+
+  def clean(self, text: str) -> str:
+    """A text as it is split: normal, lower-cased, without outer blanks."""
+    return clean(text, self.lowercase, self.form, self.drop_invisible)
 
   def words(self, text: str) -> list[str]:
     """The words of a text, one for each id of `encode`.
@@ -82,7 +104,7 @@ class Tokenizer:
       raise types.UserError(
         f"tokenizer {self.kind} does not split into words; use tokenizer word"
       )
-    return (text.lower() if self.lowercase else text).split()
+    return self.clean(text).split()
 
   def decode(self, ids: Sequence[int] | np.ndarray) -> str:
     """Text of ids, without pad, BOS and EOS; unknown words are `<unk>`."""
@@ -102,11 +124,11 @@ class Tokenizer:
     return stored.dump(self._settings)
 
   def _encode(self, text: str) -> Sequence[int]:
-    """Ids of a text, lower-cased if need be."""
+    """Ids of a clean text."""
     raise NotImplementedError
 
   def _sample(self, text: str, rng: np.random.Generator) -> Sequence[int]:
-    """Ids of a random segmentation of a text, lower-cased if need be."""
+    """Ids of a random segmentation of a clean text."""
     raise NotImplementedError
 
   def _join(self, pieces: Sequence[str]) -> str:
@@ -152,26 +174,41 @@ class _Subwords(Tokenizer):
     model = base64.b64decode(settings["model"], validate=True)
     self._model = sentencepiece.SentencePieceProcessor(model_proto=model)
     ids = range(len(self._model))
-    super().__init__(settings, [self._model.id_to_piece(i) for i in ids])
-    normal = ids[len(types.SPECIALS) :]
-    self._ids = {self.pieces[i]: i for i in normal}
-    self._scores = {self.pieces[i]: self._model.get_score(i) for i in normal}
+    ordinary = ids[len(types.SPECIALS) :]
+    pieces = [self._model.id_to_piece(i) for i in ordinary]
+    super().__init__(settings, [*types.SPECIALS, *pieces])
+    self._check_specials()
+    self._ids = {self.pieces[i]: i for i in ordinary}
+    self._scores = {self.pieces[i]: self._model.get_score(i) for i in ordinary}
     self._longest_piece = max(map(len, self._ids))
     self._unk_score = min(self._scores.values()) - _UNK_PENALTY
     self._lattices: dict[str, Lattice] = {}  # by word
 
+  def _check_specials(self) -> None:
+    """Raises ValueError if the model has other special ids than all have."""
+    model = self._model
+    found = (model.pad_id(), model.bos_id(), model.eos_id(), model.unk_id())
+    if found != (types.PAD, types.BOS, types.EOS, types.UNK):
+      raise ValueError(
+        f"its model has pad, BOS, EOS and unknown at the ids {found}"
+      )
+
+  def tokens(self, ids: Sequence[int] | np.ndarray) -> list[str]:
+    return [token.translate(_SHOW) for token in super().tokens(ids)]
+
   def _encode(self, text: str) -> Sequence[int]:
-    return self._model.encode(text)
+    return self._model.encode(_hidden(text))
 
   def _join(self, pieces: Sequence[str]) -> str:
-    return "".join(pieces).replace(BLANK, " ").removeprefix(" ")
+    text = "".join(pieces).replace(BLANK, " ").removeprefix(" ")
+    return text.translate(_SHOW)
 
   def _sample(self, text: str, rng: np.random.Generator) -> Sequence[int]:
     pieces: list[str] = []
     # Python's generator draws one number at a time much faster than NumPy's.
     draw = random.Random(int(rng.integers(2**63))).random
     segment = self._drop_merges if self.kind == "bpe" else self._draw_path
-    for word in _words(self._model.normalize(text)):
+    for word in _words(self._model.normalize(_hidden(text))):
       pieces += segment(word, draw)
     ids = [self._ids.get(piece, types.UNK) for piece in pieces]
     # As in SentencePiece's encoding, a run of unknown characters is one id.
@@ -256,6 +293,8 @@ def train(
   min_count: int = 1,
   lowercase: bool = False,
   sampling: float = 0.0,
+  form: normal_form.Form = "none",
+  drop_invisible: bool = False,
 ) -> Tokenizer:
   """Trains a tokenizer; the same texts in the same order give the same one.
 
@@ -267,18 +306,27 @@ def train(
     min_count: rarer words and characters are left out (word and char).
     lowercase: lower-case all text, in training and in encoding.
     sampling: strength of subword regularisation (bpe and unigram).
+    form, drop_invisible: normal form of all text, see `normal_form.normal`.
 
   Raises:
     types.UserError: the texts are empty, no symbol is frequent enough, or
       `vocab_size` is too small for every character (bpe and unigram).
   """
-  if kind not in ("word", "char", "bpe", "unigram"):
+  if kind not in KINDS:
     raise types.UserError(
-      f"tokenizer: {kind!r} is not one of word, char, bpe, unigram"
+      f"tokenizer: {kind!r} is not one of {', '.join(KINDS)}"
     )
-  if lowercase:
-    texts = (text.lower() for text in texts)
-  settings = {"kind": kind, "lowercase": lowercase, "sampling": sampling}
+  texts = (clean(text, lowercase, form, drop_invisible) for text in texts)
+  settings: dict[str, Any] = {
+    "kind": kind,
+    "lowercase": lowercase,
+    "sampling": sampling,
+  }
+  # Not stored where it changes nothing: the checksum is part of identities.
+  if form != "none":
+    settings["normal_form"] = form
+  if drop_invisible:
+    settings["drop_invisible"] = drop_invisible
   if kind in ("bpe", "unigram"):
     model = _train_subwords(texts, kind, vocab_size)
     return build(settings | {"model": base64.b64encode(model).decode()})
@@ -289,9 +337,6 @@ def train(
     raise types.UserError(
       f"tokenizer {kind}: the training text is empty; name files with text"
     )
-  if kind == "word":
-    for special in types.SPECIALS:
-      counts.pop(special, None)
   ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
   limit = max(0, vocab_size - len(types.SPECIALS))
   symbols = [s for s, n in ranked[:limit] if n >= min_count]
@@ -308,9 +353,15 @@ def load(path: str | os.PathLike[str]) -> Tokenizer:
   """The tokenizer in a file written with `Tokenizer.dump`.
 
   Raises:
-    types.UserError: the file is missing, damaged, or of another version.
+    types.UserError: the file is missing, damaged, of another version, or holds
+      another side than one of text.
   """
-  return build(stored.load(path), path)
+  settings = stored.load(path)
+  if settings["kind"] not in KINDS:
+    raise stored.damaged(
+      path, f"it holds a side of kind {settings['kind']!r}, not a tokenizer"
+    )
+  return build(settings, path)
 
 
 def build(
@@ -327,6 +378,27 @@ def build(
     raise stored.damaged(path, e) from e
 
 
+def clean(
+  text: str,
+  lowercase: bool = False,
+  form: normal_form.Form = "none",
+  drop_invisible: bool = False,
+) -> str:
+  """A text in its normal form, lower-cased, without outer blanks."""
+  text = normal_form.normal(text, form, drop_invisible)
+  if lowercase:
+    # Lower-casing may leave the normal form.
+    text = normal_form.normal(text.lower(), form, False)
+  return text.strip()
+
+
+def _hidden(text: str) -> str:
+  """A text as SentencePiece is handed it."""
+  text = text.translate(_HIDE)
+  # What a terminal sent may hold halves of characters.
+  return text.encode("utf-8", "replace").decode()
+
+
 def _words(text: str) -> list[str]:
   """Splits a normalised text before every blank, which starts its word."""
   first, *rest = text.split(BLANK)
@@ -337,11 +409,13 @@ def _train_subwords(texts: Iterable[str], kind: str, vocab_size: int) -> bytes:
   """A SentencePiece model of the texts, serialised."""
   import sentencepiece
 
-  lines = [text for text in texts if text.strip()]
+  lines = [_hidden(text) for text in texts if text]
   if not lines:
     raise types.UserError(
       f"tokenizer {kind}: the training text is empty; name files with text"
     )
+  taken = any(name in line for line in lines for name in types.SPECIALS)
+  names = [name + _NAME_END * taken for name in types.SPECIALS]
   out = io.BytesIO()
   try:
     sentencepiece.SentencePieceTrainer.train(
@@ -353,10 +427,10 @@ def _train_subwords(texts: Iterable[str], kind: str, vocab_size: int) -> bytes:
       bos_id=types.BOS,
       eos_id=types.EOS,
       unk_id=types.UNK,
-      pad_piece=types.SPECIALS[types.PAD],
-      bos_piece=types.SPECIALS[types.BOS],
-      eos_piece=types.SPECIALS[types.EOS],
-      unk_piece=types.SPECIALS[types.UNK],
+      pad_piece=names[types.PAD],
+      bos_piece=names[types.BOS],
+      eos_piece=names[types.EOS],
+      unk_piece=names[types.UNK],
       unk_surface=types.SPECIALS[types.UNK],
       character_coverage=1.0,
       hard_vocab_limit=False,

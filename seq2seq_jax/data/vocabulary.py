@@ -138,6 +138,17 @@ class Vocabularies:
     sums = [side.checksum() for side in (self.source, self.target)]
     return hashlib.sha256(" ".join(filter(None, sums)).encode()).hexdigest()
 
+  def checksums(self) -> dict[str, str]:
+    """SHA-256 of each side, which a checkpoint can be tied to."""
+    return {
+      "source": self.source.checksum(),
+      "target": self.target.checksum(),
+    }
+
+  def reference(self, text: str) -> str:
+    """A reference in the normal form in which outputs are written."""
+    return self.target.tokenizer.normal(text)
+
   def files(self) -> dict[str, bytes]:
     """Name and content of the files that `load` reads.
 
@@ -194,20 +205,7 @@ def for_new_run(
       f"{'two vocabularies' if data.joint else 'a joint vocabulary'}, but "
       f"data.joint is {data.joint}; set it to {not data.joint}"
     )
-  vocabularies = load(data, folder, copies)
-  target = data.source if data.joint else data.target
-  for name, side, text in (
-    ("source", vocabularies.source, data.source),
-    ("target", vocabularies.target, target),
-  ):
-    settings = (text.tokenizer, text.lowercase, text.sampling)
-    if side.segmentation not in (None, settings):
-      raise types.UserError(
-        "data.vocabulary: tokenizer, lowercase and sampling of "
-        f"{folder} are {side.segmentation} for the {name}; data.{name} says "
-        f"{settings}"
-      )
-  return vocabularies
+  return load(data, folder, copies)
 
 
 def load(
@@ -216,14 +214,46 @@ def load(
   """The vocabularies in a folder with the files of `Vocabularies.files`.
 
   Raises:
-    types.UserError: a file is missing or damaged.
+    types.UserError: a file is missing or damaged, or holds another side than
+      the config says.
   """
+  vocabularies = _load(data, folder, copies)
+  target = data.source if data.joint else data.target
+  for name, side, text in (
+    ("source", vocabularies.source, data.source),
+    ("target", vocabularies.target, target),
+  ):
+    expected = segmentation(text)
+    if side.segmentation not in (None, expected):
+      raise types.UserError(
+        f"{folder}: tokenizer, lowercase, sampling, normal_form and "
+        f"drop_invisible of the {name} are {side.segmentation}, but "
+        f"data.{name} says {expected}"
+      )
+  return vocabularies
+
+
+def segmentation(text: config.Text) -> tuple[str, bool, float, str, bool]:
+  """What a config says of a tokenizer, as `contracts.Side.segmentation`."""
+  return (
+    text.tokenizer,
+    text.lowercase,
+    text.sampling,
+    text.normal_form,
+    text.drop_invisible,
+  )
+
+
+def _load(
+  data: config.Data, folder: pathlib.Path, copies: bool
+) -> Vocabularies:
+  """The vocabularies in a folder, whatever the config says of them."""
   target = tokenizers.load(folder / TARGET_FILE)
   path = folder / SOURCE_FILE
   if data.joint and not path.exists():
     return _of_texts(target, target, data.reverse_source, copies)
   settings = stored.load(path)
-  restore = sides.STORED.get(settings.get("kind", ""))
+  restore = sides.STORED.get(settings["kind"])
   if restore is not None:
     source = restore(settings, data.reverse_source)
     return Vocabularies(source, sides.TargetText(target))
@@ -241,6 +271,8 @@ def _train_tokenizer(
     min_count=text.min_count,
     lowercase=text.lowercase,
     sampling=text.sampling,
+    form=text.normal_form,
+    drop_invisible=text.drop_invisible,
   )
 
 

@@ -234,7 +234,9 @@ class Evaluator:
     groups = _by_source(pairs) if conf.data.alternatives else None
     groups = groups or [[i] for i in range(len(pairs))]
     self.sources = [pairs[group[0]][0] for group in groups]
-    self.references = [[pairs[i][1] for i in group] for group in groups]
+    self.references = [
+      [vocabularies.reference(pairs[i][1]) for i in group] for group in groups
+    ]
     self._first = [group[0] for group in groups]  # its example of each source
     self.translator = translator or translation.Translator(
       models, mapper, vocabularies.source

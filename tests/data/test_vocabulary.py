@@ -36,7 +36,9 @@ def test_vocabularies_of_another_run(tmp_path):
   fresh = vocabulary.for_new_run(config.Data(), new)
   assert fresh.checksum() != theirs.checksum()
   other = dataclasses.replace(data, target=config.Text(lowercase=True))
-  with pytest.raises(types.UserError, match="for the target; data"):
+  with pytest.raises(
+    types.UserError, match=r"of the target are .* data.target says"
+  ):
     vocabulary.for_new_run(other, new)
   joint = dataclasses.replace(data, joint=True)
   with pytest.raises(types.UserError, match="has two vocabularies"):
@@ -120,6 +122,37 @@ def test_a_lost_file_is_named(tmp_path):
   (tmp_path / "source.json").unlink()
   with pytest.raises(types.UserError, match=r"source\.json: cannot read"):
     vocabulary.load(data, tmp_path)
+
+
+def test_swapped_or_foreign_files_are_told_apart(tmp_path):
+  """Each side has a checksum of its own; kinds must be those of the config."""
+  data = config.Data(task="pairs")
+  made = vocabulary.train(data, corpus_lib.Corpus(data, train=[("a", "b")]))
+  assert made.checksums() == {
+    "source": made.source.checksum(),
+    "target": made.target.checksum(),
+  }
+  swapped = {"source.json": "target.json", "target.json": "source.json"}
+  for name, content in made.files().items():
+    (tmp_path / swapped[name]).write_bytes(content)
+  assert vocabulary.load(data, tmp_path).checksums() != made.checksums()
+  chars = dataclasses.replace(data, source=config.Text(tokenizer="char"))
+  with pytest.raises(types.UserError, match=r"of the source are \('word'"):
+    vocabulary.load(chars, tmp_path)
+  frames = sides.SourceFrames(3)
+  (tmp_path / "target.json").write_bytes(frames.dump())
+  with pytest.raises(types.UserError, match=r"target\.json: .*kind 'frames'"):
+    vocabulary.load(data, tmp_path)
+
+
+def test_references_have_the_normal_form_of_the_target():
+  data = config.Data(task="pairs", target=config.Text(normal_form="nfc"))
+  corpus = corpus_lib.Corpus(data, train=[("e\u0301", "e\u0301")])
+  made = vocabulary.train(data, corpus)
+  assert made.reference("e\u0301 E") == "\u00e9 E"
+  encoded = made.encode(("e\u0301", "\u00e9"))
+  assert encoded.target.values[0] == 4 and made.target_text([4]) == "\u00e9"
+  assert made.source.show("e\u0301")[0] == "e\u0301"
 
 
 def test_equal_vocabularies_of_two_sides_are_two_files():
