@@ -49,7 +49,10 @@ def test_load_config_applies_overrides():
   "words,message",
   [
     (["--train.stepz", "3"], "--train.stepz.*nearest: --train.steps"),
-    (["--train.steps", "x"], "--train.steps: invalid literal"),
+    (
+      ["--train.steps", "x"],
+      "--train.steps: must be a whole number at least 1",
+    ),
     (["--train.steps", "0"], "steps: must be at least 1"),
   ],
 )

@@ -24,6 +24,7 @@ SCORES = (
 )
 
 
+@fields.strict
 @dataclasses.dataclass(frozen=True)
 class Attention:
   """How a recurrent decoder attends to the source."""
@@ -34,22 +35,22 @@ class Attention:
   `general`, `scaled_general`, `multiplicative`, `concat`, `location`,
   `location_aware`, `coverage`, `feedback`, `multi_head_dot`,
   `multi_head_additive`. models/README.md has their papers."""
-  dim: int = fields.field(256, min=1)
+  dim: int = fields.field(256, min=1, max=10**6)
   """Width of the score's hidden layer, or of all heads together."""
-  heads: int = fields.field(4, min=1)
+  heads: int = fields.field(4, min=1, max=10**4)
   """Heads of multi_head_dot and multi_head_additive."""
   norm: Literal["softmax", "sparsemax"] = "softmax"
   """From scores to weights."""
   window: Literal["none", "monotonic", "predictive"] = "none"
   """Luong's local attention: around the step's own place (local-m) or around a
   predicted one (local-p)."""
-  window_size: int = fields.field(10, min=1)
+  window_size: int = fields.field(10, min=1, max=10**7)
   """Positions on either side of a local attention's centre."""
-  filters: int = fields.field(10, min=1)
+  filters: int = fields.field(10, min=1, max=10**5)
   """Channels of location_aware's convolution."""
-  filter_width: int = fields.field(15, min=1)
+  filter_width: int = fields.field(15, min=1, max=10**5)
   """Width of location_aware's convolution; odd."""
-  positions: int = fields.field(100, min=1)
+  positions: int = fields.field(100, min=1, max=10**7)
   """Positions that `location` has weights for; those after them get none."""
 
   def __post_init__(self) -> None:

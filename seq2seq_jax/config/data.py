@@ -7,15 +7,16 @@ from typing import Literal
 from seq2seq_jax.config import fields
 
 
+@fields.strict
 @dataclasses.dataclass(frozen=True)
 class Text:
   """How one side's text becomes ids."""
 
   tokenizer: Literal["word", "char", "bpe", "unigram"] = "word"
   """Words (split at blanks), characters, or SentencePiece's BPE or unigram."""
-  vocab_size: int = fields.field(32000, min=5)
+  vocab_size: int = fields.field(32000, min=5, max=10**8)
   """Largest vocabulary, the four special ids included."""
-  min_count: int = fields.field(1, min=1)
+  min_count: int = fields.field(1, min=1, max=10**9)
   """Words and characters seen less often in training become unknown."""
   lowercase: bool = False
   """Lower-case the text before it is split."""
@@ -31,31 +32,32 @@ class Text:
   smoothing parameter alpha; 0 is the deterministic segmentation."""
 
   def __post_init__(self) -> None:
-    fields.validate(self)
+    fields.validate(self, "Text")
     fields.check(
       self.sampling == 0 or self.tokenizer in ("bpe", "unigram"),
-      "sampling",
+      "Text.sampling",
       "needs tokenizer bpe or unigram",
     )
 
 
+@fields.strict
 @dataclasses.dataclass(frozen=True)
 class Synthetic:
   """Size of the generated tasks (copy, reverse, sort, addition)."""
 
-  train: int = fields.field(20000, min=1)
+  train: int = fields.field(20000, min=1, max=10**8)
   """Training examples."""
-  valid: int = fields.field(500, min=1)
+  valid: int = fields.field(500, min=1, max=10**8)
   """Validation examples."""
-  test: int = fields.field(1000, min=1)
+  test: int = fields.field(1000, min=1, max=10**8)
   """Test examples."""
-  min_length: int = fields.field(1, min=1)
+  min_length: int = fields.field(1, min=1, max=10**6)
   """Shortest source, in symbols (addition: digits of a number)."""
-  max_length: int = fields.field(10, min=1)
+  max_length: int = fields.field(10, min=1, max=10**6)
   """Longest source, in symbols (addition: digits of a number)."""
-  symbols: int = fields.field(10, min=2)
+  symbols: int = fields.field(10, min=2, max=10**6)
   """Different symbols (addition always has ten digits)."""
-  rules: int = fields.field(200, min=1)
+  rules: int = fields.field(200, min=1, max=10**5)
   """Rules of copy_rules, as many of each kind; 100 instances each."""
 
   def __post_init__(self) -> None:
@@ -85,6 +87,7 @@ TASKS = (
 _ONLY = re.compile(r"[0-9]{1,9}=")
 
 
+@fields.strict
 @dataclasses.dataclass(frozen=True)
 class Data:
   """Where examples come from and how they are batched."""
@@ -114,9 +117,9 @@ class Data:
   """Target's column (TSV, from 0) or key (JSONL, TFDS)."""
   only: str = ""
   """Rows of a TSV file that count, by a column's whole content: `0=fre`."""
-  holdout: int = fields.field(0, min=0)
+  holdout: int = fields.field(0, min=0, max=10**10)
   """Training examples set aside for validation where `valid` is empty."""
-  limit: int = fields.field(0, min=0)
+  limit: int = fields.field(0, min=0, max=10**10)
   """Use only so many training examples, drawn by `seed`; 0 uses all."""
   alternatives: bool = False
   """A source's targets are alternatives, as a word's pronunciations are: its
@@ -136,27 +139,27 @@ class Data:
   side."""
   reverse_source: bool = False
   """Read the source's words from last to first (Sutskever et al. 2014)."""
-  max_source_length: int = fields.field(100, min=2)
+  max_source_length: int = fields.field(100, min=2, max=10**7)
   """Longer training sources are left out, in tokens with EOS."""
-  max_target_length: int = fields.field(100, min=2)
+  max_target_length: int = fields.field(100, min=2, max=10**7)
   """Longer training targets are left out, in tokens with EOS."""
-  batch_size: int = fields.field(64, min=1)
+  batch_size: int = fields.field(64, min=1, max=10**8)
   """Rows or padded tokens of a global batch; see `batch_unit`."""
   batch_unit: Literal["rows", "tokens"] = "rows"
   """What `batch_size` counts; tokens are those of the longer padded side. A
   batch has `row_multiple` rows at least, however long they are."""
-  buckets: int = fields.field(4, min=1)
+  buckets: int = fields.field(4, min=1, max=1000)
   """Most shapes of batch; each is one compiled program."""
-  row_multiple: int = fields.field(8, min=1)
+  row_multiple: int = fields.field(8, min=1, max=10**6)
   """Rows of a batch are a multiple of this; they must divide evenly over the
   devices and `optim.accumulate`."""
   order: Literal["epochs", "replacement"] = "epochs"
   """Every example once an epoch, or drawn with replacement, each with the same
   probability."""
-  seed: int = fields.field(0, min=0)
+  seed: int = fields.field(0, min=0, below=2**32)
   """Seed of the sequence of batch shapes, of `holdout`, `limit` and generated
   data."""
-  workers: int = fields.mutable_on_resume(0, min=0)
+  workers: int = fields.mutable_on_resume(0, min=0, max=256)
   """Worker processes that load batches; 0 is a thread."""
 
   def has_source(self) -> bool:

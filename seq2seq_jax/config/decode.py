@@ -6,13 +6,14 @@ from typing import Literal
 from seq2seq_jax.config import fields
 
 
+@fields.strict
 @dataclasses.dataclass(frozen=True)
 class Decode:
   """The search of `evaluate` and `decode`, and that of validation."""
 
-  beam_size: int = fields.mutable_on_resume(5, min=1)
+  beam_size: int = fields.mutable_on_resume(5, min=1, max=10**4)
   """Hypotheses kept; 1 is greedy search."""
-  valid_beam_size: int = fields.field(1, min=1)
+  valid_beam_size: int = fields.field(1, min=1, max=10**4)
   """The same in validation during training."""
   length_rule: Literal["none", "average", "gnmt", "word_reward"] = (
     fields.mutable_on_resume("gnmt")
@@ -21,22 +22,22 @@ class Decode:
   ((5 + length) / 6) to the `alpha`; log P plus `alpha` a token."""
   alpha: float = fields.mutable_on_resume(0.6, min=-100, max=100)
   """Parameter of the length rule."""
-  coverage: float = fields.mutable_on_resume(0.0, min=0)
+  coverage: float = fields.mutable_on_resume(0.0, min=0, max=10**6)
   """Weight beta of GNMT's coverage penalty, added to the final score: the sum
   over the source of log min(attention received, 1) (Wu et al. 2016)."""
-  patience: float = fields.mutable_on_resume(0.0, min=0)
+  patience: float = fields.mutable_on_resume(0.0, min=0, max=10**6)
   """A sentence's search stops once patience x beam_size hypotheses have ended
   (Kasai et al. 2022; 1 is what most toolkits do); 0: it stops only when no live
   one can become the best, which takes longer."""
-  exact: int = fields.mutable_on_resume(0, min=0)
+  exact: int = fields.mutable_on_resume(0, min=0, max=10**9)
   """Steps that exact search spends on a sentence after the beam's, backtracking
   included, to find the best of all outputs (Stahlberg & Byrne 2019); 0 is none.
   For small vocabularies."""
-  min_ratio: float = fields.mutable_on_resume(0.0, min=0)
+  min_ratio: float = fields.mutable_on_resume(0.0, min=0, max=10**4)
   """Shortest output over source length, EOS counted in both."""
-  max_ratio: float = fields.mutable_on_resume(2.0, min=0)
+  max_ratio: float = fields.mutable_on_resume(2.0, min=0, max=10**4)
   """Longest output over source length, EOS counted in both."""
-  max_extra: int = fields.mutable_on_resume(10, min=0)
+  max_extra: int = fields.mutable_on_resume(10, min=0, max=10**6)
   """Added to the longest output."""
   min_length: int = fields.mutable_on_resume(0, min=0)
   """Shortest output in tokens, EOS not counted; it goes before the longest."""
@@ -57,13 +58,13 @@ class Decode:
   2015); words on both sides."""
   forbid_unknown: bool = fields.mutable_on_resume(False)
   """Never write the unknown word; the others' probabilities stay."""
-  batch_rows: int = fields.mutable_on_resume(64, min=1)
+  batch_rows: int = fields.mutable_on_resume(64, min=1, max=10**6)
   """Rows of every search program on each device, whatever is asked for."""
-  pool_batches: int = fields.mutable_on_resume(16, min=1)
+  pool_batches: int = fields.mutable_on_resume(16, min=1, max=10**4)
   """Batches of `batch_rows` from whose sentences a search program draws: the
   row of an answered one is given to a waiting one. Sources above 64 tokens have
   fewer in proportion."""
-  length_step: int = fields.mutable_on_resume(24, min=1)
+  length_step: int = fields.mutable_on_resume(24, min=1, max=10**5)
   """Source lengths are padded up to a multiple of this, and doubled beyond
   eight of them, when searching. Of each such length the last sentences leave
   rows idle, which costs more than padding does."""

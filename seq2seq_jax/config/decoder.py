@@ -23,6 +23,7 @@ LOWEST_SEES_NO_CONTEXT = {"nvidia_gnmt"}
 """Of these, those whose lowest layer sees no context, not the last one's."""
 
 
+@fields.strict
 @dataclasses.dataclass(frozen=True)
 class Decoder:
   """What writes the target."""
@@ -31,9 +32,9 @@ class Decoder:
   """Recurrent, or a Transformer (its sizes: model.transformer)."""
   cell: str = fields.name("same", ("same", *encoder.CELLS))
   """Recurrent cell as in model.encoder.cell; `same` is that one."""
-  dim: int = fields.field(512, min=1)
+  dim: int = fields.field(512, min=1, max=10**6)
   """Width of the state."""
-  layers: int = fields.field(1, min=1)
+  layers: int = fields.field(1, min=1, max=256)
   """Recurrent layers, the lowest included."""
   bridge: str = fields.name("dense", BRIDGES)
   """The first state: `zero`, the encoder's `last` state (same sizes only), or a
@@ -57,7 +58,7 @@ class Decoder:
   """Without attention, where the fixed vector goes: the decoder's first state
   (through the bridge), every step's input and readout, or both. Bridges except
   `zero` start from the encoder's last state in any case."""
-  context_length: int = fields.field(50, min=1)
+  context_length: int = fields.field(50, min=1, max=10**6)
   """Source positions that `context all` holds; later ones are left out."""
 
   def __post_init__(self) -> None:
@@ -105,6 +106,7 @@ class Decoder:
     )
 
 
+@fields.strict
 @dataclasses.dataclass(frozen=True)
 class Readout:
   """Between a recurrent decoder's state and the softmax."""
@@ -112,7 +114,7 @@ class Readout:
   kind: Literal["tanh", "maxout", "linear"] = "tanh"
   """Luong's tanh layer, Bahdanau's maxout, or the inputs side by side as they
   are."""
-  dim: int = fields.field(512, min=1)
+  dim: int = fields.field(512, min=1, max=10**6)
   """Width of the tanh or maxout layer."""
   inputs: Literal["state", "state_context", "all"] = "state_context"
   """What it sees; `all` is state, context and embedding."""

@@ -18,6 +18,7 @@ CELLS = (
 )
 
 
+@fields.strict
 @dataclasses.dataclass(frozen=True)
 class Encoder:
   """What reads the source."""
@@ -29,9 +30,9 @@ class Encoder:
   product (cuDNN, PyTorch), `gru_bahdanau` and `gru_cho` before it; `elman` is
   the plain tanh; `ln_lstm`, `ln_gru` and `rnmt_lstm` are layer-normalised;
   `sru` has no product inside the loop."""
-  dim: int = fields.field(256, min=1)
+  dim: int = fields.field(256, min=1, max=10**6)
   """Width of the state, per direction."""
-  layers: int = fields.field(1, min=1)
+  layers: int = fields.field(1, min=1, max=256)
   """Layers, per direction."""
   direction: Literal["forward", "backward", "both"] = "both"
   """Read the source from the first position, from the last, or both ways."""
@@ -39,16 +40,16 @@ class Encoder:
   """Layers of two directions: concatenated after each layer, each direction a
   stack of its own (Britz et al. 2017), or only the first layer of two
   directions (GNMT)."""
-  features: int = fields.field(0, min=0)
+  features: int = fields.field(0, min=0, max=10**5)
   """Features of a source frame (speech); 0: the source is tokens."""
   front_end: Literal["none", "convolution"] = "none"
   """Before the encoder of frames: two convolutions of stride 2 over time and
   frequency."""
-  front_end_channels: int = fields.field(32, min=1)
+  front_end_channels: int = fields.field(32, min=1, max=10**5)
   """Channels of the convolutions."""
   reduction: Literal["concat", "max"] = "concat"
   """How pyramidal layers join pairs of positions."""
-  reductions: int = fields.field(0, min=0)
+  reductions: int = fields.field(0, min=0, max=20)
   """Layers that read pairs, from the second on; each halves the length (Chan
   et al. 2016)."""
 

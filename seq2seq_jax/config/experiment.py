@@ -11,6 +11,7 @@ from seq2seq_jax.config.optim import Optim
 from seq2seq_jax.config.train import Train
 
 
+@fields.strict
 @dataclasses.dataclass(frozen=True)
 class Config:
   """A complete experiment."""

@@ -7,7 +7,9 @@ its fields ask of each other.
 
 import dataclasses
 import difflib
+import functools
 import math
+import re
 import typing
 from typing import Any, TypeVar
 
@@ -16,6 +18,33 @@ from seq2seq_jax.config import extensions
 
 T = TypeVar("T")
 BOUNDS = ("min", "max", "above", "below")
+LONGEST = 60  # characters of a value in a message
+MOST_STEPS = 2**31 - 1  # of a run: a step is counted in 32 bits
+_WHOLE = re.compile(r"[+-]?[0-9]{1,400}")
+_NUMBER = re.compile(
+  r"[+-]?([0-9]{1,400}(\.[0-9]{0,400})?|\.[0-9]{1,400})([eE][+-]?[0-9]{1,9})?"
+  r"|[+-]?(nan|inf|infinity)",
+  re.ASCII | re.IGNORECASE,
+)
+
+
+def strict(cls: type[T]) -> type[T]:
+  """A section whose constructor tells the nearest names of an unknown one."""
+  made: Any = cls.__init__
+
+  @functools.wraps(made)
+  def init(self: Any, *args: Any, **kwargs: Any) -> None:
+    known = [f.name for f in dataclasses.fields(self)]
+    for name in kwargs:
+      if name not in known:
+        near = difflib.get_close_matches(name, known, 3, 0.3) or known
+        raise types.UserError(
+          f"{cls.__name__}: has no field {name!r}; nearest: {', '.join(near)}"
+        )
+    made(self, *args, **kwargs)
+
+  setattr(cls, "__init__", init)  # noqa: B010
+  return cls
 
 
 def field(
@@ -56,6 +85,27 @@ def mutable_on_resume(
   return field(default, min=min, max=max, mutable=True)
 
 
+def parse(text: str, kind: type) -> int | float | None:
+  """The int or float that a text is, perhaps not a finite one, or None.
+
+  `int` and `float` would also take digits of any script, blanks and
+  underscores, and fail at texts of thousands of digits.
+  """
+  pattern = _WHOLE if kind is int else _NUMBER
+  return kind(text) if pattern.fullmatch(text) else None
+
+
+def shown(value: Any) -> str:
+  """A value in a message, however long it is."""
+  if isinstance(value, int) and value.bit_length() > 128:
+    sign = "negative " if value < 0 else ""
+    return f"a {sign}number of {int(value.bit_length() * 0.30103) + 1} digits"
+  if isinstance(value, str) and len(value) > LONGEST and value.isdigit():
+    return f"a number of {len(value)} digits"
+  text = repr(value)
+  return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
 def check_name(field: str, value: str, choices: tuple[str, ...]) -> None:
   """Checks a name or a reference.
 
@@ -65,7 +115,7 @@ def check_name(field: str, value: str, choices: tuple[str, ...]) -> None:
     return
   near = difflib.get_close_matches(value, choices, 3, 0.3) or choices
   raise types.UserError(
-    f"{field}: {value!r} is not a choice; nearest: {', '.join(near)}; or "
+    f"{field}: {shown(value)} is not a choice; nearest: {', '.join(near)}; or "
     "FILE.py:NAME for your own"
   )
 
@@ -83,7 +133,7 @@ def validate(section: Any, prefix: str = "") -> None:
   `prefix` and the field, as a flag does.
   """
   path = f"{prefix}." if prefix else ""
-  hints = typing.get_type_hints(type(section))
+  hints = _hints(type(section))
   for entry in dataclasses.fields(section):
     field_name, value = path + entry.name, getattr(section, entry.name)
     _check_type(field_name, value, hints[entry.name])
@@ -93,48 +143,52 @@ def validate(section: Any, prefix: str = "") -> None:
       check_name(field_name, value, entry.metadata["choices"])
 
 
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+  return typing.get_type_hints(kind)
+
+
 def _check_type(name: str, value: Any, kind: Any) -> None:
   if typing.get_origin(kind) is typing.Literal:
     _check_choice(name, value, typing.get_args(kind))
   elif kind is float:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    check(number, name, f"{value!r} is not a number")
+    check(number, name, f"{shown(value)} is not a number")
   elif kind is int:
     whole = isinstance(value, int) and not isinstance(value, bool)
-    check(whole, name, f"{value!r} is not a whole number")
+    check(whole, name, f"{shown(value)} is not a whole number")
   elif typing.get_origin(kind) is tuple:
     texts = isinstance(value, tuple) and all(isinstance(v, str) for v in value)
-    check(texts, name, f"{value!r} is not a tuple of strings")
+    check(texts, name, f"{shown(value)} is not a tuple of strings")
   else:
-    check(
-      isinstance(value, kind), name, f"{value!r} is not of type {kind.__name__}"
-    )
+    right = isinstance(value, kind)
+    check(right, name, f"{shown(value)} is not of type {kind.__name__}")
 
 
 def _check_range(
   name: str, value: float, bounds: typing.Mapping[str, Any]
 ) -> None:
-  check(math.isfinite(value), name, f"{value} is not a finite number")
+  if isinstance(value, float) and not math.isfinite(value):
+    check(False, name, f"{value} is not a finite number; {_must(bounds)}")
   low, high = bounds.get("min", -math.inf), bounds.get("max", math.inf)
   above = bounds.get("above", -math.inf)
   below = bounds.get("below", math.inf)
   inside = low <= value <= high and above < value < below
-  check(inside, name, f"must be {range_text(bounds)}, not {value}")
+  check(inside, name, f"{_must(bounds)}, not {shown(value)}")
+
+
+def _must(bounds: typing.Mapping[str, Any]) -> str:
+  return f"must be {range_text(bounds)}"
 
 
 def range_text(bounds: typing.Mapping[str, Any]) -> str:
   """The range of a field in words: `at least 1`, `in [0, 1)`."""
-  low = f"[{bounds['min']}" if "min" in bounds else ""
-  low = f"({bounds['above']}" if "above" in bounds else low
-  high = f"{bounds['max']}]" if "max" in bounds else ""
-  high = f"{bounds['below']})" if "below" in bounds else high
-  if low and high:
-    return f"in {low}, {high}"
-  if low:
-    return f"{'at least' if low[0] == '[' else 'above'} {low[1:]}"
-  if high:
-    return f"{'at most' if high[-1] == ']' else 'below'} {high[:-1]}"
-  return "finite"
+  number = {key: f"{bounds[key]:,}" for key in BOUNDS if key in bounds}
+  low = [f"at least {number['min']}"] if "min" in number else []
+  low = [f"above {number['above']}"] if "above" in number else low
+  high = [f"at most {number['max']}"] if "max" in number else []
+  high = [f"below {number['below']}"] if "below" in number else high
+  return " and ".join(low + high) or "finite"
 
 
 def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
@@ -142,5 +196,5 @@ def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
     return
   near = difflib.get_close_matches(str(value), choices, 3, 0.3) or choices
   raise types.UserError(
-    f"{name}: {value!r} is not a choice; nearest: {', '.join(near)}"
+    f"{name}: {shown(value)} is not a choice; nearest: {', '.join(near)}"
   )

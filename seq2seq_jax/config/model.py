@@ -10,23 +10,24 @@ from seq2seq_jax.config.decoder import Decoder, Readout
 from seq2seq_jax.config.encoder import Encoder
 
 
+@fields.strict
 @dataclasses.dataclass(frozen=True)
 class Transformer:
   """Sizes of Transformer encoders and decoders."""
 
-  dim: int = fields.field(256, min=1)
+  dim: int = fields.field(256, min=1, max=10**6)
   """Width."""
-  layers: int = fields.field(3, min=1)
+  layers: int = fields.field(3, min=1, max=256)
   """Layers, in the encoder and in the decoder."""
-  heads: int = fields.field(4, min=1)
+  heads: int = fields.field(4, min=1, max=10**4)
   """Heads of its attentions."""
-  hidden: int = fields.field(1024, min=1)
+  hidden: int = fields.field(1024, min=1, max=10**7)
   """Width of its feed-forward layers."""
   norm: Literal["pre", "post"] = "pre"
   """Layer normalisation before each part, or after it (the paper's)."""
   positions: Literal["sinusoidal", "learned"] = "sinusoidal"
   """Position vectors."""
-  max_positions: int = fields.field(512, min=1)
+  max_positions: int = fields.field(512, min=1, max=10**7)
   """Positions of the learned table; later ones share the last."""
 
   def __post_init__(self) -> None:
@@ -38,6 +39,7 @@ class Transformer:
     )
 
 
+@fields.strict
 @dataclasses.dataclass(frozen=True)
 class Dropout:
   """Dropout and zoneout of encoder and decoder, as rates."""
@@ -68,6 +70,7 @@ class Dropout:
     fields.validate(self, "model.dropout")
 
 
+@fields.strict
 @dataclasses.dataclass(frozen=True)
 class Init:
   """Initial parameters."""
@@ -90,11 +93,12 @@ class Init:
     fields.validate(self, "model.init")
 
 
+@fields.strict
 @dataclasses.dataclass(frozen=True)
 class Model:
   """An encoder, a bridge, a decoder with or without attention, a head."""
 
-  embed_dim: int = fields.field(256, min=1)
+  embed_dim: int = fields.field(256, min=1, max=10**6)
   """Width of source and target embeddings."""
   encoder: Encoder = Encoder()
   """What reads the source."""
@@ -116,13 +120,13 @@ class Model:
   tie: Literal["none", "decoder", "all"] = "none"
   """Shared matrices: none, target embedding and softmax, or those and the
   source embedding (needs `data.joint`)."""
-  transition_depth: int = fields.field(1, min=1)
+  transition_depth: int = fields.field(1, min=1, max=256)
   """Cells a step of every layer; those after the first see the state alone
   (deep transition)."""
   residual: Literal["none", "add", "dense"] = "none"
   """Add a recurrent layer's input to its output, or the inputs of all layers
   below too (Britz et al. 2017: Res, ResD)."""
-  residual_start: int = fields.field(2, min=1)
+  residual_start: int = fields.field(2, min=1, max=1000)
   """First layer with a residual, counted from 1 (GNMT: 3)."""
   recurrence: Literal["scan", "cudnn"] = "scan"
   """How encoder layers are stepped: by a scan, on any platform and for any

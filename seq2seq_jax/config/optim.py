@@ -1,15 +1,17 @@
 """Schema: losses, update rule and schedule."""
 
 import dataclasses
-import math
 from typing import Literal
 
+from seq2seq_jax import types
 from seq2seq_jax.config import fields
 
+LARGEST = 10**6  # weight of an objective, or factor of a rate
 # Their functions are listed in training/objectives.py.
 OBJECTIVES = ("likelihood", "coverage", "ctc")
 
 
+@fields.strict
 @dataclasses.dataclass(frozen=True)
 class Optim:
   """The loss, the optimizer and the learning rate's course."""
@@ -26,18 +28,18 @@ class Optim:
     "lion",
   ] = "adam"
   """Update rule."""
-  learning_rate: float = fields.field(1e-3, above=0)
+  learning_rate: float = fields.field(1e-3, above=0, max=10**6)
   """Highest learning rate."""
   b1: float = fields.field(0.9, min=0, below=1)
   """First decay (momentum, Adam, AdamW, Lion)."""
   b2: float = fields.field(0.999, min=0, below=1)
   """Second decay (Adam, AdamW, RMSProp, Lion; Adadelta's rho)."""
-  eps: float = fields.field(1e-8, min=0)
+  eps: float = fields.field(1e-8, min=0, max=10**6)
   """Added to the denominator (Adam, AdamW, Adadelta, Adagrad, RMSProp)."""
-  weight_decay: float = fields.field(0.0, min=0)
+  weight_decay: float = fields.field(0.0, min=0, max=10**6)
   """Decoupled decay for AdamW, Lion and Adafactor; else added to gradients
   (L2). Biases and scales are left out."""
-  clip_norm: float = fields.field(5.0, min=0)
+  clip_norm: float = fields.field(5.0, min=0, max=10**9)
   """Largest global norm of the gradient; 0 is none."""
   schedule: Literal[
     "constant", "halving", "inverse_sqrt", "cosine", "plateau"
@@ -46,17 +48,17 @@ class Optim:
   `decay_every` steps from `decay_start` on (Luong's and Sutskever's, given in
   steps); `plateau`: times `decay_factor` when the validation score has not
   improved for `plateau_patience` validations."""
-  warmup_steps: int = fields.field(0, min=0)
+  warmup_steps: int = fields.field(0, min=0, max=fields.MOST_STEPS)
   """Linear rise from 0."""
-  decay_start: int = fields.field(0, min=0)
+  decay_start: int = fields.field(0, min=0, max=fields.MOST_STEPS)
   """Updates before `halving` begins; at 0 the first one is halved already."""
-  decay_every: int = fields.field(1000, min=1)
+  decay_every: int = fields.field(1000, min=1, max=fields.MOST_STEPS)
   """Steps between two halvings."""
   decay_factor: float = fields.field(0.5, above=0, max=1)
   """Factor of `halving` and `plateau`."""
-  plateau_patience: int = fields.field(2, min=1)
+  plateau_patience: int = fields.field(2, min=1, max=10**9)
   """Validations without improvement before `plateau` acts."""
-  min_learning_rate: float = fields.field(0.0, min=0)
+  min_learning_rate: float = fields.field(0.0, min=0, max=10**6)
   """`cosine` ends here and `plateau` goes no lower."""
   objectives: tuple[str, ...] = fields.field(("likelihood",), extensible=True)
   """Terms of the loss, each `NAME` or `NAME=WEIGHT`: `likelihood`; `coverage`,
@@ -80,7 +82,7 @@ class Optim:
   """That probability where it is constant, or at the start of `linear`."""
   sampling_low: float = fields.field(0.0, min=0, max=1)
   """The lowest probability of `linear`."""
-  sampling_k: float = fields.field(0.0, min=0)
+  sampling_k: float = fields.field(0.0, min=0, max=10**9)
   """Slope an update of `linear`, base of `exponential`, or k of
   `inverse_sigmoid`."""
   sampling_own_end: bool = False
@@ -88,7 +90,7 @@ class Optim:
   sentence; what the reference has behind it is not learnt in that update."""
   normalize: Literal["tokens", "sentences"] = "tokens"
   """The loss is divided by the batch's target tokens or by its sentences."""
-  accumulate: int = fields.field(1, min=1)
+  accumulate: int = fields.field(1, min=1, max=10**6)
   """Parts in which a batch is computed, one after the other."""
   ema_decay: float = fields.field(0.0, min=0, below=1)
   """Decay of the exponential average of parameters that is validated and
@@ -147,26 +149,25 @@ class Optim:
     for name in weights:
       fields.check_name("optim.objectives", name, OBJECTIVES)
     for rate in self.rates:
-      pattern, _, factor = rate.rpartition("=")
-      try:
-        ok = bool(pattern) and 0 <= float(factor) < math.inf
-      except ValueError:
-        ok = False
-      fields.check(ok, "optim.rates", f"{rate!r} is not REGEX=FACTOR")
+      pattern, _, text = rate.rpartition("=")
+      factor = fields.parse(text, float)
+      fields.check(
+        bool(pattern) and factor is not None and 0 <= factor <= LARGEST,
+        "optim.rates",
+        f"{fields.shown(rate)} is not REGEX=FACTOR with a factor of at least 0 "
+        f"and at most {LARGEST:,}",
+      )
 
   def objective_weights(self) -> dict[str, float]:
     """Weight in the loss of each objective, by name or `FILE.py:NAME`."""
     weights = {}
     for entry in self.objectives:
       name, mark, text = entry.partition("=")
-      try:
-        weight = float(text) if mark else 1.0
-      except ValueError:
-        weight = math.nan
-      fields.check(
-        0 < weight < math.inf,
-        "optim.objectives",
-        f"{entry!r} is not NAME or NAME=WEIGHT with a positive weight",
-      )
+      weight = fields.parse(text, float) if mark else 1.0
+      if weight is None or not 0 < weight <= LARGEST:
+        raise types.UserError(
+          f"optim.objectives: {fields.shown(entry)} is not NAME or NAME=WEIGHT "
+          f"with a positive weight of at most {LARGEST:,}"
+        )
       weights[name] = weight
     return weights

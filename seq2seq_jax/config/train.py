@@ -7,28 +7,31 @@ from seq2seq_jax import metrics
 from seq2seq_jax.config import fields
 
 
+@fields.strict
 @dataclasses.dataclass(frozen=True)
 class Train:
   """Length of a run, validation, checkpoints, devices."""
 
-  steps: int = fields.field(1000, min=1)
+  steps: int = fields.field(1000, min=1, max=fields.MOST_STEPS)
   """Updates. A longer run may be resumed from a shorter one, unless the
   schedule is `cosine`."""
   seed: int = fields.field(0, min=0, below=2**32)
   """Seed of initialisation, dropout and the order of examples."""
-  seeds: int = fields.field(1, min=1)
+  seeds: int = fields.field(1, min=1, max=1000)
   """Runs trained in one program, with the seeds from `seed` on: replicas."""
-  steps_per_call: int = fields.field(1, min=1)
+  steps_per_call: int = fields.field(1, min=1, max=10**5)
   """Updates made by one call of the compiled program, for models so small that
   a call costs more than an update."""
-  validate_every: int = fields.field(500, min=1)
+  validate_every: int = fields.field(500, min=1, max=fields.MOST_STEPS)
   """Steps between validations, each followed by a checkpoint."""
-  checkpoint_every: int = fields.mutable_on_resume(0, min=0)
+  checkpoint_every: int = fields.mutable_on_resume(
+    0, min=0, max=fields.MOST_STEPS
+  )
   """Extra checkpoints every so many steps, for resuming alone; 0 is none."""
-  checkpoint_minutes: float = fields.mutable_on_resume(10.0, min=0)
+  checkpoint_minutes: float = fields.mutable_on_resume(10.0, min=0, max=10**6)
   """Extra checkpoints after so many minutes, of a run in one process; 0 is
   none."""
-  log_every: int = fields.mutable_on_resume(50, min=1)
+  log_every: int = fields.mutable_on_resume(50, min=1, max=fields.MOST_STEPS)
   """Steps between lines of metrics.jsonl."""
   metric: str = fields.field("loss", extensible=True)
   """Validation score that chooses the best checkpoint, stops early and moves
@@ -40,13 +43,13 @@ class Train:
     fields.mutable_on_resume("13a")
   )
   """SacreBLEU's tokenisation; `none` for text that is tokenised already."""
-  patience: int = fields.field(0, min=0)
+  patience: int = fields.field(0, min=0, max=10**9)
   """Stop after so many validations without improvement; 0 never."""
-  keep_last: int = fields.field(2, min=1)
+  keep_last: int = fields.field(2, min=1, max=10**6)
   """Latest checkpoints kept."""
-  keep_best: int = fields.field(1, min=0)
+  keep_best: int = fields.field(1, min=0, max=10**6)
   """Best checkpoints kept."""
-  average: int = fields.field(0, min=0)
+  average: int = fields.field(0, min=0, max=10**6)
   """Validated checkpoints that `--checkpoint average` averages; 0 is none."""
   average_of: Literal["last", "best"] = "last"
   """Which ones."""

@@ -65,5 +65,5 @@ def test_facts_of_the_schema_are_those_of_the_placements(listed, fact):
 
 def test_range_text_says_which_ends_are_open():
   assert fields.range_text({"min": 1}) == "at least 1"
-  assert fields.range_text({"above": 0, "max": 1}) == "in (0, 1]"
+  assert fields.range_text({"above": 0, "max": 1}) == "above 0 and at most 1"
   assert fields.range_text({"max": 5}) == "at most 5"
