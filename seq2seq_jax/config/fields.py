@@ -133,7 +133,7 @@ def validate(section: Any, prefix: str = "") -> None:
   `prefix` and the field, as a flag does.
   """
   path = f"{prefix}." if prefix else ""
-  hints = _hints(type(section))
+  hints = _hints(type(section))  # type: ignore[arg-type]
   for entry in dataclasses.fields(section):
     field_name, value = path + entry.name, getattr(section, entry.name)
     _check_type(field_name, value, hints[entry.name])
