@@ -154,13 +154,6 @@ class Statistics:
     variance = self.squares / max(self.count, 1) - self.mean() ** 2
     return np.sqrt(np.maximum(variance, _SMALLEST_VARIANCE))
 
-  def normalize(
-    self, frames: Float[np.ndarray, "S F"]
-  ) -> Float[np.ndarray, "S F"]:
-    """Frames with mean 0 and deviation 1 by these statistics, float32."""
-    scaled = (frames - self.mean()[None]) / self.deviation()[None]
-    return scaled.astype(np.float32)
-
 
 def stack(
   frames: Float[np.ndarray, "S F"], size: int, step: int
@@ -193,6 +186,11 @@ class SpecAugment:
   time_masks: int = 0
   time_width: int = 40
   time_share: float = 0.2
+
+  @property
+  def masks(self) -> int:
+    """Number of masks; with none, frames stay as they are."""
+    return self.frequency_masks + self.time_masks
 
   def __call__(
     self, frames: Float[np.ndarray, "S F"], rng: np.random.Generator

@@ -84,17 +84,12 @@ def test_statistics_are_those_of_all_frames():
   frames = np.concatenate(parts).astype(np.float64)
   np.testing.assert_allclose(statistics.mean(), frames.mean(axis=0))
   np.testing.assert_allclose(statistics.deviation(), frames.std(axis=0))
-  scaled = statistics.normalize(np.concatenate(parts))
-  assert scaled.dtype == np.float32
-  np.testing.assert_allclose(scaled.mean(axis=0), 0.0, atol=1e-6)
-  np.testing.assert_allclose(scaled.std(axis=0), 1.0, atol=1e-6)
 
 
 def test_a_feature_that_never_changes_stays_finite():
   statistics = features.Statistics(2)
-  frames = np.full((5, 2), 3.0, np.float32)
-  statistics.add(frames)
-  assert np.array_equal(statistics.normalize(frames), np.zeros((5, 2)))
+  statistics.add(np.full((5, 2), 3.0, np.float32))
+  assert np.all(statistics.deviation() > 0.0)
 
 
 def test_stacked_frames_hold_those_behind_them():

@@ -1,0 +1,210 @@
+"""The source side of utterances: from a line of a manifest to frames."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from seq2seq_jax import records, types
+from seq2seq_jax.data import audio, features, sides, stored
+
+ALL = ""  # the speaker of statistics over all utterances
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """How an utterance becomes frames; a run keeps them in its workdir.
+
+  Attributes:
+    mel: the features.
+    resample: convert files of another rate.
+    channel: of files with several; None: refuse them.
+    normalize: mean 0 and deviation 1 by the statistics of the training set, of
+      the utterance's speaker in it, of the utterance itself, or not at all. A
+      speaker that training has not seen is normalised by its utterance.
+    stack: frames that are joined into one,
+    stack_step: and from the start of one to that of the next.
+  """
+
+  mel: features.LogMel = dataclasses.field(default_factory=features.LogMel)
+  resample: bool = False
+  channel: int | None = None
+  normalize: Literal["global", "speaker", "utterance", "none"] = "global"
+  stack: int = 1
+  stack_step: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Moments:
+  """Mean and deviation of every feature over `frames` frames."""
+
+  frames: int
+  mean: tuple[float, ...]
+  deviation: tuple[float, ...]
+
+  def apply(self, frames: Float[np.ndarray, "S F"]) -> np.ndarray:
+    """Frames with mean 0 and deviation 1 by these moments, float32."""
+    mean, deviation = np.array(self.mean), np.array(self.deviation)
+    return ((frames - mean[None]) / deviation[None]).astype(np.float32)
+
+
+def moments_of(statistics: features.Statistics) -> Moments:
+  """The moments of counted frames."""
+  return Moments(
+    statistics.count,
+    tuple(statistics.mean().tolist()),
+    tuple(statistics.deviation().tolist()),
+  )
+
+
+class SourceAudio:
+  """A source of utterances, read and turned into frames as they are needed.
+
+  Args:
+    settings: of the features.
+    moments: of the training set under ALL, or of each speaker in it.
+    augment: masks of training; drawn where `encode` is handed a generator.
+    reverse: the encoder reads the frames from last to first.
+  """
+
+  present: ClassVar[bool] = True
+  vocab_size = 0
+  segmentation = None
+
+  def __init__(
+    self,
+    settings: Settings,
+    moments: dict[str, Moments],
+    augment: features.SpecAugment | None = None,
+    reverse: bool = False,
+  ):
+    self.settings, self.moments = settings, moments
+    self.augment = augment or features.SpecAugment()
+    self.reverse = reverse
+    self.features = settings.mel.bins * settings.stack
+    self.samples = self.augment.masks > 0
+    self._reader = audio.Reader(
+      settings.mel.rate, settings.resample, settings.channel
+    )
+
+  @classmethod
+  def learn(
+    cls,
+    utterances: Iterable[audio.Utterance],
+    settings: Settings,
+    augment: features.SpecAugment | None = None,
+    reverse: bool = False,
+  ) -> "SourceAudio":
+    """The side with the statistics of training utterances, each read once."""
+    side = cls(settings, {}, augment, reverse)
+    if settings.normalize in ("global", "speaker"):
+      sums: dict[str, features.Statistics] = {}
+      for utterance in utterances:
+        name = ALL if settings.normalize == "global" else utterance.speaker
+        if name not in sums:
+          sums[name] = features.Statistics(settings.mel.bins)
+        sums[name].add(side.log_mel(utterance))
+      side.moments = {name: moments_of(s) for name, s in sums.items()}
+    return side
+
+  @classmethod
+  def restore(cls, settings: dict[str, Any], reverse: bool) -> "SourceAudio":
+    """The side of stored settings, without masks."""
+    tree = {k: v for k, v in settings.items() if k != "kind"}
+    content: _Stored = records.decode(_Stored, tree, "source.json")
+    return cls(content.settings, content.moments, reverse=reverse)
+
+  def log_mel(self, utterance: audio.Utterance) -> Float[np.ndarray, "S F"]:
+    """Features of an utterance before they are normalised.
+
+    Raises:
+      types.UserError: the file cannot be used, or is shorter than a frame.
+    """
+    samples = self._reader.read(utterance)
+    frames = features.log_mel(samples, self.settings.mel)
+    if not len(frames):
+      raise types.UserError(
+        f"{utterance.audio} (utterance {utterance.id}): has {len(samples)} "
+        f"samples, fewer than a frame of {self.settings.mel.frame_length}"
+      )
+    return frames
+
+  @staticmethod
+  def is_blank(value: audio.Utterance) -> bool:
+    return value.samples == 0
+
+  @staticmethod
+  def content(value: audio.Utterance) -> bytes:
+    return repr(dataclasses.astuple(value)).encode("utf-8", "surrogatepass")
+
+  def encode(
+    self, value: audio.Utterance, rng: np.random.Generator | None = None
+  ) -> types.EncodedSide:
+    frames = self._normalized(self.log_mel(value), value.speaker)
+    if rng is not None and self.samples:
+      frames = self.augment(frames, rng)
+    frames = features.stack(
+      frames, self.settings.stack, self.settings.stack_step
+    )
+    return types.EncodedSide(frames[::-1] if self.reverse else frames)
+
+  def _normalized(
+    self, frames: Float[np.ndarray, "S F"], speaker: str
+  ) -> Float[np.ndarray, "S F"]:
+    kind = self.settings.normalize
+    if kind == "none":
+      return frames
+    moments = self.moments.get(ALL if kind == "global" else speaker)
+    if moments is None:
+      own = features.Statistics(frames.shape[1])
+      own.add(frames)
+      moments = moments_of(own)
+    return moments.apply(frames)
+
+  def length(self, encoded: types.EncodedSide) -> int:
+    return len(encoded.values)
+
+  def pad(
+    self, rows: Sequence[types.EncodedSide | None], length: int
+  ) -> types.PaddedSide:
+    return sides.SourceFrames(self.features).pad(rows, length)
+
+  def units(self, value: audio.Utterance) -> int:
+    """Frames, by the manifest if it says a length."""
+    if value.samples is None:
+      return len(self.log_mel(value))
+    return self.settings.mel.frames(value.samples)
+
+  def show(self, value: audio.Utterance) -> list[str]:
+    return [str(i) for i in range(len(self.encode(value).values))]
+
+  def text(self, value: audio.Utterance) -> str:
+    return value.id
+
+  def copyable(self, value: audio.Utterance) -> list[str]:
+    return []
+
+  def words(self, value: audio.Utterance) -> list[str]:
+    raise types.UserError(
+      "decode.replace_unknown needs a source of words, not audio"
+    )
+
+  def checksum(self) -> str:
+    return stored.checksum(self._stored())
+
+  def dump(self) -> bytes:
+    return stored.dump(self._stored())
+
+  def _stored(self) -> dict[str, Any]:
+    content = dataclasses.asdict(_Stored(self.settings, self.moments))
+    return {"kind": "audio", **content}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Stored:
+  """What the workdir keeps of a side."""
+
+  settings: Settings
+  moments: dict[str, Moments]
