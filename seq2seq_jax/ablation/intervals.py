@@ -41,9 +41,11 @@ def interval(spread: Spread, level: float) -> tuple[float, float]:
     return low, high
   reach = float(scipy.special.stdtrit(freedom, 0.5 + level / 2))
   if shape := _Shape.of(spread):
-    return shape.interval(float(scipy.special.ndtr(-reach)))
-  half = reach * math.sqrt(variance)
-  return max(low, value - half), min(high, value + half)
+    ends = shape.interval(float(scipy.special.ndtr(-reach)))
+  else:
+    half = reach * math.sqrt(variance)
+    ends = value - half, value + half
+  return max(low, ends[0]), min(high, ends[1])
 
 
 def p_value(spread: Spread, truth: float) -> float:

@@ -32,9 +32,9 @@ RULES = {
     "no width"
   ),
   "p_raw": "two-sided p of no difference, by the same distribution",
-  "p": "p_raw after Holm's correction over the rows of the table",
+  "p": "the same after Holm's correction over the rows of the table",
   "p of claims": (
-    "two-sided p of the bound that the claim clears or misses, as p_raw; after "
+    "two-sided p of the bound that the claim clears or misses, likewise; after "
     "Holm's correction over the claims that are judged"
   ),
   "p_bootstrap": (

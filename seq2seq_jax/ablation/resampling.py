@@ -64,41 +64,44 @@ def variance(
 ) -> tuple[float, float]:
   """Variance of the sum over resamples of a stratum; degrees of freedom.
 
-  It is made larger by (n + 2) / n, n the number of sentences that it rests on:
-  as if two more had been seen. Where few differ, the variance of the few is
-  too small for Student's interval as often as it is too large; with two more
-  it is right (Agresti & Min 2005, Bonett & Price 2012: for shares).
+  It is that of two more sentences than have been seen. Where few differ, the
+  variance of the few is too small for Student's interval as often as it is too
+  large; with two more it is right (Agresti & Min 2005 and Bonett & Price 2012,
+  for shares).
   """
   size = stratum.size
   if size < 2:
     return 0.0, 1.0
   counts = draws(size, resamples, seed)
-  drawn, without = np.zeros(resamples), np.zeros(size)
+  drawn = np.zeros(resamples)
+  # The sum without each sentence, by the runs of one seed, then of the next.
+  without = np.zeros((max(len(term.runs) for term in stratum.terms), size))
   for term in stratum.terms:
+    left_out = []
     for run in term.runs:
       mine = run[stratum.inside]
       total = run[_mask(term, len(run))].sum(axis=0)
-      others = total - mine.sum(axis=0)
-      weight = term.weight / len(term.runs)
-      drawn += weight * term.score(counts @ mine + others)
-      without += weight * term.score(total - mine)
-  spread = float(np.var(drawn, ddof=1)) * size / (size - 1)
-  return spread * (1 + 2 / _resting_on(without)), size - 1.0
+      score = term.score(counts @ mine + (total - mine.sum(axis=0)))
+      drawn += term.weight / len(term.runs) * score
+      left_out.append(term.weight * term.score(total - mine))
+    for i, row in enumerate(without):
+      row += left_out[i % len(left_out)]
+  seen = float(np.var(drawn, ddof=1)) * size / (size - 1)
+  return seen + 2 * max(map(_square_of_one, without)), size - 1.0
 
 
-def _resting_on(without: np.ndarray) -> float:
-  """Number of sentences that a variance rests on.
+def _square_of_one(without: np.ndarray) -> float:
+  """Square of what a sentence that differs changes; 0 if none does.
 
-  As many as there are, if all stray alike; one, if all but one are the same.
+  The mean of the squares, weighted by themselves: if most sentences change
+  nothing, that of the others.
 
   Args:
     without: the sum without each of the sentences.
   """
   squares = (without - without.mean()) ** 2
-  if not squares.any():
-    return float(len(without))
-  squares /= squares.max()
-  return float(squares.sum() ** 2 / (squares**2).sum())
+  total = float(squares.sum())
+  return float((squares**2).sum()) / total if total else 0.0
 
 
 @functools.lru_cache(maxsize=4)  # all contrasts of a table share them

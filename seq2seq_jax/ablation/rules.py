@@ -24,9 +24,9 @@ TIES = (
 NAMES = {
   "interval": INTERVAL,
   "p_raw": P,
-  "p": "p_raw after Holm's correction over the rows of the table",
+  "p": "the same after Holm's correction over the rows of the table",
   "p of claims": (
-    "two-sided p of the bound that the claim clears or misses, as p_raw; after "
+    "two-sided p of the bound that the claim clears or misses, likewise; after "
     "Holm's correction over the claims that are judged"
   ),
   "p_bootstrap": (

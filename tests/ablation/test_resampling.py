@@ -45,8 +45,8 @@ def test_variance_of_few_is_not_too_small():
   hits[:2] = 1
   [stratum] = resampling.strata([_term(1, hits, few)])
   variance, _ = resampling.variance(stratum, 20_000, (0,))
-  # All four stray alike; with two more sentences, six fourths.
-  expected = 1e4 * (1 / 3) / 4 * (6 / 4)
+  # Each of the four changes the half to a third or two thirds.
+  expected = 1e4 * ((1 / 3) / 4 + 2 * (1 / 6) ** 2)
   assert variance == pytest.approx(expected, rel=0.05)
 
 
@@ -60,6 +60,19 @@ def test_few_that_differ_count_two_more(k):
   share = k / 100
   theirs = 1e4 * (share * (1 - share) / 99) * (k + 2) / k
   assert variance == pytest.approx(theirs, rel=0.12)
+
+
+def test_two_more_count_for_all_seeds():
+  """One sentence that differs in one seed of three: two more do in all."""
+  runs = [_run(np.arange(100) < n) for n in (0, 0, 1)]
+  other = [_run(np.zeros(100))] * 3
+  terms = [
+    resampling.Weighted(weight, found, metrics.ratio, None, "t")
+    for weight, found in ((1, runs), (-1, other))
+  ]
+  [stratum] = resampling.strata(terms)
+  variance, _ = resampling.variance(stratum, 20_000, (0,))
+  assert variance == pytest.approx((1 / 3) ** 2 + 2, rel=0.05)
 
 
 def test_equal_rows_have_no_variance():

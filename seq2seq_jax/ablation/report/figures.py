@@ -136,7 +136,7 @@ def _draw_difference(
 
 def _published_marker(row: schema.Row) -> str:
   """A cross if the value is not of this table's data or metric."""
-  return "X" if row.published_differs else "D"
+  return "x" if row.published_differs else "D"
 
 
 def _published_shade(row: schema.Row) -> str:

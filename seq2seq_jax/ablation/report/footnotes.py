@@ -9,10 +9,7 @@ SIGNS = ("†", "‡", "§", "¶")
 
 def signs(table: schema.Table) -> dict[str, str]:
   """The sign of each difference of a published value, in order of rows."""
-  differences = itertools.chain(
-    *(row.published_differs for row in table.rows),
-    *(curve.differs for curve in table.published_curves),
-  )
+  differences = itertools.chain(*(row.published_differs for row in table.rows))
   more = (f"({i})" for i in itertools.count(len(SIGNS) + 1))
   return dict(zip(dict.fromkeys(differences), itertools.chain(SIGNS, more)))
 

@@ -168,8 +168,8 @@ def _caption(table: schema.Table, name: str) -> str:
     caption = (
       f"{'Left, test' if compared else 'Test'} {metric} of every row, mean and "
       f"standard deviation over {seeds}; hollow marks are published values, "
-      "pale ones unconfirmed, crosses not of this table's data or metric: see "
-      "the notes of the table."
+      "pale ones unconfirmed, crosses not of this table's data or metric (its "
+      "notes say what of)."
     )
     if compared:
       caption += (
