@@ -14,7 +14,7 @@ PACKAGE = pathlib.Path(seq2seq_jax.__file__).parent
 
 # A part is a folder or a file of the package. Each may import itself, what is
 # named here, and nothing else of ours.
-LEAVES = {"types", "contracts", "records", "exits"}
+LEAVES = {"types", "contracts", "records", "exits", "archives"}
 LIBRARIES = LEAVES | {"metrics", "data", "models", "decoding", "config"}
 SERVICES = LIBRARIES | {"runtime", "checkpoints"}
 ARROWS = {
@@ -22,6 +22,7 @@ ARROWS = {
   "contracts": {"types"},
   "records": {"types"},
   "exits": {"types"},
+  "archives": {"types"},
   "metrics": LEAVES,
   "data": LEAVES,
   "models": LEAVES,
@@ -55,7 +56,16 @@ TAKE_PLAIN_VALUES = {
   "ablation/published.py",
   "ablation/report/",
 }
-NO_JAX = ("types", "exits", "metrics", "config", "data", "cli", "__main__")
+NO_JAX = (
+  "types",
+  "exits",
+  "archives",
+  "metrics",
+  "config",
+  "data",
+  "cli",
+  "__main__",
+)
 
 
 def imports(path: pathlib.Path) -> Iterator[tuple[str, str | None]]:

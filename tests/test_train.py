@@ -252,8 +252,10 @@ def test_init_from_takes_parameters_by_name(whole, tmp_path, caplog):
 
 def test_init_from_a_run_with_other_words(whole, tmp_path):
   """Tables of as many rows, which stand for other words."""
-  conf = tiny(train={"init_from": str(tmp_path / "old")})
-  shutil.copytree(whole, tmp_path / "old")
+  conf = tiny(
+    train={"init_from": str(whole)}, data={"vocabulary": str(tmp_path / "old")}
+  )
+  shutil.copytree(whole / "tokenizers", tmp_path / "old" / "tokenizers")
   path = tmp_path / "old" / "tokenizers" / "target.json"
   words = tokenizers.train(["v w x y z"], kind="word", vocab_size=9)
   assert words.vocab_size == tokenizers.load(path).vocab_size

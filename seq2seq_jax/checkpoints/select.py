@@ -1,21 +1,36 @@
 """Which parameters of a workdir to use: last, best, average or a step."""
 
+import dataclasses
 import logging
 import os
 import pathlib
+import re
 from typing import Any
 
 import jax
 import numpy as np
 
-from seq2seq_jax import types
+from seq2seq_jax import records, types
+from seq2seq_jax.checkpoints import identity
 from seq2seq_jax.checkpoints import store as checkpoint_store
 
 log = logging.getLogger(__name__)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Decisions:
+  """What is read here of the JSON of a run or of one of its replicas."""
+
+  best_step: int | None = None
+  averaged: list[int] = dataclasses.field(default_factory=list)
+  diverged: int | None = None
+
+
 def load(
-  workdir: str | os.PathLike[str], which: str, replica: int | None = None
+  workdir: str | os.PathLike[str],
+  which: str,
+  replica: int | None = None,
+  here: identity.Identity | None = None,
 ) -> tuple[Any, int]:
   """Parameters, as NumPy arrays, and the step of the last of their checkpoints.
 
@@ -25,9 +40,11 @@ def load(
     workdir: folder of a run.
     which: last, best, average, or a step.
     replica: which of several runs in one program.
+    here: identity of the run that the workdir holds.
 
   Raises:
-    types.UserError: there is no such checkpoint, or it is damaged.
+    types.UserError: there is no such checkpoint, or it is damaged or belongs
+      to another run.
   """
   workdir = pathlib.Path(workdir)
   store = checkpoint_store.Checkpoints(workdir, read_only=True)
@@ -38,15 +55,17 @@ def load(
         f"{workdir}: holds no checkpoint yet; train further first"
       )
     host = store.latest_host()
-    replicas = host.get("replicas")
+    place = str(store.folder)
+    replicas = _replicas(host, place)
     if replicas:
       host = _replica_host(workdir, replicas, replica)
     elif replica:
       raise types.UserError(
         f"--replica {replica}: {workdir} holds one run, replica 0"
       )
+    _decisions(host, place)
     chosen = choose(workdir, which, steps, host)
-    trees = [store.read(step) for step in chosen]
+    trees = [store.read(step, here) for step in chosen]
   finally:
     store.close()
   if replicas:
@@ -61,16 +80,38 @@ def diverged(workdir: pathlib.Path) -> set[int]:
   """Replicas of a run whose loss was not finite."""
   store = checkpoint_store.Checkpoints(workdir, read_only=True)
   try:
-    replicas = store.latest_host().get("replicas", []) if store.steps() else []
+    host = store.latest_host() if store.steps() else {}
   finally:
     store.close()
-  return {i for i, host in enumerate(replicas) if host["diverged"] is not None}
+  place = str(store.folder)
+  decisions = [_decisions(h, place) for h in _replicas(host, place)]
+  return {i for i, d in enumerate(decisions) if d.diverged is not None}
+
+
+def _replicas(host: dict[str, Any], place: str) -> list[dict[str, Any]]:
+  """The JSON of each replica; empty of a single run."""
+  replicas: list[dict[str, Any]] = records.decode(
+    list[dict[str, Any]], host.get("replicas", []), f"{place}: replicas"
+  )
+  return replicas
+
+
+def _decisions(host: dict[str, Any], place: str) -> _Decisions:
+  """What is read of the JSON of a run.
+
+  Raises:
+    types.UserError: an entry is of another type.
+  """
+  names = [field.name for field in dataclasses.fields(_Decisions)]
+  shown = {name: host[name] for name in names if name in host}
+  decisions: _Decisions = records.decode(_Decisions, shown, place)
+  return decisions
 
 
 def split_replica(source: str) -> tuple[pathlib.Path, int | None]:
   """Path and replica of `DIR#REPLICA`, or a path alone."""
   name, mark, replica = source.rpartition("#")
-  if mark and replica.isdigit() and not pathlib.Path(source).exists():
+  if mark and _is_number(replica) and not pathlib.Path(source).exists():
     return pathlib.Path(name), int(replica)
   return pathlib.Path(source), None
 
@@ -110,12 +151,17 @@ def choose(
         f"{workdir}: no checkpoints to average; train with --train.average N"
       )
     return averaged
-  if which.isdigit() and int(which) in steps:
+  if _is_number(which) and int(which) in steps:
     return [int(which)]
   raise types.UserError(
     f"--checkpoint {which}: {workdir} has last, best, average and the steps "
     f"{listed}"
   )
+
+
+def _is_number(text: str) -> bool:
+  """Whether a text is a whole number that is not absurd, in ASCII digits."""
+  return re.fullmatch("[0-9]{1,18}", text) is not None
 
 
 def _replica_host(

@@ -1,5 +1,6 @@
 """Checkpoints of a run: every call into Orbax stands here."""
 
+import dataclasses
 import errno
 import functools
 import logging
@@ -17,7 +18,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
-from seq2seq_jax import types
+from seq2seq_jax import records, types
+from seq2seq_jax.checkpoints import identity as identity_lib
 from seq2seq_jax.runtime import parallel
 
 log = logging.getLogger(__name__)
@@ -50,6 +52,15 @@ def _silence_orbax() -> None:
       before(unraisable)
 
   sys.unraisablehook = hook
+
+
+@dataclasses.dataclass(frozen=True)
+class _Header:
+  """What is read here of a checkpoint's JSON."""
+
+  digest: int
+  params_digest: int
+  identity: identity_lib.Identity | None = None
 
 
 class Damaged(types.UserError):
@@ -111,7 +122,7 @@ class Checkpoints:
     Args:
       step: number of updates made.
       state: a dict of replicated arrays, `params` and `ema` among them.
-      host: the decisions up to this step; JSON.
+      host: the decisions up to this step, and perhaps `identity`; JSON.
       keep: older steps that are still needed; all others are deleted once this
         one is written.
 
@@ -178,7 +189,7 @@ class Checkpoints:
     )
 
   def restore_latest(
-    self, target: Tree
+    self, target: Tree, here: identity_lib.Identity | None = None
   ) -> tuple[int, Tree, dict[str, Any]] | None:
     """(step, state, host) of the last good checkpoint, or None if none is.
 
@@ -187,6 +198,7 @@ class Checkpoints:
 
     Args:
       target: shapes and shardings that the state is restored to.
+      here: identity of the run that the workdir holds.
 
     Raises:
       types.UserError: there are checkpoints, and none is good; or one cannot
@@ -198,7 +210,7 @@ class Checkpoints:
       restored = None
       message = f"checkpoint {step} is damaged for another process"
       try:
-        restored = self.restore(step, target)
+        restored = self.restore(step, target, here)
       except Damaged as e:
         message = str(e)
       good = parallel.all_agree(restored is not None)
@@ -226,34 +238,61 @@ class Checkpoints:
     self.manager.reload()
 
   def restore(
-    self, step: int, target: Tree, *, whole: bool = True
+    self,
+    step: int,
+    target: Tree,
+    here: identity_lib.Identity | None = None,
+    *,
+    whole: bool = True,
   ) -> tuple[Tree, dict[str, Any]]:
     """(state, host) of one checkpoint.
 
     Args:
       step: of the checkpoint.
       target: shapes and shardings that the state is restored to.
+      here: identity of the run that the workdir holds.
       whole: compare the digest of the whole state; False if `target` is only
         a part of it.
 
     Raises:
-      types.UserError: the checkpoint is damaged.
+      types.UserError: the checkpoint is damaged, or belongs to another run.
     """
+    host, header = self._host(step)
+    if here is not None and header.identity is not None:
+      identity_lib.check(header.identity, here, self.folder / str(step))
     shapes = jax.tree.map(_abstract, target)
     try:
       restored = self.manager.restore(
         step,
-        args=ocp.args.Composite(
-          state=ocp.args.StandardRestore(shapes),
-          host=ocp.args.JsonRestore(),
-        ),
+        args=ocp.args.Composite(state=ocp.args.StandardRestore(shapes)),
       )
-      state, host = restored.state, restored.host
+      state = restored.state
     except Exception as e:  # Orbax and TensorStore raise many kinds
       raise self._damaged(step, e) from e
-    if whole and digest(_local_copy(state)) != host["digest"]:
+    if whole and digest(_local_copy(state)) != header.digest:
       raise self._damaged(step, "its content is not what was written")
     return state, host
+
+  def _host(self, step: int) -> tuple[dict[str, Any], _Header]:
+    """The JSON of a checkpoint, and what this module reads of it.
+
+    Raises:
+      types.UserError: it is damaged.
+    """
+    only = ocp.args.Composite(host=ocp.args.JsonRestore())
+    try:
+      host = self.manager.restore(step, args=only).host
+    except Exception as e:
+      raise self._damaged(step, e) from e
+    place = str(self.folder / str(step) / "host")
+    names = {field.name for field in dataclasses.fields(_Header)}
+    shown = host
+    if isinstance(host, dict):
+      shown = {name: host[name] for name in names & host.keys()}
+    try:
+      return host, records.decode(_Header, shown, place)
+    except types.UserError as e:
+      raise self._damaged(step, e) from e
 
   def latest_host(self) -> dict[str, Any]:
     """`host` of the last checkpoint in which it can be read.
@@ -263,15 +302,12 @@ class Checkpoints:
     Raises:
       types.UserError: there is none.
     """
-    only = ocp.args.Composite(host=ocp.args.JsonRestore())
     error: Exception | None = None
     for step in reversed(self.steps()):
       try:
-        return self.manager.restore(step, args=only).host
-      except Exception as e:
-        if error is None:
-          error = self._damaged(step, e)
-          error.__cause__ = e
+        return self._host(step)[0]
+      except types.UserError as e:
+        error = error or e
     raise error or types.UserError(f"{self.folder}: holds no checkpoint")
 
   def _damaged(self, step: int, reason: Exception | str) -> types.UserError:
@@ -289,13 +325,17 @@ class Checkpoints:
     line = (str(reason).splitlines() or [type(reason).__name__])[0]
     return Damaged(f"checkpoint {folder} is damaged: {line[:200]}")
 
-  def read(self, step: int) -> Tree:
+  def read(self, step: int, here: identity_lib.Identity | None = None) -> Tree:
     """Averaged parameters of a checkpoint if there are any, else the last ones.
 
     They are NumPy arrays, whatever devices and processes wrote them.
 
+    Args:
+      step: of the checkpoint.
+      here: identity of the run that the workdir holds.
+
     Raises:
-      types.UserError: the checkpoint is damaged.
+      types.UserError: the checkpoint is damaged, or belongs to another run.
     """
     one = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     try:
@@ -306,9 +346,9 @@ class Checkpoints:
       )
     except Exception as e:  # a damaged one has no metadata either
       raise self._damaged(step, "no metadata") from e
-    state, host = self.restore(step, shapes, whole=False)
+    state, _ = self.restore(step, shapes, here, whole=False)
     pair = state["params"], state.get("ema")
-    if digest(_local_copy(pair)) != host["params_digest"]:
+    if digest(_local_copy(pair)) != self._host(step)[1].params_digest:
       raise self._damaged(step, "its content is not what was written")
     return jax.device_get(pair[1] or pair[0])
 

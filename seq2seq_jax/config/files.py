@@ -8,7 +8,7 @@ import pathlib
 import typing
 from typing import Any, TypeVar
 
-from seq2seq_jax import types
+from seq2seq_jax import records, types
 from seq2seq_jax.config import (
   experiment,
   extensions,
@@ -78,11 +78,8 @@ def from_json(text: str, where: str) -> experiment.Config:
     types.UserError: it is none, or of another version; it names `where`.
   """
   wrong = f"{where}: not a config of this program"
-  try:
-    tree = json.loads(text)
-    version = tree.pop("format_version", None)
-  except (ValueError, TypeError, AttributeError) as e:
-    raise types.UserError(f"{wrong}: {e}") from e
+  tree = records.decode(dict[str, Any], records.parse(text, where), where)
+  version = tree.pop("format_version", None)
   if version != FORMAT_VERSION:
     raise types.UserError(
       f"{where}: has format_version {version}, and this program reads "
@@ -116,6 +113,6 @@ def differences(old: experiment.Config, new: experiment.Config) -> list[str]:
   for (name, a, field), (_, b, _) in zip(paths.leaves(old), paths.leaves(new)):
     if name == "train.steps" and old.optim.schedule != "cosine":
       continue
-    if a != b and not field.metadata["mutable_on_resume"]:
+    if a != b and not field.metadata.get("mutable_on_resume"):
       out.append(f"{name}: {a!r} in the workdir, {b!r} now")
   return out

@@ -4,18 +4,18 @@ A training batch depends only on (data seed, training seed, step), not on the
 batches loaded before it, and is the same in every process.
 """
 
+import contextlib
 import hashlib
 import io
 import pathlib
 import sys
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import grain
 import numpy as np
 
-from seq2seq_jax import config, types
+from seq2seq_jax import archives, config, types
 from seq2seq_jax.data import buckets, left_out, vocabulary
 from seq2seq_jax.data import corpus as corpus_lib
 
@@ -299,12 +299,14 @@ def measure(
   digest.update((corpus.train.checksum() + vocabularies.checksum()).encode())
   key = digest.hexdigest()
   if cache is not None and cache.is_file():
-    try:
-      with cache.open("rb") as f, np.load(f) as stored:
-        if str(stored["key"]) == key:
-          return stored["lengths"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-      pass
+    wanted = {
+      "key": archives.Wanted("U", ()),
+      "lengths": archives.Wanted("i", (len(corpus.indices), 2)),
+    }
+    with contextlib.suppress(types.UserError):
+      stored = archives.read(cache, wanted)
+      if str(stored["key"]) == key:
+        return stored["lengths"]
   lengths = np.zeros((len(corpus.indices), 2), np.int64)
   for n, i in enumerate(corpus.indices):
     lengths[n] = vocabularies.lengths(vocabularies.encode(corpus.train[int(i)]))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from seq2seq_jax import config, types
-from seq2seq_jax.checkpoints import run_record, select
+from seq2seq_jax.checkpoints import identity, run_record, select
 from seq2seq_jax.data import corpus, vocabulary
 from seq2seq_jax.models import build
 from seq2seq_jax.runtime import parallel
@@ -53,7 +53,9 @@ def load(
     *vocabularies.sizes,
     ctc="ctc" in conf.optim.objective_weights(),
   )
-  params, step = select.load(workdir, checkpoint, replica)
+  params, step = select.load(
+    workdir, checkpoint, replica, identity.of(conf, vocabularies)
+  )
   return Loaded(conf, vocabularies, model, mapper.replicate(params), step)
 
 

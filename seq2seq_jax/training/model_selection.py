@@ -2,8 +2,11 @@
 
 import dataclasses
 import math
+import typing
 from collections.abc import Sequence
 from typing import Any, NamedTuple
+
+from seq2seq_jax import records
 
 
 class Rules(NamedTuple):
@@ -39,10 +42,23 @@ class ModelSelection:
   diverged: int | None = None  # the step at which the loss was not finite
 
   @classmethod
-  def from_json(cls, rules: Rules, values: dict[str, Any]) -> "ModelSelection":
-    """The state that `to_json` gave; other entries are not read."""
-    names = {f.name for f in dataclasses.fields(cls)} - {"rules"}
-    return cls(rules, **{k: v for k, v in values.items() if k in names})
+  def from_json(
+    cls, rules: Rules, values: dict[str, Any], place: str
+  ) -> "ModelSelection":
+    """The state that `to_json` gave; other entries are not read.
+
+    Raises:
+      types.UserError: an entry is of another type; it names it and `place`.
+    """
+    kinds = typing.get_type_hints(cls)
+    del kinds["rules"]
+    known = {k: v for k, v in values.items() if k in kinds}
+    # Lists of two; the values stay as they are.
+    pairs = list[tuple[int, float | None]]
+    records.decode(pairs, known.get("validated", []), f"{place}: validated")
+    for name, value in known.items():
+      records.decode(kinds[name], value, f"{place}: {name}")
+    return cls(rules, **known)
 
   def to_json(self) -> dict[str, Any]:
     """The state without the rules, which the config holds."""
@@ -115,7 +131,22 @@ def to_json(replicas: Sequence[ModelSelection]) -> dict[str, Any]:
   return {"replicas": [r.to_json() for r in replicas]}
 
 
-def from_json(rules: Rules, values: dict[str, Any]) -> list[ModelSelection]:
-  """One state a replica, from a checkpoint's JSON."""
-  stored = values.get("replicas", [values])
-  return [ModelSelection.from_json(rules, v) for v in stored]
+def from_json(
+  rules: Rules, values: dict[str, Any], place: str
+) -> list[ModelSelection]:
+  """One state a replica, from a checkpoint's JSON.
+
+  Args:
+    rules: of the config.
+    values: the JSON.
+    place: names the checkpoint in messages.
+
+  Raises:
+    types.UserError: an entry is of another type.
+  """
+  stored = records.decode(
+    list[dict[str, Any]],
+    values.get("replicas", [values]),
+    f"{place}: replicas",
+  )
+  return [ModelSelection.from_json(rules, v, place) for v in stored]

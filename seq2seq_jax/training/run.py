@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from seq2seq_jax import config, metrics, types
-from seq2seq_jax.checkpoints import store
+from seq2seq_jax.checkpoints import identity, store
 from seq2seq_jax.data import batches, vocabulary
 from seq2seq_jax.data import corpus as corpus_lib
 from seq2seq_jax.inference import evaluator
@@ -45,6 +45,7 @@ class Run:
     state: `step.TrainState`, replicated; replicas on a leading axis.
     selection: `model_selection.ModelSelection` of each replica.
     first_step: the step it was resumed after, or 0.
+    identity: what its checkpoints belong to.
     begun: a step was made, and the workdir is written.
     saved: it has a checkpoint.
     step: updates made.
@@ -271,7 +272,8 @@ class Run:
     ]
     self.first_step = self.step = 0
     target = parallel.to_global(self.state)._asdict()
-    if restored := self.checkpoints.restore_latest(target):
+    self.identity = identity.of(conf, self.vocabularies, self.state.params)
+    if restored := self.checkpoints.restore_latest(target, self.identity):
       self.first_step, arrays, host = restored
       self.step = self.first_step
       self.state = self.mapper.replicate(
@@ -279,7 +281,13 @@ class Run:
           lambda x: np.asarray(x.addressable_data(0)), step.TrainState(**arrays)
         )
       )
-      self.selection = model_selection.from_json(rules, host)
+      place = f"{self.checkpoints.folder}, step {self.step}"
+      self.selection = model_selection.from_json(rules, host, place)
+      if len(self.selection) != self.replicas:
+        raise types.UserError(
+          f"{place}: holds decisions of {len(self.selection)} runs, not of "
+          f"{self.replicas}"
+        )
     elif conf.train.init_from:
       merged = warm_start.merge(
         jax.device_get(params),

@@ -139,7 +139,8 @@ def save(run: run_lib.Run, step: int, writer: metrics_writer.Writer) -> None:
   run.checkpoints.save(
     step,
     parallel.to_global(run.state)._asdict(),
-    model_selection.to_json(run.selection),
+    model_selection.to_json(run.selection)
+    | {"identity": dataclasses.asdict(run.identity)},
     set().union(*(s.kept_steps() for s in run.selection)),
   )
   if not run.saved:

@@ -4,16 +4,16 @@ Parameters are merged by name; what is taken and what is left is reported.
 """
 
 import logging
-import zipfile
 from collections.abc import Set
 from typing import Any
 
 import flax.traverse_util
 import numpy as np
 
-from seq2seq_jax import config, types
-from seq2seq_jax.checkpoints import select
+from seq2seq_jax import archives, types
+from seq2seq_jax.checkpoints import identity, select
 from seq2seq_jax.data import vocabulary
+from seq2seq_jax.inference import loading
 from seq2seq_jax.models import seq2seq
 
 log = logging.getLogger(__name__)
@@ -31,20 +31,18 @@ def load_params(source: str) -> Any:
   """
   path, replica = select.split_replica(source)
   if path.is_dir():
-    return select.load(path, "best", replica)[0]
+    conf = loading.read_config(path)
+    words = vocabulary.load(conf.data, path / "tokenizers", conf.model.copies())
+    here = identity.of(conf, words)
+    return select.load(path, "best", replica, here)[0]
+  if not path.exists():
+    raise types.UserError(f"train.init_from: {path}: no such workdir or file")
   try:
-    with path.open("rb") as f, np.load(f) as stored:
-      flat = {name: stored[name] for name in stored.files}
-  except FileNotFoundError as e:
+    return flax.traverse_util.unflatten_dict(archives.read(path), sep="/")
+  except (types.UserError, TypeError) as e:  # TypeError: a/b beside a
     raise types.UserError(
-      f"train.init_from: {path}: no such workdir or file"
+      f"train.init_from: neither a workdir nor a file of named arrays: {e}"
     ) from e
-  except (OSError, ValueError, EOFError, zipfile.BadZipFile) as e:
-    raise types.UserError(
-      f"train.init_from: {path}: neither a workdir nor a whole .npz file of "
-      f"named arrays ({e})"
-    ) from e
-  return flax.traverse_util.unflatten_dict(flat, sep="/")
 
 
 def params_of_other_words(
@@ -57,10 +55,9 @@ def params_of_other_words(
     vocabularies: of the run that is started.
   """
   workdir, _ = select.split_replica(source)
-  path = workdir / "config.json"
-  if not path.is_file():
+  if not workdir.is_dir():
     return frozenset()
-  data = config.from_json(path.read_text(), str(path)).data
+  data = loading.read_config(workdir).data
   old = vocabulary.load(data, workdir / "tokenizers")
   changed = set()
   if vocabularies.source.checksum() != old.source.checksum():

@@ -24,3 +24,20 @@ def test_a_replica_of_several_runs(tmp_path):
   odd = tmp_path / "x#2"
   odd.mkdir()
   assert select.split_replica(str(odd)) == (odd, None)
+
+
+@pytest.mark.parametrize("text", ["²", "٣", "9" * 5000, "-1", "1e3", ""])
+def test_absurd_numbers_are_no_step_and_no_replica(text):
+  with pytest.raises(types.UserError, match="has last, best, average and the"):
+    select.choose("w", text, [3, 6], {})
+  assert select.split_replica(f"w#{text}")[1] is None
+
+
+@pytest.mark.parametrize(
+  "host",
+  [{"best_step": "3"}, {"averaged": 3}, {"averaged": ["x"]}, {"diverged": {}}],
+)
+def test_damaged_decisions_are_named(host):
+  (name,) = host
+  with pytest.raises(types.UserError, match=f"w: {name}"):
+    select._decisions(host | {"other": 1}, "w")

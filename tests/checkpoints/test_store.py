@@ -39,3 +39,73 @@ def test_a_failed_save_is_one_line_and_harms_none_before(
   assert f"MiB free): {told}" in line and "a/b" not in line
   assert "\n" not in line and "the same command again" in line
   assert checkpoint_store.Checkpoints(tmp_path, read_only=True).steps() == [1]
+
+
+def a_checkpoint(workdir):
+  weights = jnp.arange(6, dtype=jnp.float32)
+  store = checkpoint_store.Checkpoints(workdir)
+  for step in (1, 2):
+    state = {"params": {"w": weights * step}, "ema": None}
+    store.save(step, state, {"x": step}, {1})
+  store.finish()
+  return store, state
+
+
+def spoil(workdir):
+  for path in (workdir / "checkpoints" / "2" / "state").glob("**/d/*"):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def test_what_cannot_be_read_for_a_moment_is_not_moved(tmp_path, monkeypatch):
+  store, state = a_checkpoint(tmp_path)
+  spoil(tmp_path)
+
+  def fails(path, mode):
+    del mode
+    raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+
+  with monkeypatch.context() as m:
+    m.setattr(checkpoint_store, "open", fails, raising=False)
+    with pytest.raises(types.UserError, match="cannot be read now: Input/out"):
+      store.restore_latest(state)
+  assert store.steps() == [1, 2]
+  # It is damage once it can be read.
+  step, restored, host = store.restore_latest(state)
+  assert (step, host["x"], float(restored["params"]["w"][5])) == (1, 1, 5.0)
+  assert (tmp_path / "checkpoints-damaged" / "2").is_dir()
+  store.close()
+
+
+def test_nothing_is_moved_if_none_is_good(tmp_path):
+  store, state = a_checkpoint(tmp_path)
+  host = tmp_path / "checkpoints" / "1" / "host" / "metadata"
+  host.write_text("[1]")
+  spoil(tmp_path)
+  with pytest.raises(types.UserError, match=r"no checkpoint can be read.*anew"):
+    store.restore_latest(state)
+  assert store.steps() == [1, 2]
+  assert not (tmp_path / "checkpoints-damaged").exists()
+  store.close()
+
+
+@pytest.mark.parametrize(
+  ("content", "told"),
+  [
+    ("[1]", "must be an object"),
+    ("{}", "lacks the field 'digest'"),
+    ('{"digest": "1", "params_digest": 2}', "digest must be a whole number"),
+    ('{"digest": 1, "params_digest": 2, "identity": {}}', "identity lacks"),
+    ("{", "is damaged"),
+  ],
+)
+def test_a_damaged_host_names_the_entry(content, told, tmp_path):
+  store, state = a_checkpoint(tmp_path)
+  for step in "12":
+    path = tmp_path / "checkpoints" / step / "host" / "metadata"
+    assert path.is_file()
+    path.write_text(content)
+  with pytest.raises(checkpoint_store.Damaged, match=told):
+    store.restore(2, state)
+  with pytest.raises(types.UserError, match=told):
+    store.latest_host()
+  store.close()

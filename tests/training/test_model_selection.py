@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from seq2seq_jax import types
 from seq2seq_jax.training import model_selection
 
 pytestmark = pytest.mark.quick
@@ -73,6 +74,27 @@ def test_what_a_checkpoint_holds():
   two.tokens = 9
   stored = model_selection.to_json([one])
   assert stored == one.to_json() and "rules" not in stored
-  assert model_selection.from_json(RULES, stored | {"digest": 3}) == [one]
+  assert model_selection.from_json(RULES, stored | {"digest": 3}, "here") == [
+    one
+  ]
   stored = model_selection.to_json([one, two])
-  assert model_selection.from_json(RULES, stored) == [one, two]
+  assert model_selection.from_json(RULES, stored, "here") == [one, two]
+
+
+@pytest.mark.parametrize(
+  ("entry", "value"),
+  [
+    ("best_step", "3"),
+    ("best_score", [1]),
+    ("validated", [[1]]),
+    ("validated", {"1": 2}),
+    ("averaged", [1, None]),
+    ("stopped", 1),
+    ("replicas", [3]),
+    ("replicas", {}),
+  ],
+)
+def test_a_damaged_state_names_the_entry(entry, value):
+  stored = model_selection.ModelSelection(RULES).to_json() | {entry: value}
+  with pytest.raises(types.UserError, match=f"step 3: {entry}: "):
+    model_selection.from_json(RULES, stored, "step 3")

@@ -39,10 +39,10 @@ def test_the_same_run_is_known_again(tmp_path):
 
 def test_another_run_is_refused(tmp_path):
   conf = a_workdir(tmp_path)
-  train = dataclasses.replace(conf.train, seed=conf.train.seed + 1)
-  other = dataclasses.replace(conf, train=train)
-  with pytest.raises(types.UserError, match=r"another config.*\n  train\.seed"):
-    run_info.check_workdir(tmp_path, other, SUMS)
+  for field, value in (("train.seed", 9), ("data.joint", True)):
+    other = config.replace(conf, {field: value})
+    with pytest.raises(types.UserError, match=rf"another config.*\n  {field}"):
+      run_info.check_workdir(tmp_path, other, SUMS)
   with pytest.raises(types.UserError, match="the valid data differ"):
     run_info.check_workdir(tmp_path, conf, SUMS | {"valid": "9"})
   step = conf.train.steps + 1
