@@ -10,14 +10,17 @@ locks/                          which process works on what
 
 import dataclasses
 import datetime
-import json
+import os
 import pathlib
 import socket
 from typing import Any
 
-from seq2seq_jax.runtime import files, locks
+from seq2seq_jax import records, types
+from seq2seq_jax.ablation import results
+from seq2seq_jax.runtime import locks
 
-RESULT_VERSION = 2
+RESULT_VERSION = 3
+"""Of result.json and the files beside it: a result of another is stale."""
 TERMINAL = ("done", "failed", "diverged")
 """States of a cell that nothing more is done for."""
 
@@ -71,13 +74,8 @@ class Cell:
     return [self.lock, *(member.lock for member in self.members)]
 
   def result(self) -> dict[str, Any] | None:
-    """Returns the content of result.json; None if there is no valid one."""
-    try:
-      result = json.loads((self.folder / "result.json").read_text())
-    except (OSError, ValueError):
-      return None
-    valid = isinstance(result, dict) and {"key", "status"} <= result.keys()
-    return result if valid else None
+    """Returns the content of result.json; None if it is none of this cell."""
+    return self._read()[0]
 
   def status(self) -> dict[str, Any]:
     """Returns the cell's state, under `status`, and what belongs to it.
@@ -86,8 +84,8 @@ class Cell:
     running: with `holder` of the lock and `progress` in [0, 1]; waiting: with
     `progress`.
     """
-    result = self.result()
-    if result and result["key"] == self.key:
+    result, reasons = self._read()
+    if result:
       return result
     for lock in self.locks():
       if locks.is_live(lock):
@@ -96,16 +94,23 @@ class Cell:
           "holder": str(locks.holder(lock)),
           "progress": self.progress(),
         }
-    if result:
-      return {"status": "stale", "changed": self._changes(result)}
+    if reasons:
+      return {"status": "stale", "changed": reasons}
     return {"status": "waiting", "progress": self.progress()}
 
-  def _changes(self, result: dict[str, Any]) -> list[str]:
-    version = result.get("format_version")
-    if version != RESULT_VERSION:
-      return [f"format of results: {version} -> {RESULT_VERSION}"]
-    changes = differences(result.get("identity", {}), self.identity)
-    return changes or ["its key"]
+  def _read(self) -> tuple[dict[str, Any] | None, list[str]]:
+    """Returns the result, or None and why the one on disk does not count."""
+    version = results.version(self.folder)
+    if version not in (None, RESULT_VERSION):
+      return None, [f"format of results: {version} -> {RESULT_VERSION}"]
+    try:
+      result = results.read(self.folder)
+    except types.UserError as e:
+      return None, [str(e)]
+    if result is None or result["key"] == self.key:
+      return result, []
+    changes = differences(result["identity"], self.identity)
+    return None, changes or ["its key"]
 
   def progress(self) -> float:
     """Returns the share of updates made, by the runs' metrics files."""
@@ -116,8 +121,7 @@ class Cell:
 def write_result(cell: Cell, result: dict[str, Any]) -> None:
   """Writes a cell's result.json, whole; an older one is moved aside."""
   cell.folder.mkdir(parents=True, exist_ok=True)
-  path = cell.folder / "result.json"
-  archive(path)
+  archive(cell.folder / results.NAME)
   header = {
     "format_version": RESULT_VERSION,
     "key": cell.key,
@@ -127,7 +131,7 @@ def write_result(cell: Cell, result: dict[str, Any]) -> None:
     "host": socket.gethostname(),
     "date": datetime.date.today().isoformat(),
   }
-  files.write_json(path, header | result)
+  results.write(cell.folder, header | result)
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
@@ -145,8 +149,9 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 def last_step(folder: pathlib.Path) -> int:
   """Returns the step of the last whole line of a run's metrics.jsonl, or 0."""
+  path = folder / "metrics.jsonl"
   try:
-    with (folder / "metrics.jsonl").open("rb") as f:
+    with path.open("rb") as f:
       size = f.seek(0, 2)
       f.seek(max(0, size - 4000))  # a few lines are enough
       lines = f.read().splitlines()
@@ -154,9 +159,12 @@ def last_step(folder: pathlib.Path) -> int:
     return 0
   for line in reversed(lines):
     try:
-      return int(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
+      content = records.parse(line, str(path))
+    except types.UserError:
       continue
+    step = content.get("step") if isinstance(content, dict) else None
+    if type(step) is int:
+      return step
   return 0
 
 
@@ -166,11 +174,11 @@ def archive(path: pathlib.Path) -> pathlib.Path | None:
   Returns:
     Where it is now; None if there was nothing.
   """
-  if not path.exists():
+  if not os.path.lexists(path):
     return None
   for n in range(1, 10_000):
     aside = path.with_name(f"{path.name}.stale-{n}")
-    if not aside.exists():
+    if not os.path.lexists(aside):
       path.rename(aside)
       return aside
   raise OSError(f"{path}: too many stale copies; remove some")

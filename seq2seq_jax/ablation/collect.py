@@ -1,13 +1,19 @@
 """The results of a table's cells, read from their folders, row by row."""
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from seq2seq_jax import metrics
-from seq2seq_jax.ablation import cells, intervals, orderings, statistics, suite
+from seq2seq_jax.ablation import (
+  cells,
+  intervals,
+  orderings,
+  results,
+  statistics,
+  suite,
+)
 
 Status = dict[str, Any]  # of a cell, with its result if it is done
 
@@ -52,7 +58,7 @@ class Results:
     done = self._done_cells(row)
     if not done:
       return
-    runs = [np.load(c.folder / "sentences.npz")["rows"] for c, _ in done]
+    runs = [np.load(c.folder / results.SENTENCES)["rows"] for c, _ in done]
     trainings = [str(m.folder) for c, _ in done for m in c.members]
     self.systems[row] = statistics.System(
       runs,
@@ -79,20 +85,13 @@ class Results:
 
     They are those of the first finished seed; empty if there is none.
     """
-    return self._file(row, "outputs.json")
+    done = self._done_cells(row)
+    return results.outputs(done[0][0].folder) if done else []
 
   def attention(self, row: str) -> list[dict[str, Any]]:
     """Attention of a few sentences, by the first finished seed."""
-    return self._file(row, "attention.json")
-
-  def _file(self, row: str, name: str) -> list[dict[str, Any]]:
     done = self._done_cells(row)
-    if not done:
-      return []
-    try:
-      return list(json.loads((done[0][0].folder / name).read_text()))
-    except (OSError, ValueError):
-      return []
+    return results.attention(done[0][0].folder) if done else []
 
   def metric_system(self, row: str, metric: str) -> statistics.System:
     """The row's values of another metric, of which sentences are not known.

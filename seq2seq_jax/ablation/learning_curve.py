@@ -1,10 +1,16 @@
 """The learning curve of a run, read from its metrics file."""
 
 import dataclasses
-import json
+import logging
 import pathlib
 from collections.abc import Iterator
 from typing import Any
+
+from seq2seq_jax import records, types
+
+log = logging.getLogger(__name__)
+
+HEAD = ("step", "split", "time")  # of each line; all else are values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,20 +54,43 @@ def read(
       steps = line["step"]
     else:
       for name, value in line.items():
-        if name in ("step", "split") or not name.endswith(suffix):
+        if name in HEAD or not name.endswith(suffix):
           continue
         points = valid.setdefault(name.removesuffix(suffix), [])
         points.append((line["step"], value))
   return Curve(seconds, tokens, steps, batches_per_epoch, valid)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Line:
+  """What every line of a metrics.jsonl has."""
+
+  step: int
+  split: str
+  time: Any = None
+
+
 def _lines(path: pathlib.Path) -> Iterator[dict[str, Any]]:
+  """Lines of a metrics file; warns of those that are none, and goes on."""
   try:
-    text = path.read_text()
+    lines = path.read_bytes().splitlines()
   except OSError:
     return
-  for line in text.splitlines():
+  for number, text in enumerate(lines, 1):
     try:
-      yield json.loads(line)
-    except ValueError:
-      continue  # half a line, of a process that was killed
+      yield _line(text, f"{path}, line {number}")
+    except types.UserError as e:
+      # Half a line at the end is of a process that was killed.
+      if number < len(lines):
+        log.warning(f"{e}; this line is left out of the learning curve")
+
+
+def _line(text: bytes, place: str) -> dict[str, Any]:
+  line: dict[str, Any] = records.decode(
+    dict[str, Any], records.parse(text, place), place
+  )
+  head = {name: line[name] for name in HEAD if name in line}
+  records.decode(_Line, head, place)
+  values = {name: v for name, v in line.items() if name not in HEAD}
+  records.decode(dict[str, float | None], values, place)
+  return line

@@ -306,6 +306,7 @@ def _run_cells(
         checkpoint=table_plan.ablation.checkpoint,
         cores=job.cores,
         cpu_devices=request.cpu_devices,
+        restart=request.retry,
       ),
       first.spec,
     )

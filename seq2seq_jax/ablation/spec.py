@@ -10,11 +10,11 @@ import os
 import pathlib
 from typing import Any
 
-from seq2seq_jax import config, types
+from seq2seq_jax import config, records, types
 from seq2seq_jax.ablation import cells
 from seq2seq_jax.runtime import files
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 BAD_SPEC = 2
 """Exit code of a process that cannot read its spec."""
 BUSY = 75
@@ -36,8 +36,50 @@ class Spec:
   """CPU cores that the process keeps to; empty: all."""
   cpu_devices: int | None = None
   """Number of devices that are simulated on the CPU; None: the real ones."""
+  restart: bool = False
+  """Train anew what was trained and has lost its checkpoints."""
   directory: str = "."
   """Folder in which relative paths of the configs are meant."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Training:
+  """A run, as the file has it."""
+
+  folder: str
+  lock: str
+  seeds: tuple[int, ...]
+  config: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Cell:
+  """A cell, as the file has it; `members` counts `trainings`."""
+
+  row: str
+  seed: int
+  folder: str
+  lock: str
+  key: str
+  identity: dict[str, Any]
+  members: tuple[int, ...]
+  config: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _File:
+  """The content of a job's file."""
+
+  format_version: int
+  directory: str
+  cores: tuple[int, ...]
+  cpu_devices: int | None
+  restart: bool
+  metric: str
+  metrics: tuple[str, ...]
+  checkpoint: str
+  trainings: tuple[_Training, ...]
+  cells: tuple[_Cell, ...]
 
 
 def write(spec: Spec, path: pathlib.Path) -> None:
@@ -51,6 +93,7 @@ def write(spec: Spec, path: pathlib.Path) -> None:
       "directory": os.path.abspath(spec.directory),
       "cores": list(spec.cores),
       "cpu_devices": spec.cpu_devices,
+      "restart": spec.restart,
       "metric": spec.metric,
       "metrics": list(spec.metrics),
       "checkpoint": spec.checkpoint,
@@ -66,32 +109,26 @@ def read(path: pathlib.Path) -> Spec:
   Raises:
     types.UserError: the file is missing or not a spec of this version.
   """
-  try:
-    tree = json.loads(path.read_text())
-    version = tree.get("format_version")
-    if version != FORMAT_VERSION:
-      raise types.UserError(
-        f"{path}: format_version {version}, this is {FORMAT_VERSION}; start "
-        "the table again"
-      )
-    trainings = [_training_from_json(t, str(path)) for t in tree["trainings"]]
-    return Spec(
-      cells=tuple(
-        _cell_from_json(c, trainings, str(path)) for c in tree["cells"]
-      ),
-      metric=tree["metric"],
-      metrics=tuple(tree["metrics"]),
-      checkpoint=tree["checkpoint"],
-      cores=tuple(tree["cores"]),
-      cpu_devices=tree["cpu_devices"],
-      directory=tree["directory"],
-    )
-  except OSError as e:
-    raise types.UserError(f"{path}: cannot read: {e.strerror}") from e
-  except (ValueError, KeyError, TypeError, AttributeError, IndexError) as e:
+  place = str(path)
+  tree = records.read(path, dict[str, Any])
+  version = tree.get("format_version")
+  if version != FORMAT_VERSION:
     raise types.UserError(
-      f"{path}: not the spec of a job: {type(e).__name__}: {e}"
-    ) from e
+      f"{place}: format_version {version}, this is {FORMAT_VERSION}; start "
+      "the table again"
+    )
+  file: _File = records.decode(_File, tree, place)
+  trainings = [_training_from_json(t, place) for t in file.trainings]
+  return Spec(
+    cells=tuple(_cell_from_json(c, trainings, place) for c in file.cells),
+    metric=file.metric,
+    metrics=file.metrics,
+    checkpoint=file.checkpoint,
+    cores=file.cores,
+    cpu_devices=file.cpu_devices,
+    restart=file.restart,
+    directory=file.directory,
+  )
 
 
 def _training_to_json(training: cells.Training) -> dict[str, Any]:
@@ -103,12 +140,12 @@ def _training_to_json(training: cells.Training) -> dict[str, Any]:
   }
 
 
-def _training_from_json(tree: dict[str, Any], where: str) -> cells.Training:
-  conf = config.from_json(json.dumps(tree["config"]), where)
+def _training_from_json(entry: _Training, place: str) -> cells.Training:
+  conf = config.from_json(json.dumps(entry.config), place)
   return cells.Training(
-    folder=pathlib.Path(tree["folder"]),
-    lock=pathlib.Path(tree["lock"]),
-    seeds=tuple(tree["seeds"]),
+    folder=pathlib.Path(entry.folder),
+    lock=pathlib.Path(entry.lock),
+    seeds=entry.seeds,
     config=conf,
     steps=conf.train.steps,
   )
@@ -130,15 +167,21 @@ def _cell_to_json(
 
 
 def _cell_from_json(
-  tree: dict[str, Any], trainings: list[cells.Training], where: str
+  entry: _Cell, trainings: list[cells.Training], place: str
 ) -> cells.Cell:
+  known = range(len(trainings))
+  if not entry.members or not all(i in known for i in entry.members):
+    raise types.UserError(
+      f"{place}: the members of row {entry.row!r}, seed {entry.seed}, must be "
+      f"numbers of trainings, 0 to {len(trainings) - 1}"
+    )
   return cells.Cell(
-    row=tree["row"],
-    seed=tree["seed"],
-    folder=pathlib.Path(tree["folder"]),
-    lock=pathlib.Path(tree["lock"]),
-    key=tree["key"],
-    identity=tree["identity"],
-    members=tuple(trainings[index] for index in tree["members"]),
-    config=config.from_json(json.dumps(tree["config"]), where),
+    row=entry.row,
+    seed=entry.seed,
+    folder=pathlib.Path(entry.folder),
+    lock=pathlib.Path(entry.lock),
+    key=entry.key,
+    identity=entry.identity,
+    members=tuple(trainings[i] for i in entry.members),
+    config=config.from_json(json.dumps(entry.config), place),
   )

@@ -6,21 +6,22 @@ result.json into each cell's folder.
 """
 
 import dataclasses
-import json
 import logging
+import math
 import os
 import pathlib
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from seq2seq_jax import config, types
-from seq2seq_jax.ablation import cells, learning_curve, plan, spec
+from seq2seq_jax import config, records, types
+from seq2seq_jax.ablation import cells, learning_curve, plan, results, spec
+from seq2seq_jax.checkpoints import run_record, store
 from seq2seq_jax.data import corpus as corpus_lib
 from seq2seq_jax.inference import details as details_lib
 from seq2seq_jax.inference import evaluator
@@ -116,22 +117,41 @@ class Worker:
       log.warning(f"{folder} holds another run, moved to {aside}: {reasons[0]}")
     path = folder / "finished.json"
     note = _read_note(path)
-    if note.get("steps") != steps or "diverged" not in note:
+    record = run_record.read(folder)
+    saved = note is not None or (record is not None and record.saved)
+    if saved and not store.last_step(folder):
+      self._without_checkpoints(folder)
+      note = None
+    seeds = len(training.seeds)
+    if not note or note.steps != steps or len(note.diverged) != seeds:
       run = loop.fit(
         training.config, folder, among_others=True, show_progress=True
       )
       if run.interrupted:
         raise SystemExit(128 + run.interrupted)
-      note = {
-        "steps": steps,
-        "batches_per_epoch": len(run.data.plan),
-        "diverged": [s.diverged for s in run.selection],
-      }
-      files.write_json(path, note)
-    replica = training.seeds.index(seed) if len(training.seeds) > 1 else 0
-    if step := note["diverged"][replica]:
+      note = _Note(
+        steps=steps,
+        batches_per_epoch=len(run.data.plan),
+        diverged=[s.diverged for s in run.selection],
+      )
+      files.write_json(path, dataclasses.asdict(note))
+    replica = training.seeds.index(seed) if seeds > 1 else 0
+    if step := note.diverged[replica]:
       raise types.Diverged(f"diverged at step {step}")
-    return note["batches_per_epoch"]
+    return note.batches_per_epoch
+
+  def _without_checkpoints(self, folder: pathlib.Path) -> None:
+    """Moves a trained run aside that lost its checkpoints, if that was asked.
+
+    Raises:
+      types.UserError: it was not.
+    """
+    if not self.job.restart:
+      raise types.UserError(
+        f"{folder}: this run was trained and has no checkpoint any more; "
+        f"restore {folder / 'checkpoints'}, or give --retry to train it again"
+      )
+    log.warning(f"{folder} has no checkpoint: moved to {cells.archive(folder)}")
 
   def _foreign(self, training: cells.Training) -> list[str]:
     """Returns why a folder's run is not the wanted one; empty if it is."""
@@ -150,9 +170,9 @@ class Worker:
       plan.training_identity(old, self._sums(training.config.data)),
       plan.training_identity(training.config, self._sums(training.config.data)),
     )
-    record = training.folder / "run.json"
-    if not reasons and record.is_file():
-      trained = json.loads(record.read_text()).get("data", {})
+    if not reasons:
+      record = run_record.read(training.folder)
+      trained = record.data if record else {}
       reasons = [
         f"data: another {part} set"
         for part, value in self._sums(training.config.data).items()
@@ -193,20 +213,24 @@ class Worker:
     )
     metric = evaluator.find_metric(self.job.metric).name
     cell.folder.mkdir(parents=True, exist_ok=True)
-    with files.replacing(cell.folder / "sentences.npz") as path:
+    with files.replacing(cell.folder / results.SENTENCES) as path:
       np.savez_compressed(path, rows=details.sentences.rows)
-    files.write_json(cell.folder / "outputs.json", details.outputs)
-    files.write_json(cell.folder / "attention.json", details.attention)
-    scores = {k: v for k, v in details.scores.items() if isinstance(v, float)}
+    files.write_json(cell.folder / results.OUTPUTS, details.outputs)
+    files.write_json(cell.folder / results.ATTENTION, details.attention)
+    scores, lacking = finite(details.scores, names)
+    if metric in lacking:
+      raise types.Diverged(f"its {metric} {lacking[metric]}")
     return {
       "status": "done",
       "value": scores[metric],
       "metrics": scores,
+      "lacking": lacking,
       "signature": details.scores.get("signature", {}).get(metric),
       "sentences": len(details.sentences.rows),
       "test": split.checksum(),
       "parameters": details.parameters,
       "best_step": model.members[0].step,
+      "files": results.checksums(cell.folder),
       "learning_curves": [
         dataclasses.asdict(learning_curve.read(member.folder, epoch, replica))
         for member, epoch in zip(cell.members, epochs, strict=True)
@@ -215,21 +239,66 @@ class Worker:
 
   def _finish(self, cell: cells.Cell, result: dict[str, Any]) -> None:
     """Writes a result, with the machine and versions of the first member."""
-    record = cell.members[0].folder / "run.json"
-    run_info = json.loads(record.read_text()) if record.is_file() else {}
-    names = ("machine", "versions", "git_commit")
-    made = {name: run_info.get(name) for name in names}
+    made = _made(cell.members[0].folder)
     cells.write_result(cell, {"made": made, **result})
     if result["status"] != "done":
       log.warning(f"{cell.name} {result['status']}: {result['message']}")
 
 
-def _read_note(path: pathlib.Path) -> dict[str, Any]:
+def finite(
+  scores: Mapping[str, Any], names: Iterable[str]
+) -> tuple[dict[str, float], dict[str, str]]:
+  """The scores that are numbers, and why others of some names are missing."""
+  finite = {
+    name: value
+    for name, value in scores.items()
+    if isinstance(value, float) and math.isfinite(value)
+  }
+  lacking = {}
+  for name in (evaluator.find_metric(name).name for name in names):
+    if isinstance(scores.get(name), float) and name not in finite:
+      lacking[name] = "is not finite"
+    elif name not in finite:
+      lacking[name] = "cannot be computed for this model and its search"
+  return finite, lacking
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Note:
+  """The content of finished.json, beside a run that needs no more updates."""
+
+  steps: int
+  batches_per_epoch: int
+  diverged: list[int | None]
+  """Step at which each replica diverged, if it did."""
+
+
+def _read_note(path: pathlib.Path) -> _Note | None:
+  """The note of a finished run; None if it is not finished.
+
+  A damaged note stands for no more than that the run has to be looked at.
+  """
   try:
-    note = json.loads(path.read_text())
-  except (OSError, ValueError):
+    note: _Note = records.read(path, _Note)
+  except types.UserError:
+    return None
+  return note
+
+
+def _made(folder: pathlib.Path) -> dict[str, Any]:
+  """Machine, versions and commit of a run; empty if they are not known."""
+  try:
+    record = run_record.read(folder)
+  except types.UserError as e:  # the scores are right without it
+    log.warning(f"{e}; the table does not say how this run was made")
     return {}
-  return note if isinstance(note, dict) else {}
+  if record is None:
+    return {}
+  return {
+    "machine": record.machine,
+    "versions": record.versions,
+    "git_commit": record.git_commit,
+  }
 
 
 def _lost(path: pathlib.Path) -> None:

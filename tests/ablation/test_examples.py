@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from tests.helpers import tables
+from tests.helpers import finished, tables
 
 pytestmark = pytest.mark.quick
 
@@ -21,6 +21,7 @@ def _with_hits(folder, row, hits, sources):
     for s in sources
   ]
   (cell.folder / "outputs.json").write_text(json.dumps(outputs))
+  finished.renew(cell)
   return cell
 
 
@@ -63,6 +64,7 @@ def test_attention_of_each_row(tmp_path):
   cells = tables.seeds(tmp_path, tables.BASE, 48, 10)
   maps = [{"source": ["a"], "target": [t], "weights": [[1.0]]} for t in "xyz"]
   (cells[0].folder / "attention.json").write_text(json.dumps(maps))
+  finished.renew(cells[0])
   ablation = tables.ablation(rows=tables.ROWS[:1], orderings=())
   shown = tables.built(ablation, cells).attention
   assert [(a.row, a.target) for a in shown] == [

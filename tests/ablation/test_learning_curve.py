@@ -53,6 +53,24 @@ def test_one_of_several_replicas(tmp_path):
   assert curve.valid == {"loss": [(5, 3.0)]}
 
 
+def test_lines_that_are_none_are_left_out_and_named(tmp_path, caplog):
+  caplog.set_level("WARNING", "seq2seq_jax")
+  _write(
+    tmp_path,
+    [1],
+    {"split": "valid", "step": "5", "loss": 1.0},
+    {"split": "valid", "step": 5, "loss": "low"},
+    {"split": "valid", "step": 6, "time": "noon", "loss": 2.0},
+  )
+  assert learning_curve.read(tmp_path, 1).valid == {"loss": [(6, 2.0)]}
+  assert [r.getMessage().split(":")[0][-6:] for r in caplog.records] == [
+    "line 1",
+    "line 2",
+    "line 3",
+  ]
+  assert "'loss'] must be a number or null, but is \"low\"" in caplog.text
+
+
 def test_a_run_without_metrics(tmp_path):
   curve = learning_curve.read(tmp_path, 1)
   assert (curve.seconds, curve.steps, curve.valid) == (0.0, 0, {})

@@ -1,6 +1,5 @@
 """Cells of a table: which trainings they share, and what identifies them."""
 
-import dataclasses
 import inspect
 import pathlib
 
@@ -9,7 +8,7 @@ import pytest
 from seq2seq_jax import config, types
 from seq2seq_jax.ablation import cells, orderings, plan, suite, suite_files
 from seq2seq_jax.data import corpus
-from tests.helpers import tiny_table
+from tests.helpers import finished, tiny_table
 
 pytestmark = pytest.mark.quick
 
@@ -120,7 +119,7 @@ def test_a_changed_default_makes_a_finished_cell_stale(
   tmp_path, monkeypatch, changed
 ):
   cell = tiny_table.planned(tmp_path, 1).cells[0]
-  cells.write_result(cell, {"status": "done", "value": 1.0})
+  finished.write(cell)
   assert tiny_table.planned(tmp_path, 1).cells[0].status()["status"] == "done"
   if changed == "default":
     message = f"optim.b2: {config.Optim().b2!r} -> 0.98"
@@ -134,13 +133,17 @@ def test_a_changed_default_makes_a_finished_cell_stale(
 
 
 def test_a_result_of_another_format_is_stale(tmp_path, monkeypatch):
+  """Also one whose key is right: its files may mean something else."""
   cell = tiny_table.planned(tmp_path, 1).cells[0]
   monkeypatch.setattr(cells, "RESULT_VERSION", 1)
-  cells.write_result(dataclasses.replace(cell, key="x"), {"status": "done"})
+  finished.write(cell)
+  assert cell.status()["status"] == "done"
   monkeypatch.undo()
-  assert cell.status()["changed"] == ["format of results: 1 -> 2"]
-  (cell.folder / "result.json").write_text("[]")
-  assert cell.status()["status"] == "waiting"
+  version = cells.RESULT_VERSION
+  assert cell.status() == {
+    "status": "stale",
+    "changed": [f"format of results: 1 -> {version}"],
+  }
 
 
 SUITE = """from seq2seq_jax.ablation import suite

@@ -1,7 +1,7 @@
 """Jobs shared out among processes; the work itself is pretended."""
 
 import collections
-import json
+import dataclasses
 import logging
 import os
 import pathlib
@@ -16,12 +16,15 @@ import pytest
 
 from seq2seq_jax.ablation import board, cells, scheduler
 from seq2seq_jax.runtime import locks
+from tests.helpers import finished
 
+ROOT = pathlib.Path(__file__).parents[2]
 # A cell's process: takes its locks, notes that it works, leaves a result.
 WORK = """
-  import json, pathlib, sys, time
+  import pathlib, sys, time
   from seq2seq_jax.ablation import cells, spec
   from seq2seq_jax.runtime import locks
+  from tests.helpers import finished
   folder, lock, shared, key, seconds, fate = sys.argv[1:]
   folder, held = pathlib.Path(folder), []
   for path in (lock, shared):
@@ -38,11 +41,8 @@ WORK = """
     time.sleep(float(seconds))
     if fate == "crash":
       sys.exit(3)
-    content = {"key": key, "status": fate, "value": 1.0, "message": "why"}
-    content["format_version"] = cells.RESULT_VERSION
-    part = folder / "part"
-    part.write_text(json.dumps(content))
-    part.rename(result)
+    cell = cells.Cell("r", 0, folder, lock, key, {"a": 1}, ())
+    finished.write(cell, fate)
   for one in held:
     one.release()
 """
@@ -89,6 +89,7 @@ def _scheduler(table, slots=2, fates=None, seconds=0.2):
         fate,
       ],
       start_new_session=True,
+      env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
 
   jobs = [scheduler.Job([c]) for c in table]
@@ -124,8 +125,8 @@ def test_what_is_done_is_left_alone_and_what_changed_is_stale(tmp_path):
   _scheduler(table).run()
   _scheduler(table).run()
   assert _worked(tmp_path) == {"c0": 1, "c1": 1}
-  changed = table[0].result() | {"key": "other", "identity": {"a": 0}}
-  (table[0].folder / "result.json").write_text(json.dumps(changed))
+  changed = dataclasses.replace(table[0], key="other", identity={"a": 0})
+  finished.write(changed)
   status = table[0].status()
   assert status == {"status": "stale", "changed": ["a: 0 -> 1"]}
 

@@ -50,16 +50,24 @@ def test_what_is_no_spec_is_refused(tmp_path):
   with pytest.raises(types.UserError, match=r"spec\.json: cannot read: No"):
     spec.read(path)
   for text, message in (
-    ("{", "not the spec of a job: JSONDecodeError"),
-    ("[]", "not the spec of a job: AttributeError"),
-    ('{"format_version": 7}', "format_version 7, this is 1"),
-    ('{"format_version": 1}', "not the spec of a job: KeyError: 'trainings'"),
+    ("{", r"spec\.json is not valid JSON"),
+    ("[]", "the file must be an object"),
+    ('{"format_version": 7}', "format_version 7, this is 2"),
+    ('{"format_version": 2}', "lacks the field 'directory', 'cores'"),
   ):
     path.write_text(text)
     with pytest.raises(types.UserError, match=message):
       spec.read(path)
   spec.write(_spec(tiny_table.planned(tmp_path), 0), path)
   tree = json.loads(path.read_text())
+  for place, wrong, message in (
+    ("seed", "1", r"cells\[0\]\.seed must be a whole number, but is \"1\""),
+    ("members", [7], "members of row 'attention', seed 0, must be"),
+  ):
+    cell = tree["cells"][0] | {place: wrong}
+    path.write_text(json.dumps(tree | {"cells": [cell]}))
+    with pytest.raises(types.UserError, match=message):
+      spec.read(path)
   tree["cells"][0]["config"]["format_version"] = 0
   path.write_text(json.dumps(tree))
   with pytest.raises(types.UserError, match=r"spec\.json: .*format_version 0"):

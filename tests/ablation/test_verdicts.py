@@ -5,7 +5,7 @@ import json
 import pytest
 
 from seq2seq_jax.ablation import orderings
-from tests.helpers import tables
+from tests.helpers import finished, tables
 
 pytestmark = pytest.mark.quick
 
@@ -39,6 +39,7 @@ def test_lengths_must_be_known_and_there(tmp_path):
   assert [o.verdict for o in judged] == ["PASS", "MISSING"]
   assert judged[1].note == "no test sentence is of that length"
   (cells[0].folder / "outputs.json").write_text(json.dumps([]))
+  finished.renew(cells[0])
   [judged] = _judged(cells, claim(2))
   assert judged.note == "lengths of the sources are not known"
 

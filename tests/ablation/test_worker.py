@@ -1,5 +1,6 @@
 """The process of a job: trains, scores, and writes why it could not."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -48,7 +49,7 @@ def test_of_seeds_in_one_program_the_diverged_one_is_told(
 ):
   table = tiny_table.planned(tmp_path, 3, together=True)
   [training] = table.cells[0].members
-  training.folder.mkdir(parents=True)
+  (training.folder / "checkpoints" / "40").mkdir(parents=True)
   monkeypatch.setattr(loop, "fit", lambda *_, **__: _run((None, 26, None)))
   process = worker.Worker(_job(table))
   for _ in range(2):  # trained, then remembered
@@ -57,6 +58,38 @@ def test_of_seeds_in_one_program_the_diverged_one_is_told(
       process.train(training, 1)
     assert process.train(training, 2) == 7
     monkeypatch.setattr(loop, "fit", None)
+
+
+@pytest.mark.quick
+def test_a_run_that_lost_its_checkpoints(tmp_path, monkeypatch):
+  """It is trained again if that is asked for, and what is left is kept."""
+  table = tiny_table.planned(tmp_path, 1)
+  [training] = table.cells[0].members
+  checkpoints = training.folder / "checkpoints" / "40"
+  checkpoints.mkdir(parents=True)
+  monkeypatch.setattr(loop, "fit", lambda *_, **__: _run((None,)))
+  worker.Worker(_job(table)).train(training, 0)
+  checkpoints.rmdir()
+  with pytest.raises(types.UserError, match=r"no checkpoint any more.*--retry"):
+    worker.Worker(_job(table)).train(training, 0)
+  monkeypatch.setattr(
+    loop, "fit", lambda _, folder, **__: folder.mkdir() or _run((None,))
+  )
+  job = dataclasses.replace(_job(table), restart=True)
+  worker.Worker(job).train(training, 0)
+  assert (tmp_path / "cells/attention/seed_0.stale-1/finished.json").exists()
+
+
+@pytest.mark.quick
+def test_scores_that_are_none_are_named():
+  scores = {"loss": 1.0, "perplexity": float("inf"), "token_accuracy": None}
+  assert worker.finite(scores, ["loss", "perplexity", "token_accuracy"]) == (
+    {"loss": 1.0},
+    {
+      "perplexity": "is not finite",
+      "token_accuracy": "cannot be computed for this model and its search",
+    },
+  )
 
 
 @pytest.mark.quick

@@ -16,6 +16,7 @@ from seq2seq_jax.ablation import (
   schema,
   suite,
 )
+from tests.helpers import finished
 
 BASE, BETTER = "base & co_1", "better | best"
 ROWS = (
@@ -66,12 +67,21 @@ def cell(
   """
   folder = folder / suite.folder(row) / f"seed_{seed}"
   training = cells.Training(folder, folder / "lock", (seed,), None, 10)
-  cell = cells.Cell(row, seed, folder, folder / "l", "k", {}, (training,))
+  cell = cells.Cell(
+    row,
+    seed,
+    folder,
+    folder / "l",
+    "k",
+    {"data checksums": {"test": "s"}},
+    (training,),
+  )
   if right is None and status == "done":
     return cell
   folder.mkdir(parents=True)
-  result = {"key": "k", "status": status, "message": "it broke"}
-  if right:
+  if not right:
+    finished.write(cell, status, message="it broke")
+  else:
     hits = np.zeros(100)
     hits[: right[0]] = hits[60 : 60 + right[1]] = 1
     rows = np.stack([hits, np.ones(100)], axis=1)
@@ -84,26 +94,15 @@ def cell(
     (folder / "outputs.json").write_text(json.dumps(outputs))
     (folder / "attention.json").write_text("[]")
     valid = {"exact_match": [[5, 40.0 + seed], [10, 50.0 + seed]]}
-    result |= {
-      "value": float(hits.sum()),
-      "metrics": {"exact_match": float(hits.sum()), "loss": 1.5 + seed},
-      "signature": "case:mixed",
-      "sentences": 100,
-      "test": "t",
-      "parameters": 1_250_000,
-      "best_step": 5,
-      "identity": {"data checksums": {"test": "s"}},
-      "learning_curves": [
-        {
-          "seconds": 120.0,
-          "tokens": 6000,
-          "steps": 10,
-          "batches_per_epoch": 10,
-          "valid": valid,
-        }
-      ],
-    }
-  (folder / "result.json").write_text(json.dumps(result))
+    finished.write(
+      cell,
+      value=float(hits.sum()),
+      metrics={"exact_match": float(hits.sum()), "loss": 1.5 + seed},
+      signature="case:mixed",
+      sentences=100,
+      parameters=1_250_000,
+      learning_curves=[finished.SCORE["learning_curves"][0] | {"valid": valid}],
+    )
   return cell
 
 
