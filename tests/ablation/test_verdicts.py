@@ -117,6 +117,7 @@ def test_equal_values_without_sentences_decide_nothing(tmp_path):
     result = json.loads(path.read_text())
     result["metrics"]["loss"] = 2.0 + (cell.row == tables.BETTER)
     path.write_text(json.dumps(result))
+    finished.renew(cell)
   claim = orderings.below(tables.BASE, tables.BETTER, "loss")
   [judged] = _judged(cells, claim)
   assert (judged.verdict, judged.interval, judged.p) == (
@@ -138,6 +139,7 @@ def test_too_few_sentences_decide_nothing(tmp_path):
     for i, output in enumerate(outputs):
       output["length"] = 1 if i < 96 else 30 if i < 99 else 40
     path.write_text(json.dumps(outputs))
+    finished.renew(cell)
   three, one, enough = _judged(
     cells,
     *(
