@@ -124,6 +124,10 @@ class Side(Protocol):
     """
     ...
 
+  def unknown(self, value: Any) -> list[str]:
+    """Distinct words, or characters, for which there is no id."""
+    ...
+
   def checksum(self) -> str:
     """SHA-256 of what encodes the values; empty if there is nothing."""
     ...

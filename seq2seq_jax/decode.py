@@ -9,8 +9,8 @@ import codecs
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import TextIO
+from collections.abc import Iterator, Sequence
+from typing import Any, TextIO
 
 from seq2seq_jax import cli, types
 from seq2seq_jax.runtime import files
@@ -25,9 +25,15 @@ def parser() -> argparse.ArgumentParser:
     description=(__doc__ or "").split("\n\n")[0],
   )
   cli.add_model_flags(p)
-  p.add_argument("--input", help="text file, may be gzipped; else stdin")
-  p.add_argument("--output", help="file to write; else stdout")
-  p.add_argument("--format", choices=("text", "jsonl"), default="text")
+  p.add_argument("--input", help="text file, may be gzipped; else, or -, stdin")
+  p.add_argument("--output", help="file to write; else, or -, stdout")
+  p.add_argument(
+    "--format",
+    choices=("text", "jsonl", "nbest"),
+    default="text",
+    help="nbest: a line `NUMBER ||| TEXT ||| SCORE` for each output, NUMBER "
+    "being the sentence's from 0",
+  )
   p.add_argument(
     "--n-best",
     type=cli.positive,
@@ -46,9 +52,11 @@ def main(argv: Sequence[str] | None = None) -> int:
   args, rest = parser().parse_known_args(argv)
   if args.attention and args.format != "jsonl":
     raise types.UserError("--attention needs --format jsonl")
-  from seq2seq_jax.inference import loading
+  args.input = None if args.input == "-" else args.input
+  args.output = None if args.output == "-" else args.output
+  from seq2seq_jax.inference import answers as answering
+  from seq2seq_jax.inference import loading, prompt
   from seq2seq_jax.inference import model as model_lib
-  from seq2seq_jax.inference import text as inference_text
 
   data_files, workdirs = loading.files_read(args.workdir)
   given = ("standard input", "/dev/stdin") if args.input is None else None
@@ -60,60 +68,78 @@ def main(argv: Sequence[str] | None = None) -> int:
   model = model_lib.load(args.workdir, args.checkpoint, args.replica)
   model = model.with_config(cli.override(model.config, args, rest, "decode"))
   model.check_search(args.n_best, args.attention)
-
-  text_translator = model.text_translator()
-
-  def answers(lines: list[str], progress: Callable[[int], None] | None) -> str:
-    """The answers to lines; a blank line has a blank answer."""
-    jsonl, n = args.format == "jsonl", args.n_best
-    blank = text_translator.blank_json_line if jsonl else lambda _: "\n" * n
-    answered = [blank(line) for line in lines]
-    hypotheses_of = model.search(lines, n_best=n, attention=args.attention)
-    for count, (i, hypotheses) in enumerate(hypotheses_of, 1):
-      if jsonl:
-        answered[i] = text_translator.json_line(
-          lines[i], hypotheses, args.attention
-        )
-      else:
-        texts = text_translator.texts(lines[i], hypotheses)
-        answered[i] = inference_text.lines(texts, n)
-      if progress:
-        progress(count)
-    return "".join(answered)
-
-  with files.output(args.output) as out:
-    if args.input is None and sys.stdin.isatty():
-      _converse(answers, out)
-      return 0
-    size = args.batch_size or model.pool_size()
-    _translate_all(answers, _chunks(args.input, size), out, args.output)
+  answers = answering.Answers(model, args.format, args.n_best, args.attention)
+  if args.input is None and sys.stdin.isatty():
+    with files.output(args.output) as out:
+      prompt.converse(answers, out)
+    return 0
+  chunks = _chunks(args.input, args.batch_size or model.pool_size())
+  _translate_all(answers, chunks, args.input, args.output)
   return 0
 
 
 def _translate_all(
-  answers: Callable[..., str],
+  answers: Any,
+  chunks: Iterator[list[str]],
+  source: str | None,
+  output: str | None,
+) -> None:
+  """Writes the answers to all lines, a chunk at a time, and counts them.
+
+  Raises:
+    types.UserError: a line has no answer; those before it are written.
+  """
+  start = time.monotonic()
+  with files.output(output) as out:
+    error = _write(answers, chunks, out, output)
+    if error and not answers.count:
+      raise _without_answer(error, source, "no line was answered")
+  if error:
+    raise _without_answer(
+      error,
+      source,
+      f"{output or 'standard output'} holds the answers to the "
+      f"{answers.count:,} lines before the first without one",
+    )
+  answers.tally.tell()
+  seconds = time.monotonic() - start
+  cut = f", {answers.cut:,} cut at the longest length" if answers.cut else ""
+  log.info(f"{answers.count:,} sentences in {seconds:.1f} s{cut}")
+
+
+def _write(
+  answers: Any,
   chunks: Iterator[list[str]],
   out: TextIO,
   output: str | None,
-) -> None:
-  """Writes the answers to all lines, a chunk at a time, and counts them."""
-  start, count = time.monotonic(), 0
+) -> types.Unanswerable | None:
+  """Writes what can be answered; returns why the rest cannot."""
   # Answers that are seen to come need no count.
   counted = sys.stderr.isatty() and bool(output or not sys.stdout.isatty())
   with cli.counter(shown=counted) as show:
     for lines in chunks:
 
-      def progress(n: int, before: int = count) -> None:
+      def progress(n: int, before: int = answers.count) -> None:
         if show:
           show(before + n)
 
-      out.write(answers(lines, progress))
+      written, error = answers.to(lines, progress)
+      out.write("".join(written))
       out.flush()
-      count += len(lines)
+      if error:
+        return error
       if show:
-        show(count)
-  if not counted:
-    log.info(f"{count} sentences in {time.monotonic() - start:.1f} s")
+        show(answers.count)
+  return None
+
+
+def _without_answer(
+  error: types.Unanswerable, source: str | None, kept: str
+) -> types.UserError:
+  """The error of a line, with what became of the others."""
+  name = source or "standard input"
+  line = error.places[0] + 1
+  return types.UserError(f"{name}, line {line:,}: {error.reason}; {kept}")
 
 
 def _chunks(path: str | None, size: int) -> Iterator[list[str]]:
@@ -137,20 +163,6 @@ def _stdin() -> Iterator[str]:
       yield line.decode("utf-8").rstrip("\n").removesuffix("\r")
     except UnicodeDecodeError as e:
       raise types.UserError(f"standard input, line {n}: not UTF-8") from e
-
-
-def _converse(answers: Callable[..., str], out: TextIO) -> None:
-  print("Type a sentence; Ctrl-D ends.", file=sys.stderr)
-  while True:
-    try:
-      # `input` would write the prompt where the answers go.
-      print("> ", end="", file=sys.stderr, flush=True)
-      line = input()
-    except (EOFError, KeyboardInterrupt):
-      print(file=sys.stderr)
-      return
-    out.write(answers([line], None))
-    out.flush()
 
 
 if __name__ == "__main__":

@@ -97,6 +97,14 @@ class _Text:
   def text(self, value: str) -> str:
     return value
 
+  def unknown(self, value: str) -> list[str]:
+    parts = value if self.tokenizer.kind == "char" else value.split()
+    return [
+      part
+      for part in dict.fromkeys(parts)
+      if types.UNK in self.tokenizer.encode(part)
+    ]
+
   def checksum(self) -> str:
     return self.tokenizer.checksum()
 
@@ -288,6 +296,9 @@ class SourceFrames:
   def copyable(self, value: np.ndarray) -> list[str]:
     return []
 
+  def unknown(self, value: np.ndarray) -> list[str]:
+    return []
+
   def words(self, value: np.ndarray) -> list[str]:
     raise types.UserError(
       "decode.replace_unknown needs a source of words, not frames"
@@ -356,6 +367,9 @@ class NoSource:
     return ""
 
   def copyable(self, value: None) -> list[str]:
+    return []
+
+  def unknown(self, value: None) -> list[str]:
     return []
 
   def words(self, value: None) -> list[str]:

@@ -178,10 +178,25 @@ class TextTranslator:
       line["proven"] = bool(hypotheses.proven)
     return json.dumps(line, ensure_ascii=False) + "\n"
 
-  def blank_json_line(self, source: Any) -> str:
-    """The line of JSONL of a source that holds nothing to translate."""
-    line = {"source": self.vocabularies.source.text(source), "hypotheses": []}
-    return json.dumps(line) + "\n"
+  def blank_json_line(self, source: Any, attention: bool = False) -> str:
+    """The line of JSONL of a source that holds nothing to translate.
+
+    It has the keys of other lines.
+    """
+    line: dict[str, Any] = {
+      "source": self.vocabularies.source.text(source),
+      "hypotheses": [],
+    }
+    if attention:
+      line["source_tokens"] = []
+    if self.decode.exact:
+      line["proven"] = True
+    return json.dumps(line, ensure_ascii=False) + "\n"
+
+
+def one_line(text: str) -> str:
+  """A text whose ends of lines are blanks."""
+  return text.replace("\r", " ").replace("\n", " ")
 
 
 def lines(texts: Sequence[str], n: int = 1) -> str:
@@ -189,5 +204,5 @@ def lines(texts: Sequence[str], n: int = 1) -> str:
 
   An output is a line, as its source was: line feeds become blanks.
   """
-  clean = [t.replace("\r", " ").replace("\n", " ") for t in texts]
+  clean = [one_line(t) for t in texts]
   return "".join(f"{t}\n" for t in clean + [""] * (n - len(clean)))

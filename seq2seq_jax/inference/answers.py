@@ -1,0 +1,103 @@
+"""Answers to lines of text, as `decode` writes them."""
+
+from collections.abc import Callable, Sequence
+
+from seq2seq_jax import types
+from seq2seq_jax.inference import long_sources, model, text
+
+FORMATS = ("text", "jsonl", "nbest")
+
+
+class Answers:
+  """Answers lines of text in one of `FORMATS`.
+
+  Args:
+    searcher: with the search to use.
+    form: `text`, a line for each of N outputs; `nbest`, a line `NUMBER ||| TEXT
+      ||| SCORE` for each output there is, NUMBER being the source's from 0;
+      `jsonl`, an object for each source.
+    n_best: N.
+    attention: with attention weights, in JSONL.
+
+  Attributes:
+    count: lines answered.
+    cut: outputs cut at the longest length.
+    tally: of lines cut and skipped.
+  """
+
+  def __init__(
+    self, searcher: model.Model, form: str, n_best: int, attention: bool
+  ):
+    self.model, self.form, self.n_best = searcher, form, n_best
+    self.attention = attention
+    self.text_translator = searcher.text_translator()
+    self.count = self.cut = 0
+    self.tally = long_sources.Tally(searcher.config.decode, "line")
+
+  def to(
+    self, lines: Sequence[str], progress: Callable[[int], None] | None = None
+  ) -> tuple[list[str], types.Unanswerable | None]:
+    """The answers to lines, a blank one's blank.
+
+    Args:
+      lines: of text.
+      progress: called with the number of those answered.
+
+    Returns:
+      An answer for each line up to the first that has none, and the error that
+      says why, its places counted from the first line of all.
+    """
+    before, waiting = self.count, self._waiting(lines)
+    answers = [self._blank(line) for line in lines]
+    found = self.model.search(
+      lines, n_best=self.n_best, attention=self.attention, tally=self.tally
+    )
+    error = None
+    try:
+      for n, (i, hypotheses) in enumerate(found, 1):
+        answers[i] = self._answer(lines[i], hypotheses, before + i)
+        self.cut += self._is_cut(hypotheses)
+        waiting.discard(i)
+        if progress:
+          progress(n)
+    except types.Unanswerable as e:
+      error = types.Unanswerable(e.reason, [before + i for i in e.places])
+    whole = min(waiting, default=len(lines)) if error else len(lines)
+    self.count += whole
+    return answers[:whole], error
+
+  def _waiting(self, lines: Sequence[str]) -> set[int]:
+    """Places of the lines that need a search."""
+    side, decode = self.model.vocabularies.source, self.model.config.decode
+    places = {i for i, line in enumerate(lines) if not side.is_blank(line)}
+    if decode.long_source != "skip":
+      return places
+    return {
+      i
+      for i in places
+      if not long_sources.is_long(side.length(side.encode(lines[i])), decode)
+    }
+
+  def _blank(self, line: str) -> str:
+    """The answer to a line with nothing to search for."""
+    if self.form == "jsonl":
+      return self.text_translator.blank_json_line(line, self.attention)
+    return "\n" * self.n_best if self.form == "text" else ""
+
+  def _answer(
+    self, line: str, hypotheses: types.Hypotheses, number: int
+  ) -> str:
+    if self.form == "jsonl":
+      return self.text_translator.json_line(line, hypotheses, self.attention)
+    if self.form == "text":
+      texts = self.text_translator.texts(line, hypotheses)
+      return text.lines(texts, self.n_best)
+    translations = self.text_translator.translations(line, hypotheses)
+    return "".join(
+      f"{number} ||| {text.one_line(t.text)} ||| {t.score:.6f}\n"
+      for t in translations
+    )
+
+  def _is_cut(self, hypotheses: types.Hypotheses) -> bool:
+    """True if the best output was cut at the longest length."""
+    return bool(hypotheses.length[0]) and not hypotheses.finished[0]
