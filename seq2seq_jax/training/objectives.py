@@ -58,8 +58,15 @@ OBJECTIVES: dict[str, contracts.Objective] = {
   "ctc": ctc,
 }
 
-SHOWN = {"loss", "nll", "tokens", "grad_norm", "learning_rate"}
-"""What every run shows beside the terms (`step.make_train_step`)."""
+SHOWN = {
+  "loss",
+  "nll",
+  "tokens",
+  "grad_norm",
+  "learning_rate",
+  "ctc_left_out",
+}
+"""What runs show beside the terms (`step.make_train_step`)."""
 
 
 def token_count(batch: types.Batch) -> Array:
@@ -82,15 +89,14 @@ def ctc_losses(logits: Array, mask: Array, batch: types.Batch) -> Array:
   """-log P of the targets under CTC, summed over all alignments. [B].
 
   The blank is pad's id; EOS is left out. A target that is longer than the
-  memory has no alignment: such rows give 0.
+  memory has no alignment: such rows give 0 (`ctc_left_out`).
 
   Args:
     logits: [B, S', V] of each position of the memory.
     mask: [B, S'] True over its real positions.
     batch: with the targets.
   """
-  steps = jnp.arange(batch.tgt.shape[1], dtype=jnp.int32)
-  padding = (steps[None] >= batch.tgt_len[:, None] - 1).astype(jnp.float32)
+  padding = _ctc_padding(batch)
   loss = optax.ctc_loss(
     logits,
     1.0 - mask.astype(jnp.float32),
@@ -98,18 +104,37 @@ def ctc_losses(logits: Array, mask: Array, batch: types.Batch) -> Array:
     padding,
     blank_id=types.PAD,
   )
+  return jnp.where(_has_alignment(mask, batch), loss, 0.0)
+
+
+def ctc_left_out(mask: Array, batch: types.Batch) -> Array:
+  """Number of targets that have no alignment under CTC. []."""
+  lost = ~_has_alignment(mask, batch) & (batch.tgt_len > 0)
+  return jnp.sum(lost).astype(jnp.float32)
+
+
+def _ctc_padding(batch: types.Batch) -> Array:
+  """1 where CTC sees no label: at EOS and after it. [B, T]."""
+  steps = jnp.arange(batch.tgt.shape[1], dtype=jnp.int32)
+  return (steps[None] >= batch.tgt_len[:, None] - 1).astype(jnp.float32)
+
+
+def _has_alignment(mask: Array, batch: types.Batch) -> Array:
+  """True for rows with a target that fits the memory. [B]."""
   # Two equal tokens in a row need a blank between them.
-  repeated = (batch.tgt[:, 1:] == batch.tgt[:, :-1]) & (padding[:, 1:] == 0)
+  same = batch.tgt[:, 1:] == batch.tgt[:, :-1]
+  repeated = same & (_ctc_padding(batch)[:, 1:] == 0)
   needed = batch.tgt_len - 1 + jnp.sum(repeated, axis=1, dtype=jnp.int32)
   available = jnp.sum(mask, axis=1, dtype=jnp.int32)
-  return jnp.where((needed <= available) & (batch.tgt_len > 0), loss, 0.0)
+  return (needed <= available) & (batch.tgt_len > 0)
 
 
 def make_loss(model: seq2seq.Seq2Seq, optim: config.Optim) -> LossFn:
   """The loss of a config's objectives, with dropout, for the train step.
 
   Beside the objectives' terms, which are shown if there are several, the loss
-  function returns `nll`, the likelihood without label smoothing.
+  function returns `nll`, the likelihood without label smoothing, and of CTC the
+  share of targets that have no alignment.
   """
   options = train_options(optim)
   chosen = resolve(optim)
@@ -133,6 +158,9 @@ def make_loss(model: seq2seq.Seq2Seq, optim: config.Optim) -> LossFn:
         part = value if weight == 1.0 else weight * value
         loss = part if loss is None else loss + part
     shown = terms if len(terms) > 1 else {}
+    if any(objective is ctc for _, objective, _ in chosen):
+      count = ctc_left_out(memory.mask, batch)
+      shown = shown | {"ctc_left_out": (count, sentence_count(batch))}
     return loss, shown | {"nll": (jnp.sum(outputs.nll), token_count(batch))}
 
   def loss_fn(

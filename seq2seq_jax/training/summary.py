@@ -6,6 +6,7 @@ import jax
 
 from seq2seq_jax.data import left_out
 from seq2seq_jax.inference import translator
+from seq2seq_jax.training import ctc_check
 from seq2seq_jax.training import run as run_lib
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,8 @@ def log_start(run: run_lib.Run) -> None:
       f"{count:,} of them have longer targets than search may write "
       "(decode.max_ratio, decode.max_extra)"
     )
+  if "ctc" in run.config.optim.objective_weights():
+    _warn_of_unaligned(run)
   if jax.process_count() > 1 and train.checkpoint_minutes:
     log.info(
       "train.checkpoint_minutes has no effect on several processes; "
@@ -40,6 +43,24 @@ def log_start(run: run_lib.Run) -> None:
     )
   if run.first_step:
     log.info(f"resumed at step {run.first_step}")
+
+
+def _warn_of_unaligned(run: run_lib.Run) -> None:
+  """Warns of training examples that CTC cannot learn from."""
+  reason = ctc_check.unaligned(
+    run.model,
+    run.corpus,
+    run.vocabularies,
+    run.data.indices,
+    run.data.lengths,
+  )
+  if reason.examples:
+    log.warning(
+      f"ctc: {reason.examples:,} of {len(run.data.indices):,} examples have "
+      "more labels than the encoder has positions, counting one more between "
+      f"two equal labels (the first: {reason.first}); this objective learns "
+      "nothing from them (ctc_left_out); shorten the source less"
+    )
 
 
 def unreachable_targets(run: run_lib.Run) -> int:

@@ -217,6 +217,11 @@ def test_ctc_shares_the_loss():
   close(shared[0], 0.7 * plain[0] + 0.3 * terms["ctc"][0])
   close(terms["nll"][0], plain[1]["nll"][0])
   assert terms["ctc"][0] > 0 and terms["ctc"][1] == 3
+  assert [float(x) for x in terms["ctc_left_out"]] == [0, 3]
+  # The first row has two labels and one position.
+  short = batch._replace(src_len=np.array([1, 4, 2], np.int32))
+  _, shared = losses_of(module, short, variables, {}, {"objectives": ("ctc",)})
+  assert [float(x) for x in shared[1]["ctc_left_out"]] == [1, 3]
 
 
 @pytest.mark.quick
