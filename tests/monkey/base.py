@@ -14,41 +14,13 @@ import numpy as np
 
 from tests.monkey import case as case_lib
 
-NOUNS = [
-  "hund",
-  "katze",
-  "baum",
-  "haus",
-  "kind",
-  "mann",
-  "frau",
-  "ball",
-  "see",
-  "berg",
-]
-VERBS = ["sieht", "mag", "ruft", "malt", "sucht"]
-ENGLISH = dict(
-  zip(
-    NOUNS + VERBS,
-    [
-      "dog",
-      "cat",
-      "tree",
-      "house",
-      "child",
-      "man",
-      "woman",
-      "ball",
-      "lake",
-      "mountain",
-      "sees",
-      "likes",
-      "calls",
-      "paints",
-      "seeks",
-    ],
-  )
-)
+TEXT = """
+hund dog katze cat baum tree haus house kind child mann man frau woman ball ball
+see lake berg mountain sieht sees mag likes ruft calls malt paints sucht seeks
+"""
+WORDS = TEXT.split()
+ENGLISH = dict(zip(WORDS[::2], WORDS[1::2]))
+NOUNS, VERBS = WORDS[:20:2], WORDS[20::2]
 
 CONFIG = """
 from seq2seq_jax import config

@@ -3,11 +3,19 @@
 import functools
 import random
 
-from tests.monkey import inputs, outside, settings, suites, workdirs
+from tests.monkey import (
+  arguments,
+  inputs,
+  places,
+  settings,
+  streams,
+  suites,
+  workdirs,
+)
 from tests.monkey.case import Case
 
 SEED = 18
-MAKERS = (inputs, workdirs, settings, suites, outside)
+MAKERS = (inputs, workdirs, settings, suites, places, streams, arguments)
 
 
 @functools.cache

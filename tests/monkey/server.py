@@ -86,7 +86,7 @@ def _stream(number: int, mode: str, errors: str) -> io.TextIOWrapper | None:
     os.fstat(number)
   except OSError:
     return None
-  raw = open(number, mode + "b", closefd=False)
+  raw = os.fdopen(number, mode + "b", closefd=False)
   return io.TextIOWrapper(
     raw, encoding="utf-8", errors=errors, line_buffering=number == 2
   )

@@ -132,7 +132,9 @@ FILES = {
   "not a function": "get_config = 3\n",
   "an argument": "def get_config(x):\n  return x\n",
   "another type": "def get_config():\n  return {'train': 3}\n",
-  "a class": "from seq2seq_jax import config\nget_config = lambda: config.Config\n",
+  "a class": (
+    "from seq2seq_jax import config\nget_config = lambda: config.Config\n"
+  ),
   "nothing": "def get_config():\n  pass\n",
   "exit": "import sys\nsys.exit(0)\n",
   "exit inside": "import sys\ndef get_config():\n  sys.exit(0)\n",
