@@ -33,6 +33,7 @@ JSON = ("config.json", "run.json", "tokenizers/*", "metrics.jsonl")
 # Ways that leave other content that may be right.
 MAYBE = ("a bit", "a wrong value", "another wrong value", "a new key", "half")
 RESUMED = (
+  "config.json",  # train.steps may change
   "metrics.jsonl",
   "run.json",
   "lengths.npz",
