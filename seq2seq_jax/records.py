@@ -11,6 +11,7 @@ import json
 import math
 import os
 import pathlib
+import stat
 import types as builtin_types
 import typing
 from typing import Any, Literal
@@ -26,11 +27,24 @@ def read(path: str | os.PathLike[str], kind: Any) -> Any:
       is missing, unknown or of another type.
   """
   place = os.fspath(path)
+  return decode(kind, parse(content(path), place), place)
+
+
+def content(path: str | os.PathLike[str]) -> bytes:
+  """The bytes of a file.
+
+  Raises:
+    types.UserError: it cannot be read, or is a pipe or a device, which may
+      never end.
+  """
+  place = os.fspath(path)
   try:
-    content = pathlib.Path(path).read_bytes()
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+      raise types.UserError(f"{place}: cannot read: is no file but a device")
+    return pathlib.Path(path).read_bytes()
   except OSError as e:
     raise types.UserError(f"{place}: cannot read: {e.strerror}") from e
-  return decode(kind, parse(content, place), place)
 
 
 def parse(text: str | bytes, place: str) -> Any:

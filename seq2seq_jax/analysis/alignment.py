@@ -10,13 +10,14 @@ position), both from 0, EOS included.
 """
 
 import argparse
-import json
+import dataclasses
 import sys
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
-from seq2seq_jax import __version__, exits, types
+from seq2seq_jax import __version__, exits, records, types
 
 ORDERS = ("copy", "reverse")
 
@@ -88,7 +89,13 @@ def mass(weights: np.ndarray, links: Links) -> float:
 def parallel_links(text: str) -> Links:
   """Links from Pharaoh's format: `source-output` from 0, between blanks."""
   pairs = (link.split("-") for link in text.split())
-  return {(int(t), int(s)) for s, t in pairs}
+  return {(_position(t), _position(s)) for s, t in pairs}
+
+
+def _position(digits: str) -> int:
+  if not (digits.isascii() and digits.isdigit() and len(digits) < 10):
+    raise ValueError(f"{digits!r} is no position")
+  return int(digits)
 
 
 def read(path: str) -> list[np.ndarray | None]:
@@ -99,21 +106,66 @@ def read(path: str) -> list[np.ndarray | None]:
   Raises:
     types.UserError: a line has no hypothesis with attention.
   """
-  attention: list[np.ndarray | None] = []
-  with open(path, encoding="utf-8") as f:
-    for number, line in enumerate(f, 1):
-      try:
-        entry = json.loads(line)
-        if not entry["hypotheses"] and not entry["source"].strip():
-          attention.append(None)
-        else:
-          attention.append(np.array(entry["hypotheses"][0]["attention"]))
-      except (ValueError, KeyError, IndexError, TypeError) as e:
-        raise types.UserError(
-          f"{path}, line {number}: no hypothesis with attention; decode with "
-          "--format jsonl --attention"
-        ) from e
-  return attention
+  return [
+    _attention(line, f"{path}, line {number}")
+    for number, line in enumerate(_lines(path), 1)
+  ]
+
+
+def _lines(path: str) -> list[str]:
+  """The lines of a text file in UTF-8."""
+  try:
+    text = records.content(path).decode("utf-8-sig")
+  except UnicodeDecodeError as e:
+    line = e.object.count(b"\n", 0, e.start) + 1
+    raise types.UserError(f"{path}, line {line}: not UTF-8") from e
+  return text.removesuffix("\n").split("\n") if text else []
+
+
+@dataclasses.dataclass(frozen=True)
+class _Answer:
+  """What is read of a line; `decode` writes more."""
+
+  hypotheses: list[dict[str, Any]]
+  source: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Hypothesis:
+  """What is read of a hypothesis."""
+
+  attention: tuple[tuple[float, ...], ...]
+
+
+def _known(kind: Any, data: dict[str, Any], place: str) -> Any:
+  """A record of the fields that are read; the others are left out."""
+  names = [field.name for field in dataclasses.fields(kind)]
+  known = {name: data[name] for name in names if name in data}
+  return records.decode(kind, known, place)
+
+
+def _attention(line: str, place: str) -> np.ndarray | None:
+  """The weights of a line's first hypothesis; None of a blank line's."""
+  data = records.parse(line, place)
+  if not isinstance(data, dict):
+    raise types.UserError(f"{place}: must be an object, as decode writes it")
+  answer = _known(_Answer, data, place)
+  if not answer.hypotheses and not answer.source.strip():
+    return None
+  if not answer.hypotheses or "attention" not in answer.hypotheses[0]:
+    raise types.UserError(
+      f"{place}: no hypothesis with attention; decode with --format jsonl "
+      "--attention"
+    )
+  rows = _known(_Hypothesis, answer.hypotheses[0], place).attention
+  if not rows or not rows[0] or len({len(row) for row in rows}) != 1:
+    raise types.UserError(
+      f"{place}: attention must have rows of one length, and one at least"
+    )
+  weights = np.array(rows, dtype=float)
+  if weights.min() < 0 or weights.max() > 1:
+    raise types.UserError(f"{place}: attention must lie between 0 and 1")
+  return weights
 
 
 def read_links(path: str) -> list[Links]:
@@ -123,15 +175,14 @@ def read_links(path: str) -> list[Links]:
     types.UserError: a line has anything but pairs of numbers.
   """
   links = []
-  with open(path, encoding="utf-8") as f:
-    for number, line in enumerate(f, 1):
-      try:
-        links.append(parallel_links(line))
-      except ValueError as e:
-        raise types.UserError(
-          f"{path}, line {number}: links must be pairs such as 0-0 1-2, but "
-          f"the line is {line.strip()!r}"
-        ) from e
+  for number, line in enumerate(_lines(path), 1):
+    try:
+      links.append(parallel_links(line))
+    except ValueError as e:
+      raise types.UserError(
+        f"{path}, line {number}: links must be pairs such as 0-0 1-2, but the "
+        f"line is {line.strip()[:80]!r}"
+      ) from e
   return links
 
 
@@ -149,6 +200,13 @@ def _aligned(
       f"{attention_file} has {len(attention)} lines, but {links_file} has "
       f"{len(links)}; there must be one line of links for each sentence"
     )
+  for number, (w, k) in enumerate(zip(attention, links), 1):
+    last = max((s for _, s in k), default=0)
+    if w is not None and last >= w.shape[1]:
+      raise types.UserError(
+        f"{links_file}, line {number}: links source position {last}, but "
+        f"{attention_file} has {w.shape[1]} positions, from 0"
+      )
   pairs = [(w, k) for w, k in zip(attention, links) if w is not None]
   return [w for w, _ in pairs], [k for _, k in pairs]
 
@@ -176,7 +234,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     weights, links = _aligned(args.file, args.order, args.links)
     if not weights:
       raise types.UserError(f"{args.file}: there is no sentence in it")
-  except (types.UserError, OSError) as e:
+  except types.UserError as e:
     print(f"error: {e}", file=sys.stderr)
     return 2
   rate = error_rate([hard(w) for w in weights], links)

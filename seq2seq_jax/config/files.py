@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import inspect
 import json
 import os
 import pathlib
@@ -51,8 +52,10 @@ def returned_by(file: pathlib.Path, function: str, kind: type[T]) -> T:
     raise types.UserError(f"{file}: must define {function}()")
   try:
     value = make()
-  except Exception as e:
-    raise python_files.error_in(file, e) from e
+  except BaseException as e:
+    python_files.raise_in(file, e)
+  if inspect.iscoroutine(value):
+    value.close()  # else Python warns that nobody waited for it
   if not isinstance(value, kind):
     raise types.UserError(
       f"{file}: {function}() must return a {kind.__name__}, not "

@@ -5,6 +5,7 @@ import pathlib
 import sys
 import traceback
 from types import ModuleType
+from typing import NoReturn
 
 from seq2seq_jax import types
 
@@ -25,10 +26,20 @@ def execute(path: pathlib.Path, name: str) -> ModuleType:
     spec.loader.exec_module(module)
   except BaseException as e:
     del sys.modules[name]
-    if isinstance(e, Exception):
-      raise error_in(path, e) from e
-    raise
+    raise_in(path, e)
   return module
+
+
+def raise_in(path: pathlib.Path, error: BaseException) -> NoReturn:
+  """Raises the message for an error in a user's file; Ctrl-C stays itself.
+
+  Raises:
+    types.UserError: names the file and the line. A file that ends the program
+      is at fault too: the command would end well and have done nothing.
+  """
+  if isinstance(error, Exception | SystemExit):
+    raise error_in(path, error) from error
+  raise error
 
 
 def error_in(path: pathlib.Path, error: BaseException) -> types.UserError:
@@ -39,11 +50,16 @@ def error_in(path: pathlib.Path, error: BaseException) -> types.UserError:
     if pathlib.Path(frame.filename) == path.absolute()
   ]
   line = lines[-1] if lines else None
-  reason = str(error)
+  try:
+    reason = str(error)
+  except Exception:  # an exception of the user's own
+    reason = "its message cannot be shown"
+  if isinstance(error, SystemExit):
+    reason = "must not end the program"
   if isinstance(error, SyntaxError):
     line, reason = error.lineno, error.msg
   place = f"{path}, line {line}" if line else str(path)
   # Raised on purpose, its text says enough; else the kind of error helps.
-  if not isinstance(error, ValueError | types.UserError):
+  if not isinstance(error, ValueError | types.UserError | SystemExit):
     reason = f"{type(error).__name__}: {reason}"
   return types.UserError(f"{place}: {reason.partition(chr(10))[0]}")

@@ -130,6 +130,13 @@ def check_writable(flag: str, path: str | os.PathLike[str]) -> None:
   """
   target = pathlib.Path(path)
   folder = target.absolute().parent
+  try:
+    os.stat(target)
+  except (FileNotFoundError, NotADirectoryError):
+    pass
+  except (OSError, ValueError) as e:  # a loop of links, too long a name
+    reason = e.strerror if isinstance(e, OSError) else e
+    raise types.UserError(f"{flag} {path}: cannot write: {reason}") from e
   if target.is_dir():
     raise types.UserError(f"{flag} {path}: is a folder; name a file in it")
   if not folder.is_dir():

@@ -1,6 +1,7 @@
 """Alignment error rates of small cases done by hand."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -74,3 +75,60 @@ def test_blank_lines_are_left_out(tmp_path, capsys):
   file.write_text(blank)
   assert alignment.main([str(file), "--order", "copy"]) == 2
   assert "there is no sentence in it" in capsys.readouterr().err
+
+
+def _refused(capsys, *words):
+  """The one line of a refusal."""
+  assert alignment.main([str(word) for word in words]) == 2
+  error = capsys.readouterr().err
+  assert error.startswith("error: ") and error.count("\n") == 1
+  return error
+
+
+@pytest.mark.parametrize(
+  ("attention", "message"),
+  [
+    ("null", "attention must be a list, but is null"),
+    ("[[0.5, null]]", r"attention[0][1] must be a number, but is null"),
+    ("[[0.5, 0.5], [1]]", "rows of one length"),
+    ("[]", "rows of one length"),
+    ("[[]]", "rows of one length"),
+    ("[[1.5]]", "between 0 and 1"),
+    ("[[NaN]]", "NaN is no number"),
+    ("[" * 20_000, "nested too deep"),
+  ],
+)
+def test_attention_of_another_shape_is_named(
+  tmp_path, capsys, attention, message
+):
+  file = _decoded(tmp_path, np.eye(2))
+  with file.open("a") as f:
+    f.write(f'{{"hypotheses": [{{"attention": {attention}}}]}}\n')
+  error = _refused(capsys, file, "--order", "copy")
+  assert f"{file}, line 2" in error and message in error
+
+
+@pytest.mark.parametrize("content", [b"\xff\n", b"[1]\n", b'{"a": 1}\n'])
+def test_other_files_are_refused(tmp_path, capsys, content):
+  file = tmp_path / "decoded.jsonl"
+  file.write_bytes(content)
+  assert f"{file}, line 1" in _refused(capsys, file, "--order", "copy")
+
+
+def test_pipes_and_devices_are_refused_at_once(tmp_path, capsys):
+  file, pipe = _decoded(tmp_path, np.eye(2)), tmp_path / "pipe"
+  os.mkfifo(pipe)
+  for path in (pipe, "/dev/zero"):
+    assert "cannot read" in _refused(capsys, path, "--order", "copy")
+    assert "cannot read" in _refused(capsys, file, "--links", path)
+
+
+def test_links_lie_inside_of_the_source(tmp_path, capsys):
+  file, links = _decoded(tmp_path, np.eye(2)), tmp_path / "links"
+  links.write_text("0-0 2-1\n")
+  assert "line 1: links source position 2" in _refused(
+    capsys, file, "--links", links
+  )
+  for text in ("٣-0\n", "-1-0\n", "99999999999-0\n"):
+    links.write_text(text)
+    assert "links must be pairs" in _refused(capsys, file, "--links", links)

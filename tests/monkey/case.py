@@ -41,9 +41,9 @@ class Case:
   stdin: str | bytes = "null"
   """null, closed, a file's path after `<`, `tty:` and what is typed, or
   bytes."""
-  stdout: str = "file"
-  """file, closed, full, broken (a pipe that nobody reads)."""
-  stderr: str = "file"
+  stdout: str = "pipe"
+  """pipe, closed, full, broken (a pipe that nobody reads)."""
+  stderr: str = "pipe"
   """The same."""
   signal: int = 0
   delay: float = 0.0

@@ -28,7 +28,7 @@ NOISE = (
 WARNING = re.compile(r"\b[A-Z]\w*Warning: ")
 NATIVE_LOG = re.compile(r"^[EWF]\d{4} \d\d:", re.M)
 ERROR = re.compile(r"^(?:\S.*: )?error: .*", re.M)
-LONGEST_MESSAGE = 2000
+LONGEST_MESSAGE = 12_000  # it may name a path, twice
 REFUSAL = 2
 
 Snapshot = dict[str, str]
@@ -114,7 +114,7 @@ def _exit(case: case_lib.Case, outcome: case_lib.Outcome) -> list[str]:
 
 
 def _message(case: case_lib.Case, outcome: case_lib.Outcome) -> list[str]:
-  if outcome.code != REFUSAL or case.stderr != "file":
+  if outcome.code != REFUSAL or case.stderr != "pipe":
     return []
   # tyro draws its errors in a box.
   errors = ERROR.findall(outcome.stderr)

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 
@@ -54,14 +55,14 @@ class Server:
 
   def run(self, case: case_lib.Case, folder: pathlib.Path) -> case_lib.Outcome:
     """Runs a case's command in its folder."""
-    paths = [self.scratch / "stdout", self.scratch / "stderr"]
+    written = [bytearray(), bytearray()]
+    readers: list[threading.Thread] = []
     start = time.monotonic()
     with contextlib.ExitStack() as stack:
       terminal, stdin = _stdin(case, folder, self.scratch, stack)
       streams = [stdin]
-      for how, path in zip((case.stdout, case.stderr), paths):
-        path.write_bytes(b"")
-        streams.append(_sink(how, path, stack))
+      for how, content in zip((case.stdout, case.stderr), written):
+        streams.append(_sink(how, content, readers, stack))
       if case.fresh:
         process = self._start(case, folder, streams)
       else:
@@ -70,10 +71,12 @@ class Server:
         stack.close()
       watch = Watch(case, folder, process, terminal)
       code = watch.wait()
+    for reader in readers:
+      reader.join(timeout=2)  # a process left behind may hold the other end
     return case_lib.Outcome(
       code=code,
-      stdout=paths[0].read_bytes(),
-      stderr=paths[1].read_text(errors="replace"),
+      stdout=bytes(written[0]),
+      stderr=written[1].decode(errors="replace"),
       seconds=time.monotonic() - start,
       stopped=watch.stopped,
       signalled=watch.signalled,
@@ -226,16 +229,32 @@ def _stdin(case, folder, scratch, stack) -> tuple[int | None, int | None]:
   return None, fd
 
 
-def _sink(how: str, path: pathlib.Path, stack) -> int | None:
+def _sink(
+  how: str,
+  content: bytearray,
+  readers: list[threading.Thread],
+  stack: contextlib.ExitStack,
+) -> int | None:
+  """The descriptor of an output; None if it is closed."""
   if how == "closed":
     return None
-  if how == "broken":
-    read, write = os.pipe()
-    os.close(read)
-  else:
-    place = "/dev/full" if how == "full" else path
-    write = os.open(place, os.O_WRONLY | os.O_APPEND)
+  if how == "full":
+    write = os.open("/dev/full", os.O_WRONLY)
+    stack.callback(_close, write)
+    return write
+  read, write = os.pipe()
   stack.callback(_close, write)
+  if how == "broken":
+    os.close(read)
+    return write
+
+  def drain() -> None:
+    with open(read, "rb", buffering=0) as stream:
+      while part := stream.read(2**16):
+        content.extend(part)
+
+  readers.append(threading.Thread(target=drain, daemon=True))
+  readers[-1].start()
   return write
 
 

@@ -165,9 +165,9 @@ def workdirs(rng: random.Random) -> Iterator[Case]:
       + (("--table-only",) if module == "ablate" else ()),
       needs=("data", "run", "aligned"),
       expect=EITHER if (new or name in ("data", "run#0")) else REFUSED,
-      codes=(0, 1, 2) if new and module == "ablate" else (),
-      mentions=(name[:30], "workdir"),
-      may_change=(f"{shown}*", "?", "?/*", "data/*") if new else ("data/*",),
+      codes=(0, 1, 2) if module == "ablate" and (new or "#" in name) else (),
+      mentions=(name[:30], "workdir", "replica"),
+      may_change=(f"{shown}*", "?", "?/*") if new or "#" in name else (),
     )
 
 

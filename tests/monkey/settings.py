@@ -138,7 +138,6 @@ FILES = {
   "nothing": "def get_config():\n  pass\n",
   "exit": "import sys\nsys.exit(0)\n",
   "exit inside": "import sys\ndef get_config():\n  sys.exit(0)\n",
-  "interrupt": "raise KeyboardInterrupt\n",
   "recursion": "def get_config():\n  return get_config()\n",
   "group": "raise ExceptionGroup('a', [ValueError('b')])\n",
   "message of lines": "raise ValueError('a\\nb\\n\\nc')\n",

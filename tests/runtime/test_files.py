@@ -109,6 +109,11 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_work(tmp_path):
   with pytest.raises(types.UserError, match="its folder does not exist"):
     files.check_writable("--json", str(tmp_path / "no" / "x"))
   files.check_writable("--json", str(tmp_path / "x"))
+  loop = tmp_path / "loop"
+  loop.symlink_to("loop")
+  for path in (loop, tmp_path / ("x" * 300)):
+    with pytest.raises(types.UserError, match="cannot write: "):
+      files.check_writable("--json", str(path))
   with pytest.raises(types.UserError, match="cannot write"):
     write(tmp_path, "x")
 
