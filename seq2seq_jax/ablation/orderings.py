@@ -8,7 +8,9 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from seq2seq_jax.ablation import field_checks
 
 
 class Subset(NamedTuple):
@@ -66,12 +68,43 @@ class Ordering:
   does not hold, the sum is printed but not judged."""
 
   def __post_init__(self) -> None:
-    if len({bool(term.metric) for term in self.terms}) != 1:
-      raise ValueError(
-        f"{self.claim}: scores and other metrics cannot be added up"
-      )
-    if self.low == -math.inf and self.high == math.inf:
-      raise ValueError(f"{self.claim}: has no bound")
+    field_checks.line("claim", self.claim)
+    try:
+      self._check()
+    except ValueError as e:
+      raise ValueError(f"claim {field_checks.shown(self.claim)}: {e}") from e
+
+  def _check(self) -> None:
+    terms = field_checks.items("terms", self.terms, Term)
+    object.__setattr__(self, "terms", terms)
+    if not terms:
+      raise ValueError("has no terms; name the rows that it speaks of")
+    sums: dict[tuple[Any, ...], float] = {}
+    for weight, row, subset, metric in terms:
+      field_checks.line("row", row)
+      field_checks.text("metric", metric)
+      key = (row, *_checked_subset(subset), metric)
+      sums[key] = sums.get(key, 0) + field_checks.number("weight", weight)
+    if not any(sums.values()):
+      raise ValueError("compares a row with itself")
+    if len({bool(term.metric) for term in terms}) != 1:
+      raise ValueError("scores and other metrics cannot be added up")
+    low = field_checks.number("low", self.low, infinite=True)
+    high = field_checks.number("high", self.high, infinite=True)
+    if low == -math.inf and high == math.inf:
+      raise ValueError("has no bound")
+    if low > high or low == math.inf or high == -math.inf:
+      raise ValueError(f"no number is from {low:g} to {high:g}")
+    condition = self.precondition
+    if condition is not None:
+      if not isinstance(condition, Precondition):
+        raise ValueError(
+          f"precondition: must be a Precondition, but is "
+          f"{field_checks.shown(condition)}"
+        )
+      field_checks.line("precondition: metric", condition.metric)
+      field_checks.line("precondition: row", condition.row)
+      field_checks.number("precondition: below", condition.below)
 
   def rows(self) -> set[str]:
     """Names of the rows that the claim speaks of."""
@@ -82,6 +115,20 @@ class Ordering:
     """Names of the metrics it needs beside the table's own."""
     names = {term.metric for term in self.terms if term.metric}
     return names | ({self.precondition.metric} if self.precondition else set())
+
+
+def _checked_subset(subset: Any) -> Subset:
+  if not isinstance(subset, Subset):
+    raise ValueError(
+      f"subset: must be a Subset, but is {field_checks.shown(subset)}"
+    )
+  for name, value in subset._asdict().items():
+    field_checks.whole(f"subset: {name}", value, 0, 10**9)
+  if subset.shortest > subset.longest:
+    raise ValueError(
+      f"no source has from {subset.shortest} to {subset.longest} words"
+    )
+  return subset
 
 
 def above(
@@ -179,4 +226,7 @@ def rising(
   rows: Sequence[str], by: float = 0.0, judged: bool = True
 ) -> tuple[Ordering, ...]:
   """Claims that each row beats the one before it by at least `by` points."""
-  return tuple(above(b, a, by, judged) for a, b in itertools.pairwise(rows))
+  names = field_checks.items("rising", rows, str)
+  if len(names) < 2:
+    raise ValueError(f"rising: needs two rows or more, but has {len(names)}")
+  return tuple(above(b, a, by, judged) for a, b in itertools.pairwise(names))

@@ -4,12 +4,22 @@ A file of `configs/ablations/` defines `get_ablation() -> Ablation`.
 """
 
 import dataclasses
+import difflib
 import itertools
+import numbers
+import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from seq2seq_jax import config
+from seq2seq_jax.ablation import field_checks
 from seq2seq_jax.ablation import orderings as orderings_lib
+
+LONGEST_NAME = 100  # characters of a row's name, which names files
+MOST_MODELS = 100  # of an ensemble
+LONGEST_SOURCE = 1_000_000  # upper end of a bin
+CHECKPOINTS = ("last", "best", "average")
 
 Overrides = str | Iterable[str] | Mapping[str, Any]
 
@@ -24,13 +34,23 @@ def command_line(overrides: Overrides) -> tuple[str, ...]:
       is planned.
   """
   if isinstance(overrides, str):
-    return tuple(overrides.split())
-  if isinstance(overrides, Mapping):
-    return tuple(_flags(overrides))
-  words = tuple(overrides)
+    words = tuple(overrides.split())
+  elif isinstance(overrides, Mapping):
+    words = tuple(_flags(overrides))
+  elif isinstance(overrides, Iterable):
+    words = tuple(overrides)
+  else:
+    raise ValueError(
+      f"overrides: must be words of a command line or a dict of fields, but "
+      f"is {field_checks.shown(overrides)}"
+    )
   for word in words:
     if not isinstance(word, str):
-      raise ValueError(f"overrides: {word!r} is not a word of a command line")
+      raise ValueError(
+        f"overrides: {field_checks.shown(word)} is not a word of a command line"
+      )
+    if word in ("--help", "-h"):
+      raise ValueError("overrides: --help overrides no field")
   return words
 
 
@@ -45,10 +65,23 @@ def _flags(fields: Mapping[str, Any]) -> Iterator[str]:
       yield str(value)
 
 
-def _by_scale(
-  overrides: Mapping[str, Overrides],
-) -> dict[str, tuple[str, ...]]:
-  return {scale: command_line(words) for scale, words in overrides.items()}
+def _by_scale(field: str, overrides: Any) -> dict[str, tuple[str, ...]]:
+  words = field_checks.by_scale(field, overrides)
+  return {scale: command_line(words[scale]) for scale in words}
+
+
+def _base(field: str, base: Any) -> Any:
+  """The base as a text or a `Config`."""
+  if isinstance(base, config.Config):
+    return base
+  if isinstance(base, os.PathLike):
+    base = os.fspath(base)
+  if not isinstance(base, str):
+    raise ValueError(
+      f"{field}: must be the name of a config's file or a Config, but is "
+      f"{field_checks.shown(base)}"
+    )
+  return base
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,21 +112,30 @@ class Row:
   empty: the table's."""
 
   def __post_init__(self) -> None:
-    if not isinstance(self.name, str) or not folder(self.name):
-      raise ValueError(f"row {self.name!r}: a name needs a letter or a digit")
+    name = field_checks.text("a row's name", self.name)
+    where = f"row {field_checks.shown(name)}"
+    if not folder(name):
+      raise ValueError(f"{where}: a name needs a letter or a digit of ASCII")
+    if len(name) > LONGEST_NAME:
+      raise ValueError(f"{where}: a name has at most {LONGEST_NAME} characters")
     try:
-      words = command_line(self.overrides)
-      by_scale = _by_scale(self.overrides_by_scale)
+      field_checks.line("its name", name)
+      checked = {
+        "overrides": command_line(self.overrides),
+        "overrides_by_scale": _by_scale(
+          "overrides_by_scale", self.overrides_by_scale
+        ),
+        "published": field_checks.text("published", self.published),
+        "reference": field_checks.text("reference", self.reference),
+        "ensemble": field_checks.whole(
+          "ensemble", self.ensemble, 1, MOST_MODELS
+        ),
+        "base": _base("base", self.base),
+      }
     except ValueError as e:
-      raise ValueError(f"row {self.name!r}: {e}") from e
-    object.__setattr__(self, "overrides", words)
-    object.__setattr__(self, "overrides_by_scale", by_scale)
-    if {"--help", "-h"} & {*words, *itertools.chain(*by_scale.values())}:
-      raise ValueError(f"row {self.name!r}: --help overrides no field")
-    if not isinstance(self.ensemble, int) or self.ensemble < 1:
-      raise ValueError(
-        f"row {self.name!r}: ensemble must be a whole number of at least 1"
-      )
+      raise ValueError(f"{where}: {e}") from e
+    for field, value in checked.items():
+      object.__setattr__(self, field, value)
 
   def at(self, scale: str) -> "Row":
     """Returns the row at a scale, with all its overrides in one tuple."""
@@ -143,42 +185,88 @@ class Ablation:
   """What a reader has to know, such as what differs from the paper."""
 
   def __post_init__(self) -> None:
-    rows = tuple(self.rows)
-    if not rows or not all(isinstance(row, Row) for row in rows):
-      raise ValueError("rows: needs at least one Row, and nothing else")
-    if self.reference == "":
-      object.__setattr__(self, "reference", rows[0].name)
-    object.__setattr__(self, "rows", rows)
-    object.__setattr__(self, "scales", _by_scale(self.scales))
-    for field in ("title", "base", "metric"):
-      if not getattr(self, field):
-        raise ValueError(f"{field}: must be given")
+    rows = field_checks.items("rows", self.rows, Row)
+    if not rows:
+      raise ValueError("rows: needs at least one Row")
+    checked = {
+      "rows": rows,
+      "reference": self.reference or rows[0].name,
+      "base": _base("base", self.base),
+      "metrics": field_checks.items("metrics", self.metrics, str),
+      "curves": field_checks.items("curves", self.curves, str),
+      "orderings": field_checks.items(
+        "orderings", self.orderings, orderings_lib.Ordering
+      ),
+      "bins": field_checks.items("bins", self.bins, numbers.Integral),
+      "scales": _by_scale("scales", self.scales),
+      "base_by_scale": {
+        scale: _base(f"base_by_scale[{scale!r}]", base)
+        for scale, base in field_checks.by_scale(
+          "base_by_scale", self.base_by_scale
+        ).items()
+      },
+      "rows_by_scale": {
+        scale: field_checks.items(f"rows_by_scale[{scale!r}]", names, str)
+        for scale, names in field_checks.by_scale(
+          "rows_by_scale", self.rows_by_scale
+        ).items()
+      },
+    }
+    for field, value in checked.items():
+      object.__setattr__(self, field, value)
+    self._check_texts()
     self._check_names()
     self._check_metrics()
     self._check_scales()
+    for i, end in enumerate(self.bins):
+      field_checks.whole(f"bins[{i}]", end, 1, LONGEST_SOURCE)
     if sorted(set(self.bins)) != list(self.bins):
       raise ValueError(f"bins: {self.bins} do not rise")
+
+  def _check_texts(self) -> None:
+    for field in ("title", "metric", "scale", "reference"):
+      field_checks.line(field, getattr(self, field))
+    for field in ("paper", "note", "checkpoint"):
+      field_checks.text(field, getattr(self, field))
+    if not self.base:
+      raise ValueError("base: must be given")
+    which = self.checkpoint
+    if which not in CHECKPOINTS and not (which.isascii() and which.isdigit()):
+      raise ValueError(
+        f"checkpoint: must be {', '.join(CHECKPOINTS)} or a step, but is "
+        f"{field_checks.shown(which)}"
+      )
+    field_checks.distinct("metric and metrics", (self.metric, *self.metrics))
+    field_checks.distinct("curves", self.curves)
+    field_checks.distinct("orderings", (o.claim for o in self.orderings))
 
   def _check_names(self) -> None:
     """Refuses rows of one folder, and names that no row has."""
     names = [row.name for row in self.rows]
-    folders = [folder(name) for name in names]
+    first: dict[str, str] = {}  # row of each folder
     for name in names:
-      if folders.count(folder(name)) > 1:
-        raise ValueError(f"row {name!r}: another row has the same folder")
+      place = folder(name)
+      if place in first:
+        raise ValueError(
+          f"row {name!r}: row {first[place]!r} has the same folder, "
+          f"{place!r}; give it another name"
+        )
+      first[place] = name
     mentioned = {self.reference}
     mentioned |= {row.reference for row in self.rows if row.reference}
     mentioned |= {name for o in self.orderings for name in o.rows()}
     mentioned |= set(itertools.chain(*self.rows_by_scale.values()))
     for name in sorted(mentioned - set(names)):
-      raise ValueError(f"no row is called {name!r}; there are {names}")
+      raise ValueError(unknown("no row is called", name, names))
 
   def _check_metrics(self) -> None:
     for ordering in self.orderings:
       for name in sorted(ordering.metrics()):
-        if name not in (self.metric, *self.metrics):
+        known = (self.metric, *self.metrics)
+        if name not in known:
           raise ValueError(
-            f"{ordering.claim}: {name!r} is not one of the table's metrics"
+            f"{ordering.claim}: {name!r} is not one of the table's metrics, "
+            f"{', '.join(known)}"
           )
 
   def _check_scales(self) -> None:
@@ -187,6 +275,10 @@ class Ablation:
         raise ValueError(
           f"base_by_scale, rows_by_scale: {name!r} is not a scale"
         )
+    for name, rows in self.rows_by_scale.items():
+      if not rows:
+        raise ValueError(f"rows_by_scale[{name!r}]: names no row")
+      field_checks.distinct(f"rows_by_scale[{name!r}]", rows)
     for row in self.rows:
       for name in row.overrides_by_scale:
         if name not in self.scales:
@@ -242,11 +334,9 @@ class Ablation:
     """
     names = list(names)
     for name in names:
-      if name not in [row.name for row in self.rows]:
-        raise ValueError(
-          f"no row is called {name!r}; there are "
-          f"{[row.name for row in self.rows]}"
-        )
+      known = [row.name for row in self.rows]
+      if name not in known:
+        raise ValueError(unknown("no row is called", name, known))
     rows = [row for row in self.rows if row.name in names]
     reference = self.reference if self.reference in names else rows[0].name
     claims = [o for o in self.orderings if o.rows() <= set(names)]
@@ -257,6 +347,15 @@ class Ablation:
       orderings=tuple(claims),
       rows_by_scale={},
     )
+
+
+def unknown(what: str, name: str, known: Sequence[str]) -> str:
+  """Returns the message for a name that is none of those that are known."""
+  near = difflib.get_close_matches(name, known, 3, 0.4)
+  rest = f"nearest: {', '.join(map(repr, near))}"
+  if not near:
+    rest = f"there are {', '.join(map(repr, known))}"
+  return f"{what} {field_checks.shown(name)}; {rest}"
 
 
 def folder(name: str) -> str:

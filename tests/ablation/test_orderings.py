@@ -63,3 +63,50 @@ def test_claims_that_mean_nothing_are_refused():
     orderings.Ordering("x", (loss, orderings.Term(-1, "b")))
   with pytest.raises(ValueError, match="has no bound"):
     orderings.Ordering("x", (loss,), low=-math.inf)
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+  "make, message",
+  [
+    (lambda: orderings.Ordering("c", ()), "claim 'c': has no terms"),
+    (lambda: orderings.Ordering("", (TERM,)), "claim: must be given"),
+    (lambda: orderings.Ordering("c", (1,)), r"terms\[0\]: must be a Term"),
+    (lambda: orderings.Ordering("c", TERM), r"terms\[0\]: must be a Term"),
+    (lambda: orderings.above("a", "a"), "compares a row with itself"),
+    (lambda: orderings.above("a", "b", by=NAN), "low: must be a number"),
+    (lambda: orderings.above("a", "b", by=INF), "no number is from inf to inf"),
+    (lambda: orderings.alike("a", "b", -1), "no number is from 1 to -1"),
+    (lambda: orderings.between("a", 3, 2), "no number is from 3 to 2"),
+    (lambda: orderings.near("a", NAN, 1), "must be a number, but is nan"),
+    (lambda: orderings.at_most(3, 2), "row: must be a text, but is 3"),
+    (lambda: orderings.rising("ab"), "rising: must be a tuple"),
+    (lambda: orderings.rising(["a"]), "needs two rows or more, but has 1"),
+    (
+      lambda: orderings.gap_grows("a", "b", short=-1, long=3),
+      "longest: must be a whole number",
+    ),
+    (
+      lambda: orderings.Ordering(
+        "c", (orderings.Term(1, "a", orderings.Subset(5, 4)),)
+      ),
+      "no source has from 5 to 4 words",
+    ),
+    (
+      lambda: orderings.Ordering("c", (orderings.Term(NAN, "a"),)),
+      "weight: must be a number, but is nan",
+    ),
+    (
+      lambda: orderings.above("a", "b", precondition=("loss", "a", 1)),
+      "precondition: must be a Precondition",
+    ),
+  ],
+)
+def test_claims_that_cannot_be(make, message):
+  with pytest.raises(ValueError, match=message):
+    make()
+
+
+TERM = orderings.Term(1, "a")

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from seq2seq_jax.ablation import orderings, suite
+from tests.helpers import tiny_table
 
 pytestmark = pytest.mark.quick
 
@@ -41,8 +42,87 @@ def test_overrides_that_are_none_are_refused(overrides, message):
 def test_rows_that_cannot_be_are_refused():
   with pytest.raises(ValueError, match="needs a letter or a digit"):
     suite.Row("..")
-  with pytest.raises(ValueError, match="a whole number of at least 1"):
+  with pytest.raises(ValueError, match="a whole number from 1 to 100"):
     suite.Row("a", ensemble=1.5)
+
+
+@pytest.mark.parametrize(
+  "name, changes, message",
+  [
+    (7, {}, "must be a text, but is 7"),
+    ("模型", {}, "a letter or a digit of ASCII"),
+    ("a\nb", {}, "holds a control character"),
+    ("a\x1b[2J", {}, "holds a control character"),
+    ("a" * 300, {}, "a name has at most 100 characters"),
+    ("a", {"overrides": None}, "overrides: must be words"),
+    ("a", {"overrides": "-h"}, "--help overrides no field"),
+    ("a", {"overrides_by_scale": ()}, "must be a dict by the names of scales"),
+    ("a", {"overrides_by_scale": {"cpu": ["--help"]}}, "--help overrides no"),
+    ("a", {"ensemble": 0}, "a whole number from 1 to 100, but is 0"),
+    ("a", {"ensemble": True}, "but is True"),
+    ("a", {"ensemble": 10**9}, "but is 1000000000"),
+    ("a", {"published": 1}, "published: must be a text"),
+    ("a", {"base": 3}, "base: must be the name of a config's file"),
+  ],
+)
+def test_fields_of_a_row_are_checked(name, changes, message):
+  with pytest.raises(ValueError, match=message):
+    suite.Row(name, **changes)
+
+
+@pytest.mark.parametrize(
+  "changes, message",
+  [
+    ({"title": ""}, "title: must be given"),
+    ({"title": 3}, "title: must be a text"),
+    ({"title": "a\x00"}, "title: .* holds a control character"),
+    ({"base": ""}, "base: must be given"),
+    ({"base": 3}, "base: must be the name of a config's file"),
+    ({"rows": ()}, "rows: needs at least one Row"),
+    ({"rows": suite.Row("a")}, "rows: must be a tuple"),
+    ({"rows": (suite.Row("a"), 1)}, r"rows\[1\]: must be a Row, but is 1"),
+    (
+      {"rows": (suite.Row("a b"), suite.Row("a/b"))},
+      "row 'a/b': row 'a b' has the same folder, 'a-b'",
+    ),
+    ({"reference": "attentio"}, "'attentio'; nearest: 'attention'"),
+    ({"metrics": "loss"}, "metrics: must be a tuple"),
+    ({"metrics": ("loss", "loss")}, "'loss' stands there twice"),
+    ({"metrics": (1,)}, r"metrics\[0\]: must be a str"),
+    ({"curves": ("a/curves/b", "a/curves/b")}, "stands there twice"),
+    ({"orderings": orderings.above("a", "b")}, "orderings: must be a tuple"),
+    (
+      {"orderings": (orderings.rising(["a", "b"]),)},
+      r"orderings\[0\]: must be a Ordering, but is \(Ordering",
+    ),
+    (
+      {"orderings": 2 * (orderings.above("fixed", "two"),)},
+      "'fixed above two' stands there twice",
+    ),
+    ({"orderings": (orderings.above("x", "two"),)}, "no row is called 'x'"),
+    (
+      {"orderings": (orderings.below("two", "fixed", "bleu"),)},
+      "'bleu' is not one of the table's metrics, exact_match, loss",
+    ),
+    ({"bins": 3}, "bins: must be a tuple"),
+    ({"bins": (1.5,)}, r"bins\[0\]: must be a Integral, but is 1.5"),
+    ({"bins": (0, 1)}, r"bins\[0\]: must be a whole number from 1"),
+    ({"bins": (2, 2)}, "do not rise"),
+    ({"bins": (4, 2)}, "do not rise"),
+    ({"scales": ["smoke"]}, "scales: must be a dict"),
+    ({"scales": {"smoke": 3}}, "overrides: must be words"),
+    ({"scales": {"smoke": "--help"}}, "--help overrides no field"),
+    ({"scale": "big"}, "scale 'big': there are smoke, none"),
+    ({"base_by_scale": {"smoke": 1}}, r"base_by_scale\['smoke'\]: must be"),
+    ({"rows_by_scale": {"smoke": "two"}}, "must be a tuple"),
+    ({"rows_by_scale": {"smoke": ()}}, "names no row"),
+    ({"rows_by_scale": {"smoke": ("tow",)}}, "'tow'; nearest: 'two'"),
+    ({"checkpoint": "bset"}, "checkpoint: must be last, best, average or a"),
+  ],
+)
+def test_fields_of_a_table_are_checked(changes, message):
+  with pytest.raises(ValueError, match=message):
+    tiny_table.ablation(**changes)
 
 
 def test_a_table_of_ones_own_needs_little():
@@ -51,7 +131,7 @@ def test_a_table_of_ones_own_needs_little():
   assert (table.reference, table.paper) == ("a", "")
   with pytest.raises(ValueError, match="metric: must be given"):
     suite.Ablation("Mine", base="b.py", rows=rows)
-  with pytest.raises(ValueError, match="needs at least one Row"):
+  with pytest.raises(ValueError, match=r"rows\[0\]: must be a Row"):
     dataclasses.replace(table, rows=(1, 2))
   with pytest.raises(ValueError, match="do not rise"):
     dataclasses.replace(table, bins=(20, 10))
