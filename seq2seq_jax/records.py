@@ -6,6 +6,7 @@ wrong ends as one `types.UserError` that names the file and the key.
 """
 
 import dataclasses
+import difflib
 import functools
 import json
 import math
@@ -150,8 +151,11 @@ def _record(kind: Any, value: Any, place: str, path: str) -> Any:
     )
   hints = _hints(kind)
   if unknown := [name for name in value if name not in hints]:
+    near = difflib.get_close_matches(unknown[0], hints, 3)
+    names = ", ".join(f"{name!r:.60}" for name in unknown[:3])
     raise types.UserError(
-      f"{where} has the unknown field {', '.join(map(repr, unknown))}"
+      f"{where} has the unknown field {names}"
+      + (f"; nearest: {', '.join(near)}" if near else "")
     )
   missing = [
     field.name
@@ -165,9 +169,13 @@ def _record(kind: Any, value: Any, place: str, path: str) -> Any:
       f"{where} lacks the field {', '.join(map(repr, missing))}"
     )
   dot = f"{path}." if path else ""
-  return kind(
-    **{k: _decode(hints[k], v, place, f"{dot}{k}") for k, v in value.items()}
-  )
+  values = {
+    k: _decode(hints[k], v, place, f"{dot}{k}") for k, v in value.items()
+  }
+  try:
+    return kind(**values)
+  except types.UserError as e:  # a record may check itself
+    raise types.UserError(f"{place}: {e}") from e
 
 
 @functools.cache

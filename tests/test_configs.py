@@ -230,9 +230,7 @@ def test_what_a_file_says_wrongly_is_told_with_its_line(
 def test_a_stored_config_s_errors_name_it():
   text = config.to_json(config.Config())
   for old, new in (('"steps": ', '"steps": "x", "was": '), ("{", "")):
-    with pytest.raises(
-      types.UserError, match=r"^here(: not a config of this| is not valid JSON)"
-    ):
+    with pytest.raises(types.UserError, match=r"^here"):
       config.from_json(text.replace(old, new, 1), "here")
 
 

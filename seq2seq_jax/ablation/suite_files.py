@@ -19,11 +19,7 @@ def load(path: str | pathlib.Path) -> suite.Ablation:
     types.UserError: names the file, and the line if its code fails.
   """
   file = shipped.find(path)
-  if not file.is_file():
-    names = sorted(map(str, pathlib.Path("configs/ablations").glob("*.py")))
-    raise types.UserError(
-      f"{path}: no such file; there are {', '.join(names) or 'none'}"
-    )
+  config.check_is_file("table", path, file)
   ablation = config.returned_by(file, "get_ablation", suite.Ablation)
   ablation = _absolute(ablation, file)
   check_metrics(ablation, str(path))

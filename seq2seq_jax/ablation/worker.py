@@ -159,7 +159,7 @@ class Worker:
     if not path.is_file():
       return []
     try:
-      old = config.from_json(path.read_text(), str(path))
+      old = config.from_json(path.read_bytes(), str(path))
     except types.UserError as e:  # such as one of an older version
       return [str(e)]
     if reasons := config.differences(old, training.config):

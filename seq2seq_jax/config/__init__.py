@@ -15,6 +15,7 @@ from seq2seq_jax.config.encoder import CELLS, Encoder
 from seq2seq_jax.config.experiment import Config
 from seq2seq_jax.config.files import (
   FORMAT_VERSION,
+  check_is_file,
   differences,
   from_json,
   load,
@@ -47,6 +48,7 @@ __all__ = [
   "Text",
   "Train",
   "Transformer",
+  "check_is_file",
   "differences",
   "extensions",
   "from_json",

@@ -163,6 +163,21 @@ def _check_type(name: str, value: Any, kind: Any) -> None:
   else:
     right = isinstance(value, kind)
     check(right, name, f"{shown(value)} is not of type {kind.__name__}")
+  for text in value if isinstance(value, tuple) else (value,):
+    check(
+      not isinstance(text, str) or _is_text(text),
+      name,
+      f"{shown(value)} holds what no text can: a NUL or half a character",
+    )
+
+
+def _is_text(text: str) -> bool:
+  """True if a text can be printed, and name a file."""
+  try:
+    text.encode()
+  except UnicodeEncodeError:
+    return False
+  return "\0" not in text
 
 
 def _check_range(

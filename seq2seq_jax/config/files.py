@@ -1,18 +1,17 @@
 """Configs as files: read, written into a workdir, compared on resuming."""
 
 import dataclasses
-import difflib
 import inspect
 import json
 import os
 import pathlib
-import typing
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from seq2seq_jax import records, types
 from seq2seq_jax.config import (
   experiment,
   extensions,
+  fields,
   paths,
   python_files,
   shipped,
@@ -29,15 +28,44 @@ def load(path: str | os.PathLike[str]) -> experiment.Config:
     types.UserError: there is no such file; or it names the line that fails.
   """
   file = shipped.find(path)
-  if not file.is_file():
-    folder = file.parent if file.parent.is_dir() else pathlib.Path("configs")
-    names = sorted(str(p) for p in folder.glob("*.py"))
-    near = difflib.get_close_matches(str(path), names, 3, 0.3) or names[:5]
-    raise types.UserError(
-      f"config {path}: no such file; nearest: {', '.join(near) or 'none'}"
-    )
+  check_is_file("config", path, file)
   conf = returned_by(file, "get_config", experiment.Config)
   return extensions.locate(conf, file.parent)
+
+
+def check_is_file(
+  what: str, path: str | os.PathLike[str], file: pathlib.Path
+) -> None:
+  """Refuses a Python file that is not there, with the nearest names.
+
+  Args:
+    what: it should hold, for the message.
+    path: as it was given.
+    file: where it was looked for.
+
+  Raises:
+    types.UserError: there is no such file.
+  """
+  shown = os.fspath(path)
+  if len(shown) > 200:
+    shown = f"{shown[:199]}…"
+  if "\0" in shown:
+    raise types.UserError(f"{what} {shown!r}: not the name of a file")
+  try:
+    if file.is_file():
+      return
+    reason = "no such file"
+    if file.is_symlink():
+      reason = f"a link to {os.readlink(file)}, which is not there"
+    elif file.is_dir():
+      reason = "a folder; name a file in it"
+    elif file.exists():
+      reason = "not a file"
+  except OSError as e:
+    raise types.UserError(f"{what} {shown}: {e.strerror}") from e
+  near = shipped.nearest(file)
+  nearest = f"; nearest: {', '.join(near)}" if near else ""
+  raise types.UserError(f"{what} {shown}: {reason}{nearest}")
 
 
 def returned_by(file: pathlib.Path, function: str, kind: type[T]) -> T:
@@ -48,12 +76,9 @@ def returned_by(file: pathlib.Path, function: str, kind: type[T]) -> T:
   """
   module = python_files.execute(file, "seq2seq_jax_file")
   make = getattr(module, function, None)
-  if make is None:
+  if not callable(make):
     raise types.UserError(f"{file}: must define {function}()")
-  try:
-    value = make()
-  except BaseException as e:
-    python_files.raise_in(file, e)
+  value = python_files.call(file, make)
   if inspect.iscoroutine(value):
     value.close()  # else Python warns that nobody waited for it
   if not isinstance(value, kind):
@@ -70,7 +95,7 @@ def to_json(config: experiment.Config) -> str:
   return json.dumps(tree, indent=2) + "\n"
 
 
-def from_json(text: str, where: str) -> experiment.Config:
+def from_json(text: str | bytes, where: str) -> experiment.Config:
   """The config of a config.json, its references absolute.
 
   Args:
@@ -80,33 +105,18 @@ def from_json(text: str, where: str) -> experiment.Config:
   Raises:
     types.UserError: it is none, or of another version; it names `where`.
   """
-  wrong = f"{where}: not a config of this program"
-  tree = records.decode(dict[str, Any], records.parse(text, where), where)
+  tree = records.parse(text, where)
+  if not isinstance(tree, dict):
+    raise types.UserError(f"{where}: is no config of this program")
   version = tree.pop("format_version", None)
-  if version != FORMAT_VERSION:
+  if version != FORMAT_VERSION or isinstance(version, bool):
     raise types.UserError(
-      f"{where}: has format_version {version}, and this program reads "
-      f"{FORMAT_VERSION}; train again into a new workdir, or use the version "
-      "of seq2seq_jax that wrote it"
+      f"{where}: has format_version {fields.shown(version)}, and this program "
+      f"reads {FORMAT_VERSION}; train again into a new workdir, or use the "
+      "version of seq2seq_jax that wrote it"
     )
-  try:
-    config = _build(experiment.Config, tree)
-  except (ValueError, TypeError, AttributeError, types.UserError) as e:
-    raise types.UserError(f"{wrong}: {e}") from e
+  config: experiment.Config = records.decode(experiment.Config, tree, where)
   return extensions.locate(config, pathlib.Path(where).parent)
-
-
-def _build(cls: Any, tree: Any) -> Any:
-  hints = typing.get_type_hints(cls)
-  kwargs = {}
-  for name, value in tree.items():
-    kind = hints.get(name)
-    if dataclasses.is_dataclass(kind):
-      value = _build(kind, value)
-    elif isinstance(value, list):
-      value = tuple(value)
-    kwargs[name] = value
-  return cls(**kwargs)
 
 
 def differences(old: experiment.Config, new: experiment.Config) -> list[str]:

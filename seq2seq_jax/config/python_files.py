@@ -4,10 +4,14 @@ import importlib.util
 import pathlib
 import sys
 import traceback
+from collections.abc import Callable
 from types import ModuleType
-from typing import NoReturn
+from typing import Any, TypeVar
 
 from seq2seq_jax import types
+
+T = TypeVar("T")
+LONGEST = 500  # characters of an error's text
 
 
 def execute(path: pathlib.Path, name: str) -> ModuleType:
@@ -18,28 +22,32 @@ def execute(path: pathlib.Path, name: str) -> ModuleType:
   """
   spec = importlib.util.spec_from_file_location(name, path)
   if spec is None or spec.loader is None:
-    raise types.UserError(f"{path}: not a Python file")
+    raise types.UserError(f"{path}: not a Python file; its name ends with .py")
   module = importlib.util.module_from_spec(spec)
   # Dataclasses and Linen modules look up their own module while they are made.
   sys.modules[name] = module
   try:
-    spec.loader.exec_module(module)
-  except BaseException as e:
-    del sys.modules[name]
-    raise_in(path, e)
+    call(path, spec.loader.exec_module, module)
+  except BaseException:
+    sys.modules.pop(name, None)
+    raise
   return module
 
 
-def raise_in(path: pathlib.Path, error: BaseException) -> NoReturn:
-  """Raises the message for an error in a user's file; Ctrl-C stays itself.
+def call(path: pathlib.Path, function: Callable[..., T], *args: Any) -> T:
+  """The result of a function of a user's file.
 
   Raises:
-    types.UserError: names the file and the line. A file that ends the program
-      is at fault too: the command would end well and have done nothing.
+    types.UserError: it fails or would end the program; the file is named, and
+      the line.
   """
-  if isinstance(error, Exception | SystemExit):
-    raise error_in(path, error) from error
-  raise error
+  try:
+    return function(*args)
+  except KeyboardInterrupt:
+    raise
+  # A file that calls `sys.exit` would end a command, with success perhaps.
+  except BaseException as e:
+    raise error_in(path, e) from e
 
 
 def error_in(path: pathlib.Path, error: BaseException) -> types.UserError:
@@ -52,7 +60,7 @@ def error_in(path: pathlib.Path, error: BaseException) -> types.UserError:
   line = lines[-1] if lines else None
   try:
     reason = str(error)
-  except Exception:  # an exception of the user's own
+  except Exception:
     reason = "its message cannot be shown"
   if isinstance(error, SystemExit):
     reason = "must not end the program"
@@ -60,6 +68,10 @@ def error_in(path: pathlib.Path, error: BaseException) -> types.UserError:
     line, reason = error.lineno, error.msg
   place = f"{path}, line {line}" if line else str(path)
   # Raised on purpose, its text says enough; else the kind of error helps.
-  if not isinstance(error, ValueError | types.UserError | SystemExit):
+  plain = ValueError | types.UserError | SystemExit
+  if not isinstance(error, plain) or not reason:
     reason = f"{type(error).__name__}: {reason}"
-  return types.UserError(f"{place}: {reason.partition(chr(10))[0]}")
+  reason = reason.partition("\n")[0]
+  if len(reason) > LONGEST:
+    reason = f"{reason[: LONGEST - 1]}…"
+  return types.UserError(f"{place}: {reason}")

@@ -109,17 +109,14 @@ def read_config(workdir: pathlib.Path) -> config.Config:
   path = workdir / "config.json"
   try:
     content = path.read_bytes()
-    text = content.decode()
   except (FileNotFoundError, NotADirectoryError, ValueError) as e:
-    if isinstance(e, UnicodeDecodeError):
-      raise types.UserError(f"{path}: is not UTF-8") from e
     raise types.UserError(
       f"{workdir}: holds no run (no config.json); train one with "
       f"python -m seq2seq_jax.train CONFIG --workdir {workdir}"
     ) from e
   except OSError as e:
     raise types.UserError(f"{path}: cannot read: {e.strerror}") from e
-  return config.from_json(text, str(path))
+  return config.from_json(content, str(path))
 
 
 def files_read(
