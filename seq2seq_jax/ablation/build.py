@@ -108,7 +108,10 @@ def build(
     sentences=examples.sentences(results, rows, sign) if sentences else (),
     attention=examples.attention(results) if sentences else (),
     run=_run_record(results, configs, command, published_numbers),
-    notes=notes.of_checkpoints(ablation, configs),
+    notes=(
+      *notes.of_checkpoints(ablation, configs),
+      *notes.of_tests({row: c.limit for row, c in compared.items()}),
+    ),
     rules=dict(rules.NAMES),
   )
 

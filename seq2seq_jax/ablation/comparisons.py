@@ -10,7 +10,8 @@ from seq2seq_jax.ablation import collect, schema, statistics, verdicts
 class Comparison:
   """A row against its baseline; the defaults are those of a baseline.
 
-  The fields go into `schema.Row`, which explains them.
+  The fields go into `schema.Row`, which explains them; `limit` says why
+  nothing was tested.
   """
 
   reference: str | None = None
@@ -21,6 +22,7 @@ class Comparison:
   p_randomisation: float | None = None
   tag_significance: schema.Significance = "baseline"
   seed_share: float | None = None
+  limit: str = ""
 
 
 def compare(results: collect.Results, sign: float) -> dict[str, Comparison]:
@@ -72,6 +74,7 @@ def _compare(results: collect.Results, row: str, reference: str) -> Comparison:
     p_randomisation=randomisation,
     tag_significance="untested",
     seed_share=share,
+    limit=estimate.limit,
   )
 
 

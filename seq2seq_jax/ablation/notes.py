@@ -31,6 +31,22 @@ def of_checkpoints(
   )
 
 
+def of_tests(limits: Mapping[str, str]) -> tuple[str, ...]:
+  """A note for each reason for which differences were not tested.
+
+  Args:
+    limits: the reason by row, empty for those that were.
+  """
+  rows: dict[str, list[str]] = {}
+  for row, limit in limits.items():
+    if limit:
+      rows.setdefault(limit.removeprefix("not tested: "), []).append(row)
+  return tuple(
+    f"Not tested ({limit}): {', '.join(names)}."
+    for limit, names in rows.items()
+  )
+
+
 def _note(scored: str, chosen: str, rows: list[str], count: int) -> str:
   where = "" if len(rows) == count else f" of {', '.join(rows)}"
   return (

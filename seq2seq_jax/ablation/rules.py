@@ -10,7 +10,9 @@ INTERVAL = (
   "Student's t over seeds and test sentences with Satterthwaite's degrees of "
   "freedom, or over seeds alone (Welch) where that is wider; of a single score "
   "that has bounds the exact binomial or Poisson interval of as much variance, "
-  "never outside of them; of a difference of such scores cut at what it can be"
+  "never outside of them; of a difference of such scores cut at what it can "
+  "be; two sentences that differ count beside those seen, so that the interval "
+  "has a width where nothing varied"
 )
 P = (
   "two-sided p of no difference from the distribution of the interval, so "

@@ -196,9 +196,9 @@ def _limited(
   """
   limit = ""
   if fewest := min((n for n in sizes if n < FEWEST_SENTENCES), default=0):
-    noun = "sentence" if fewest == 1 else "sentences"
     limit = (
-      f"too few: {fewest} test {noun}, where {FEWEST_SENTENCES} are needed"
+      f"not tested: too few test sentences, {fewest} where {FEWEST_SENTENCES} "
+      "are needed"
     )
   if min(sizes, default=2) < 2:
     return spread._replace(variance=math.inf), limit

@@ -37,6 +37,15 @@ def test_loss_and_perplexity_choose_alike():
   assert not notes.of_checkpoints(ablation, _configs("loss", "perplexity"))
 
 
+def test_why_differences_are_not_tested():
+  few = "not tested: too few test sentences, 3 where 5 are needed"
+  one = "not tested: a row has one seed"
+  assert notes.of_tests({"a": "", "b": few, "c": one, "d": few}) == (
+    "Not tested (too few test sentences, 3 where 5 are needed): b, d.",
+    "Not tested (a row has one seed): c.",
+  )
+
+
 def test_it_stands_under_the_table(tmp_path):
   from seq2seq_jax.ablation.report import html, text_tables
 
