@@ -18,7 +18,13 @@ from seq2seq_jax.checkpoints import store as checkpoint_store
 from seq2seq_jax.data import tokenizers
 from seq2seq_jax.models import build
 from seq2seq_jax.runtime import locks, parallel
-from seq2seq_jax.training import loop, summary, throughput, warm_start
+from seq2seq_jax.training import (
+  loop,
+  summary,
+  throughput,
+  transitions,
+  warm_start,
+)
 from seq2seq_jax.training import run as training_run
 from seq2seq_jax.training import workdir as workdir_lib
 from tests.helpers import tiny_runs
@@ -181,13 +187,64 @@ def test_frames_are_refused_before_anything_is_written(tmp_path):
   assert not list(tmp_path.iterdir())
 
 
-def test_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tmp_path):
-  conf = small(
-    train={"steps": 60, "validate_every": 10},
-    optim={"optimizer": "sgd", "learning_rate": 3e38, "clip_norm": 0.0},
-  )
-  with pytest.raises(types.UserError, match=r"step \d+: the loss is"):
+def test_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(
+  tmp_path, monkeypatch
+):
+  windows = throughput.Meter._windows
+
+  def spoiled(self, at, metrics):
+    if at == 15:
+      metrics = metrics | {"loss": metrics["loss"] * np.nan}
+    return windows(self, at, metrics)
+
+  monkeypatch.setattr(throughput.Meter, "_windows", spoiled)
+  conf = small(train={"steps": 60, "validate_every": 10})
+  with pytest.raises(
+    types.Diverged, match=r"step 15: the loss is nan.*is from"
+  ):
     loop.fit(conf, tmp_path)
+  assert select.load(tmp_path, "last")[1] == 10
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+  ("start", "values", "told"),
+  [
+    (5, {"loss": np.nan, "grad_norm": 1.0}, "step 6: .*learning_rate .*help"),
+    (0, {"loss": 2.0, "grad_norm": np.nan}, "no learning rate is the cause: a"),
+    (
+      0,
+      {"loss": np.inf, "grad_norm": np.nan, "coverage": np.inf, "nll": 1.0},
+      "no learning rate is the cause: coverage of the first batch is not fin",
+    ),
+    (0, {"loss": np.nan, "grad_norm": 1.0}, "the loss of the first batch is"),
+  ],
+)
+def test_the_cause_of_a_loss_that_is_not_finite(start, values, told):
+  run = types_.SimpleNamespace(
+    selection=[types_.SimpleNamespace(stopped=False, diverged=None)],
+    running=lambda: [0],
+  )
+  arrays = {name: np.full((1, 1), value) for name, value in values.items()}
+  window = throughput.Window(start, start + 1, arrays)
+  with pytest.raises(types.Diverged, match=told):
+    transitions.stop_diverged(run, [window])
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("field", ["train.init_from", "model.init"])
+def test_parameters_that_are_not_finite_are_named(field):
+  params = {"params": {"a": np.ones(2), "b": np.array([1.0, np.nan])}}
+  with pytest.raises(types.UserError, match=f"{field}: params/b holds values"):
+    training_run._check_finite(params, field)
+
+
+def test_a_run_shorter_than_log_every_writes_its_last_step(tmp_path, caplog):
+  conf = small(train={"steps": 3, "log_every": 100, "validate_every": 100})
+  conf = config.replace(conf, {"optim.warmup_steps": 3})
+  loop.fit(conf, str(tmp_path / "run"))
+  assert "optim.warmup_steps 3 is not below train.steps 3" in caplog.text
+  assert list(curve(tmp_path / "run")) == [3]
 
 
 def test_nothing_compiles_from_the_second_epoch_on(tmp_path, monkeypatch):

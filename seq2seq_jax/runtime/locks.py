@@ -6,6 +6,7 @@ Hosts that share a file system see each other's locks. A lock is a lease of
 this host and is gone, the lock is free at once.
 """
 
+import os
 import pathlib
 import socket
 import threading
@@ -15,9 +16,13 @@ from typing import NamedTuple, Self
 
 import filelock
 
+from seq2seq_jax import types
+
 HEARTBEAT_SECONDS = 5.0  # between two refreshes of a lock
 EXPIRY_SECONDS = 120.0  # without a refresh
 POLL_SECONDS = 2.0  # between two looks at a lock that is waited for
+
+_MAGIC = b"filelock/"  # begins every lock's file
 
 # Called with the lock's path from a thread, if another process took the lock.
 LossHandler = Callable[[pathlib.Path], None]
@@ -107,10 +112,12 @@ def claim(
     The lock, or None if another process or thread holds it.
 
   Raises:
+    types.UserError: something else stands in the lock's place.
     OSError: the file cannot be written.
   """
   path = path.absolute()
   path.parent.mkdir(parents=True, exist_ok=True)
+  _check_own(path)
   with _watched_guard:
     lock = _watched.get(path) or Lock(path)
     if not lock.acquire():
@@ -119,6 +126,23 @@ def claim(
     _watched.pop(path, None)
   lock.on_lost = on_lost
   return lock
+
+
+def _check_own(path: pathlib.Path) -> None:
+  """Refuses what is no lock: filelock would take its place, and remove it."""
+  try:
+    if path.is_file():
+      with path.open("rb") as file:
+        start = file.read(len(_MAGIC))
+      if start in (b"", _MAGIC):  # empty while it is being made
+        return
+    elif not os.path.lexists(path):
+      return
+  except FileNotFoundError:
+    return  # released just now
+  raise types.UserError(
+    f"{path}: is no lock of this program; move it elsewhere"
+  )
 
 
 def is_live(path: pathlib.Path) -> bool:

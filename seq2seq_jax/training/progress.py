@@ -91,6 +91,9 @@ class Display(Hidden):
     # (time, step) of the last step of this phase
     self._mark: tuple[float, int] | None = None
     self._seconds = self._steps = 0.0  # decaying sums: the rate of steps
+    # The first step shown, and seconds since then in validation and saving.
+    self._first: int | None = None
+    self._between = 0.0
     self._last_line, self._unshown = -math.inf, False
     self._live: rich.live.Live | None = None
     self._plain_lines = not live
@@ -129,6 +132,8 @@ class Display(Hidden):
     now = self._clock()
     previous, started = self._kind, self._phase_start
     if kind != previous:
+      if self._first is not None and previous != "training":
+        self._between += now - started
       self._kind, self._phase_start, self._mark = kind, now, None
     if not self._plain_lines:
       return
@@ -159,6 +164,8 @@ class Display(Hidden):
       self._seconds = self._seconds * decay + seconds
       self._steps = self._steps * decay + steps
     self._mark = now, step
+    if self._first is None:
+      self._first = step
     self._step, self._unshown = step, True
     self._values |= values | {"epoch": epoch}
     if self._plain_lines and self._due(now):
@@ -211,7 +218,11 @@ class Display(Hidden):
     if not self._steps:
       return "-:--"
     steps = max(self._total - self._step, 0)
-    return duration(steps * self._seconds / self._steps)
+    each = self._seconds / self._steps
+    if self._first is not None and self._step > self._first:
+      # Validation and saving go on as they did so far.
+      each += self._between / (self._step - self._first)
+    return duration(steps * each)
 
   def _items(self) -> list[Text]:
     get = self._values.get

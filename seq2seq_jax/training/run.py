@@ -316,6 +316,9 @@ class Run:
       if replica:
         params = initial_params(self.model, seed, example)
       start = params if merged is None else merged
+      _check_finite(
+        start, "model.init" if merged is None else "train.init_from"
+      )
       states.append(step.init_state(start, self.optimizer, seed, ema))
     if self.replicas == 1:
       return states[0]
@@ -340,6 +343,20 @@ def initial_params(
     return model.init(rng, batch, method="initialize")
 
   return jax.jit(init)(jax.random.key(seed), example)
+
+
+def _check_finite(params: Any, field: str) -> None:
+  """Refuses parameters to begin with that are not numbers.
+
+  Raises:
+    types.UserError: it names the parameter and the field that it is from.
+  """
+  for path, value in jax.tree_util.tree_flatten_with_path(params)[0]:
+    if not np.isfinite(np.asarray(value, np.float32)).all():
+      name = jax.tree_util.keystr(path, simple=True, separator="/")
+      raise types.UserError(
+        f"{field}: {name} holds values that are not finite before any update"
+      )
 
 
 def selection_rules(conf: config.Config) -> model_selection.Rules:

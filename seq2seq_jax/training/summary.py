@@ -36,6 +36,12 @@ def log_start(run: run_lib.Run) -> None:
     )
   if "ctc" in run.config.optim.objective_weights():
     _warn_of_unaligned(run)
+  warmup = run.config.optim.warmup_steps
+  if warmup >= train.steps:
+    log.warning(
+      f"optim.warmup_steps {warmup} is not below train.steps {train.steps}: "
+      "the learning rate rises to the end and never falls"
+    )
   if jax.process_count() > 1 and train.checkpoint_minutes:
     log.info(
       "train.checkpoint_minutes has no effect on several processes; "

@@ -48,7 +48,8 @@ def record(
     )
     shown, epoch = _shown(run, window, replicas, meter)
     writer.display.progress(window.end, epoch, shown)
-    if window.end % run.config.train.log_every == 0:
+    every = run.config.train.log_every
+    if window.end % every == 0 or window.end == run.last_step:
       writer.write(
         window.end, "train", shown | _details(run, window, replicas, epoch)
       )
@@ -76,17 +77,49 @@ def _stop_diverged(run: run_lib.Run, window: throughput.Window) -> None:
       continue
     row = int(np.argmin(finite[:, replica]))
     step = window.start + 1 + row
-    message = (
-      f"step {step}: the loss is {float(loss[row, replica])}, the gradient's "
-      f"norm {float(norm[row, replica])}; the last checkpoint is from before. "
-      "A lower optim.learning_rate or optim.clip_norm, in a new workdir, may "
-      "help"
-    )
+    message = _cause(run, window, row, replica)
     ended_well = any(s.stopped and s.diverged is None for s in run.selection)
     if run.running() == [replica] and not ended_well:
       raise types.Diverged(message)
     log.warning(f"replica {replica} has diverged and stops: {message}")
     diverge(run, replica, step)
+
+
+def _cause(
+  run: run_lib.Run, window: throughput.Window, row: int, replica: int
+) -> str:
+  """What to tell of a step whose loss or gradient is not finite.
+
+  Args:
+    run: whose parameters were finite at its start.
+    window: holds the step.
+    row: of the step in it.
+    replica: which one.
+  """
+  step = window.start + 1 + row
+  values = {name: float(v[row, replica]) for name, v in window.values.items()}
+  message = (
+    f"step {step}: the loss is {values['loss']}, the gradient's norm "
+    f"{values['grad_norm']}"
+  )
+  if step > 1:
+    return (
+      f"{message}; the last checkpoint is from before. A lower "
+      "optim.learning_rate or optim.clip_norm, in a new workdir, may help"
+    )
+  if np.isfinite(values["loss"]):
+    return (
+      f"{message}, before any update, so no learning rate is the cause: a "
+      "derivative in the model or in an objective is not finite for the first "
+      "batch"
+    )
+  names = [n for n, v in values.items() if not np.isfinite(v)]
+  names = [n for n in names if n not in ("loss", "grad_norm")] or ["the loss"]
+  return (
+    f"{message}, before any update, so no learning rate is the cause: "
+    f"{', '.join(names)} of the first batch is not finite; see to the data, "
+    "optim.objectives and model.init"
+  )
 
 
 def diverge(run: run_lib.Run, replica: int, step: int) -> None:

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from seq2seq_jax import types
 from seq2seq_jax.runtime import locks
 
 pytestmark = pytest.mark.quick
@@ -203,3 +204,31 @@ def _wait(condition):
       return
     time.sleep(0.01)
   raise AssertionError("it did not come")
+
+
+@pytest.mark.parametrize("content", [b"my notes\n", b"\xff\xfe\x00", b"{}"])
+def test_a_file_that_is_no_lock_stays(content, tmp_path):
+  path = tmp_path / "lock"
+  path.write_bytes(content)
+  for take in (locks.claim, locks.claim_or_wait, locks.is_live):
+    with pytest.raises(types.UserError, match="lock: is no lock of this"):
+      take(path)
+  assert path.read_bytes() == content
+
+
+def test_what_is_no_file_is_no_lock(tmp_path):
+  folder, pipe, link = (tmp_path / n for n in ("folder", "pipe", "link"))
+  folder.mkdir()
+  os.mkfifo(pipe)
+  link.symlink_to("nowhere")
+  for path in (folder, pipe, link):
+    with pytest.raises(types.UserError, match="is no lock of this program"):
+      locks.claim(path)
+
+
+@pytest.mark.parametrize("pid", ["x", "9" * 5000, "99999999999999"])
+def test_a_lock_with_a_damaged_holder_is_taken(pid, tmp_path, soon):
+  path = tmp_path / "lock"
+  path.write_text(FOREIGN.format(1.0).replace("pid=1", f"pid={pid}"))
+  locks.claim_or_wait(path).release()
+  assert not path.exists()

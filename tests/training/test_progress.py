@@ -87,7 +87,7 @@ def test_a_pipe_gets_plain_lines_whatever_the_environment(
 
 
 @pytest.mark.quick
-def test_time_left_leaves_out_compilation_and_validation():
+def test_time_left_counts_validation_and_leaves_out_compilation():
   display, out, clock = _plain(interval=0.0, total=200)
   display.phase("compiling", 1, 1)
   clock.now += 500
@@ -100,11 +100,12 @@ def test_time_left_leaves_out_compilation_and_validation():
       display.phase("validating", 1, 1)
       clock.now += 60
       display.phase("training")
-  assert "step 100/200  epoch 0  0:50 left" in out.getvalue()
+  # 100 steps of 0.5 s, and of 9 validations of 60 s in 99 steps.
+  assert "step 100/200  epoch 0  9:55 left" in out.getvalue()
   for step in range(101, 151):  # and it follows a change of speed
     display.progress(step, 0, {})
     clock.now += 5
-  assert "step 150/200  epoch 0  4:10 left" in out.getvalue()
+  assert "step 150/200  epoch 0  7:31 left" in out.getvalue()
 
 
 class _Terminal(io.StringIO):
