@@ -30,8 +30,10 @@ stop() {
 trap stop INT TERM
 for ((i = 0; i < count; i++)); do
   [ -z "$stopped" ] || exit 130
+  # The first one reads standard input, which bash takes away from jobs.
+  if [ "$i" -eq 0 ]; then exec 3<&0; else exec 3</dev/null; fi
   SEQ2SEQ_JAX_COORDINATOR=localhost:$port SEQ2SEQ_JAX_PROCESSES=$count \
-    SEQ2SEQ_JAX_PROCESS=$i "$python" -m "seq2seq_jax.$module" "$@" &
+    SEQ2SEQ_JAX_PROCESS=$i "$python" -m "seq2seq_jax.$module" "$@" <&3 3<&- &
   processes+=($!)
 done
 

@@ -16,11 +16,12 @@ from typing import Any, NoReturn
 import seq2seq_jax
 from seq2seq_jax import config, exits, types
 from seq2seq_jax.config import extensions, overrides
-from seq2seq_jax.runtime import glibc, jax_setup, log
+from seq2seq_jax.runtime import glibc, jax_setup, log, processes, rendezvous
 
 BAD_USAGE = exits.BAD_USAGE
 MOST = 10**9  # of what is counted by a flag
 MOST_DEVICES = 1024  # simulated ones
+MOST_PROCESSES = 100_000
 
 
 def whole(lowest: int = 0, highest: int | None = None) -> Callable[[str], int]:
@@ -128,10 +129,33 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
     help="sentences read and answered together (default: decode as many as a "
     "search draws from, evaluate all); changes no output",
   )
+  add_process_flags(parser)
   add_device_flags(parser)
   parser.epilog = (
     "Fields of the run's config can be given by their dotted names: those "
     "of --decode.*, --data.root and --data.test."
+  )
+
+
+def add_process_flags(parser: argparse.ArgumentParser) -> None:
+  """Adds the flags that name the processes which work together."""
+  parser.add_argument(
+    "--coordinator",
+    metavar="HOST:PORT|auto",
+    help="where process 0 of several listens (default: "
+    f"{processes.COORDINATOR})",
+  )
+  parser.add_argument(
+    "--processes",
+    type=whole(1, MOST_PROCESSES),
+    metavar="N",
+    help=f"how many there are (default: {processes.COUNT})",
+  )
+  parser.add_argument(
+    "--process-id",
+    type=whole(0, MOST_PROCESSES),
+    metavar="I",
+    help=f"this one's number, from 0 (default: {processes.INDEX})",
   )
 
 
@@ -224,11 +248,13 @@ def counter(shown: bool | None = None) -> Iterator[Callable[..., None] | None]:
     yield show
 
 
-def run(main: Callable[[], int]) -> NoReturn:
+def run(main: Callable[[], int], *, joins: bool = True) -> NoReturn:
   """Runs a command and exits; bad input is one line on stderr and code 2.
 
   Args:
     main: parses `sys.argv` and returns the exit code.
+    joins: several processes do the command's work together, if flags or the
+      environment name them.
   """
   exits.prepare()
   log.show()
@@ -239,17 +265,46 @@ def run(main: Callable[[], int]) -> NoReturn:
     if devices is not None:
       jax_setup.simulate_cpu_devices(cpu_devices(devices))
     jax_setup.cache_programs()
+    if joins:
+      _join_processes()
     try:
       return main()
     except types.UserError:
       raise
     except Exception as e:
       # An error in a file of the user's own is bad input too.
-      if (told := extensions.blamed(e)) is None:
-        raise
-      raise told from e
+      if (told := extensions.blamed(e)) is not None:
+        raise told from e
+      if exits.error_line(e) is None:
+        processes.end_if_another_did()
+      raise
 
-  sys.exit(exits.code_of(prepared))
+  code = exits.code_of(prepared, processes.tell)
+  processes.leave(code)
+  sys.exit(code)
+
+
+def _join_processes() -> None:
+  """Joins the other processes first, so that an error in one ends them all."""
+  if {"-h", "--help", "--version"} & set(sys.argv):
+    return
+  numbers = []
+  for flag in ("--processes", "--process-id"):
+    text = _flag_value(sys.argv, flag)
+    numbers.append(None if text is None else _process_number(flag, text))
+  try:
+    processes.join(_flag_value(sys.argv, "--coordinator"), *numbers)
+  except rendezvous.Told as e:
+    raise SystemExit(BAD_USAGE) from e
+  if not processes.is_first():
+    log.silence()  # the first process speaks for all
+
+
+def _process_number(flag: str, text: str) -> int:
+  try:
+    return whole(0, MOST_PROCESSES)(text)
+  except argparse.ArgumentTypeError as e:
+    raise types.UserError(f"{flag}: {e}") from e
 
 
 def _flag_value(argv: list[str], flag: str) -> str | None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, TextIO
 
 from seq2seq_jax import cli, types
-from seq2seq_jax.runtime import files
+from seq2seq_jax.runtime import files, processes
 
 log = logging.getLogger(__name__)
 
@@ -69,12 +69,17 @@ def main(argv: Sequence[str] | None = None) -> int:
   model = model.with_config(cli.override(model.config, args, rest, "decode"))
   model.check_search(args.n_best, args.attention)
   answers = answering.Answers(model, args.format, args.n_best, args.attention)
+  if not processes.is_first():
+    answers.follow()
+    return 0
   if args.input is None and sys.stdin.isatty():
     with files.output(args.output) as out:
       prompt.converse(answers, out)
-    return 0
-  chunks = _chunks(args.input, args.batch_size or model.pool_size())
-  _translate_all(answers, chunks, args.input, args.output)
+  else:
+    size = args.batch_size or model.pool_size() * processes.count()
+    chunks = _chunks(args.input, size)
+    _translate_all(answers, chunks, args.input, args.output)
+  answers.finish()
   return 0
 
 

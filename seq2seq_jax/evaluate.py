@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from seq2seq_jax import cli, types
-from seq2seq_jax.runtime import files
+from seq2seq_jax.runtime import files, processes
 
 
 class _Callable(python_types.ModuleType):
@@ -74,10 +74,11 @@ def run(args: argparse.Namespace, rest: Sequence[str] = ()) -> dict[str, Any]:
     model = model_lib.load(args.workdir, args.checkpoint, args.replica)
     model = model.with_config(configure(model.config))
     scores, log_probs = model.score_split(data)
-    for log_prob in log_probs:
-      print(f"{log_prob:.6f}")
+    if processes.is_first():
+      for log_prob in log_probs:
+        print(f"{log_prob:.6f}")
     return scores
-  with cli.counter() as progress:
+  with cli.counter(None if processes.is_first() else False) as progress:
     return replicas.evaluate(
       args.workdir,
       data,
@@ -96,6 +97,8 @@ def main(argv: Sequence[str] | None = None) -> int:
   args, rest = parser().parse_known_args(argv)
   _check_outputs(args, rest)
   result = run(args, rest)
+  if not processes.is_first():
+    return 0
   if not args.score:
     print_scores(result)
   if args.json:

@@ -59,18 +59,31 @@ def prepare() -> None:
   _listen_to_signals()
 
 
-def code_of(main: Callable[[], int]) -> int:
-  """Runs a program; its exit code, after one line if it failed."""
+def print_error(line: str, code: int) -> None:
+  """Writes what an error is to standard error."""
+  del code
+  print(line, file=sys.stderr, flush=True)
+
+
+def code_of(
+  main: Callable[[], int], tell: Callable[[str, int], object] = print_error
+) -> int:
+  """Runs a program; its exit code, after one line if it failed.
+
+  Args:
+    main: returns the exit code.
+    tell: called with an error's line and the exit code.
+  """
   try:
     _check_arguments()
     code = main()
     sys.stdout.flush()
   except BaseException as e:
-    code = _reported(e)
+    code = _reported(e, tell)
   try:
     sys.stdout.flush()
   except BaseException as e:
-    code = _reported(e)
+    code = _reported(e, tell)
   return code
 
 
@@ -110,7 +123,7 @@ def _line_of_system_error(error: OSError) -> str:
   return ": ".join([*names, reason]) + (f"; {advice}" if advice else "")
 
 
-def _reported(error: BaseException) -> int:
+def _reported(error: BaseException, tell: Callable[[str, int], object]) -> int:
   """The exit code for what a program raised, which is told in one line."""
   if _received:
     # Whatever was raised on the way out: this is why it ends.
@@ -119,7 +132,7 @@ def _reported(error: BaseException) -> int:
   if isinstance(error, SystemExit):
     if error.code is None or isinstance(error.code, int):
       return error.code or 0
-    print(f"error: {error.code}", file=sys.stderr)
+    tell(f"error: {error.code}", BAD_USAGE)
     return BAD_USAGE
   if isinstance(error, KeyboardInterrupt):
     return BY_SIGNAL + signal.SIGINT
@@ -130,13 +143,15 @@ def _reported(error: BaseException) -> int:
     _drop_output()
   line = error_line(error)
   if line is not None:
-    print(f"error: {line}", file=sys.stderr)
+    tell(f"error: {line}", BAD_USAGE)
     return BAD_USAGE
-  _report_bug(error)
+  _report_bug(error, tell)
   return INTERNAL_ERROR
 
 
-def _report_bug(error: BaseException) -> None:
+def _report_bug(
+  error: BaseException, tell: Callable[[str, int], object]
+) -> None:
   """Tells of a fault of this program, and where its traceback lies."""
   text = "".join(traceback.format_exception(error))
   what = (str(error).splitlines() or [""])[0][:300]
@@ -147,10 +162,10 @@ def _report_bug(error: BaseException) -> None:
   except OSError:
     print(text, file=sys.stderr)
     path = "the lines above"
-  print(
+  tell(
     f"error: this is a fault of the program ({type(error).__name__}: {what}); "
     f"please report it with {path}",
-    file=sys.stderr,
+    INTERNAL_ERROR,
   )
 
 

@@ -8,23 +8,19 @@ import argparse
 from seq2seq_jax import cli, config, types
 from seq2seq_jax.config import overrides
 
-MOST_PROCESSES = 100_000
-
 
 def parser() -> argparse.ArgumentParser:
   """The command's own flags; all others are fields of the config."""
   p = cli.Parser(prog="python -m seq2seq_jax.train", add_help=False)
   p.add_argument("config", nargs="?", metavar="CONFIG")
   p.add_argument("--workdir", metavar="DIR")
-  p.add_argument("--coordinator", default="", metavar="HOST:PORT|auto")
-  p.add_argument("--processes", type=cli.whole(1, MOST_PROCESSES), default=0)
-  p.add_argument("--process-id", type=cli.whole(0, MOST_PROCESSES), default=-1)
   p.add_argument(
     "--restart",
     action="store_true",
     help="begin anew; the run that the workdir holds is moved into a folder "
     "in it",
   )
+  cli.add_process_flags(p)
   cli.add_device_flags(p)
   p.add_argument("-h", "--help", action="store_true")
   return p
@@ -45,14 +41,8 @@ def main(argv: list[str] | None = None) -> int:
       "[--dotted.override VALUE ...]; --help lists all"
     )
   conf = overrides.apply(config.load(args.config), rest, p.prog)
-  import jax
-
-  from seq2seq_jax.runtime import log, parallel
   from seq2seq_jax.training import loop, summary
 
-  parallel.start_processes(args.coordinator, args.processes, args.process_id)
-  if jax.process_index():
-    log.hide()  # the first process speaks for all
   run = loop.fit(conf, args.workdir, restart=args.restart, show_progress=True)
   if run.primary and run.complete:
     print("\n".join(summary.lines(run)))

@@ -17,7 +17,7 @@ from seq2seq_jax.checkpoints import select
 from seq2seq_jax.checkpoints import store as checkpoint_store
 from seq2seq_jax.data import tokenizers
 from seq2seq_jax.models import build
-from seq2seq_jax.runtime import locks, parallel
+from seq2seq_jax.runtime import locks, processes
 from seq2seq_jax.training import (
   loop,
   summary,
@@ -157,10 +157,11 @@ def test_no_process_writes_before_all_have_read(tmp_path, monkeypatch):
   class Met(Exception):
     pass
 
-  def barrier(where):
-    raise Met(where)
+  def check_same(what, value):
+    if what == "data":
+      raise Met(value)
 
-  monkeypatch.setattr(parallel, "barrier", barrier)
+  monkeypatch.setattr(processes, "check_same", check_same)
   with pytest.raises(Met):
     training_run.Run(tiny(), tmp_path)
   assert not list(tmp_path.iterdir())

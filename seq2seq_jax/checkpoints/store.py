@@ -16,15 +16,28 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
-from jax.experimental import multihost_utils
 
 from seq2seq_jax import records, types
 from seq2seq_jax.checkpoints import identity as identity_lib
-from seq2seq_jax.runtime import parallel
+from seq2seq_jax.runtime import files, processes
 
 log = logging.getLogger(__name__)
 
+ADDED = "added.json"  # in a checkpoint's folder: decisions made after it
+
 Tree = Any  # nested dicts and tuples of arrays
+
+
+def _alone() -> ocp.options.MultiprocessingOptions:
+  """Every process reads by itself, and the first one writes, for all."""
+  process = processes.index()
+  if processes.count() == 1:
+    return ocp.options.MultiprocessingOptions()
+  return ocp.options.MultiprocessingOptions(
+    primary_host=process,
+    active_processes={process},
+    barrier_sync_key_prefix=f"process_{process}",
+  )
 
 
 def _options(read_only: bool) -> ocp.CheckpointManagerOptions:
@@ -32,6 +45,8 @@ def _options(read_only: bool) -> ocp.CheckpointManagerOptions:
     max_to_keep=None,  # `Checkpoints.finish` deletes
     cleanup_tmp_directories=not read_only,
     read_only=read_only,
+    multiprocessing_options=_alone(),
+    create=False,
     enable_async_checkpointing=not read_only,
   )
 
@@ -89,7 +104,7 @@ class Checkpoints:
       anew: do not look into the folder before the first save.
     """
     self.folder = (workdir / "checkpoints").absolute()
-    self._read_only = read_only
+    self._read_only = read_only or not processes.is_first()
     # Steps that stay when the save in progress is complete.
     self._kept: set[int] | None = None
     _silence_orbax()
@@ -105,8 +120,10 @@ class Checkpoints:
       # Without handlers a fresh manager knows no shapes, and restores to
       # the devices of the process that wrote.
       item_handlers={
-        "state": ocp.StandardCheckpointHandler(),
-        "host": ocp.JsonCheckpointHandler(),
+        "state": ocp.StandardCheckpointHandler(
+          multiprocessing_options=_alone()
+        ),
+        "host": ocp.JsonCheckpointHandler(multiprocessing_options=_alone()),
       },
     )
 
@@ -126,9 +143,13 @@ class Checkpoints:
       keep: older steps that are still needed; all others are deleted once this
         one is written.
 
+    Of several processes, which hold the same, the first one writes.
+
     Raises:
       types.UserError: it, or the one before, cannot be written.
     """
+    if not processes.is_first():
+      return
     if self.manager is None:
       try:
         self.folder.mkdir(exist_ok=True)
@@ -158,6 +179,30 @@ class Checkpoints:
     except (OSError, ValueError) as e:
       raise self._failed(e) from e
     self._kept = {*keep, step}
+
+  def add(self, step: int, host: Mapping[str, Any]) -> None:
+    """Adds decisions to a checkpoint, in place of older ones of their names.
+
+    Args:
+      step: of the checkpoint.
+      host: the decisions; JSON.
+
+    Raises:
+      types.UserError: they cannot be written.
+    """
+    self.finish()
+    if not processes.is_first():
+      return
+    path = self.folder / str(step) / ADDED
+    try:
+      files.write_json(path, host, durable=True)
+    except OSError as e:
+      raise types.UserError(f"{path}: cannot write: {e.strerror}") from e
+
+  def _added(self, step: int) -> dict[str, Any]:
+    """The decisions that were added to a checkpoint."""
+    path = self.folder / str(step) / ADDED
+    return records.read(path, dict[str, Any]) if path.is_file() else {}
 
   def finish(self) -> None:
     """Waits for the last save, then deletes what is no longer kept."""
@@ -204,7 +249,7 @@ class Checkpoints:
       types.UserError: there are checkpoints, and none is good; or one cannot
         be read now, and may be good. Nothing is moved then.
     """
-    steps, message = self.steps(), ""
+    steps, message = processes.broadcast(self.steps()), ""
     damaged: list[int] = []
     for step in reversed(steps):
       restored = None
@@ -213,7 +258,7 @@ class Checkpoints:
         restored = self.restore(step, target, here)
       except Damaged as e:
         message = str(e)
-      good = parallel.all_agree(restored is not None)
+      good = processes.all_agree(restored is not None)
       if good and restored is not None:
         for other in damaged:
           self._move_aside(other)
@@ -228,13 +273,13 @@ class Checkpoints:
     return None
 
   def _move_aside(self, step: int) -> None:
-    if jax.process_index() == 0:
+    if processes.is_first():
       aside = self.folder.parent / "checkpoints-damaged"
       aside.mkdir(exist_ok=True)
       if (aside / str(step)).exists():
         shutil.rmtree(aside / str(step))
       shutil.move(self.folder / str(step), aside / str(step))
-    parallel.barrier(f"checkpoint {step} is aside")
+    processes.barrier()
     self.manager.reload()
 
   def restore(
@@ -282,6 +327,8 @@ class Checkpoints:
     only = ocp.args.Composite(host=ocp.args.JsonRestore())
     try:
       host = self.manager.restore(step, args=only).host
+      if isinstance(host, dict):
+        host = host | self._added(step)
     except Exception as e:
       raise self._damaged(step, e) from e
     place = str(self.folder / str(step) / "host")
@@ -352,15 +399,6 @@ class Checkpoints:
       raise self._damaged(step, "its content is not what was written")
     return jax.device_get(pair[1] or pair[0])
 
-  def reached_preemption(self, step: int) -> bool:
-    """True if a cluster asked this job, on any host, to stop at this step."""
-    if jax.process_count() == 1:
-      return False
-    try:
-      return multihost_utils.reached_preemption_sync_point(step)
-    except RuntimeError:  # the service is switched off
-      return False
-
   def close(self) -> None:
     """Waits for the last save and closes."""
     if self.manager:
@@ -384,7 +422,10 @@ def _local_copy(state: Tree) -> Tree:
 
 
 def _abstract(x: Any) -> jax.ShapeDtypeStruct:
-  return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding)
+  sharding = x.sharding
+  if processes.count() > 1:  # each reads for itself
+    sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+  return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
 
 
 def digest(state: Tree) -> int:

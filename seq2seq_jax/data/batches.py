@@ -35,6 +35,8 @@ class TrainData:
     vocabularies: encode the examples.
     seed: seed of the order of examples.
     lengths: result of `measure`; None: measured here.
+    parts: devices, or parts of their batches, that share the rows evenly;
+      filler rows make up what is missing.
 
   Attributes:
     indices: [N] indices in `corpus.train` of the examples to train on.
@@ -54,8 +56,10 @@ class TrainData:
     vocabularies: Vocabularies,
     seed: int,
     lengths: np.ndarray | None = None,
+    parts: int = 1,
   ):
     self.source, self.vocabularies = corpus.train, vocabularies
+    self.parts = parts
     if lengths is None:
       lengths = measure(corpus, vocabularies)
     longest = (data.max_source_length, data.max_target_length)
@@ -93,6 +97,10 @@ class TrainData:
     """Real over padded tokens of the first epoch."""
     return buckets.efficiency(self.buckets, self.plan.epoch(0), self.lengths)
 
+  def rows(self, bucket: buckets.Bucket) -> int:
+    """Rows of a batch of this shape, with those that fill it up."""
+    return -(-bucket.rows // self.parts) * self.parts
+
   def bucket(self, step: int) -> int:
     """Index in `buckets` of the shape of a step's batch."""
     return self.plan.batch(step)[0]
@@ -115,7 +123,7 @@ class TrainData:
     """
     k, examples = self.plan.batch(step)
     bucket = self.buckets[k]
-    share = bucket.rows // processes
+    share = self.rows(bucket) // processes
     rows = np.arange(process * share, (process + 1) * share, dtype=np.int32)
     pairs = [
       self._encoded(int(examples[row]), step, bucket)
@@ -211,6 +219,7 @@ class Replicas:
     self.indices, self.left_out = first.indices, first.left_out
     self.lengths = first.lengths
     self.efficiency, self.bucket = first.efficiency, first.bucket
+    self.rows = first.rows
 
   def batches(
     self,

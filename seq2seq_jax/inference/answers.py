@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from seq2seq_jax import types
 from seq2seq_jax.inference import long_sources, model, text
+from seq2seq_jax.runtime import processes
 
 FORMATS = ("text", "jsonl", "nbest")
 
@@ -39,6 +40,8 @@ class Answers:
   ) -> tuple[list[str], types.Unanswerable | None]:
     """The answers to lines, a blank one's blank.
 
+    Several processes share the lines; all but the first call `follow`.
+
     Args:
       lines: of text.
       progress: called with the number of those answered.
@@ -47,24 +50,56 @@ class Answers:
       An answer for each line up to the first that has none, and the error that
       says why, its places counted from the first line of all.
     """
+    if processes.is_first():
+      processes.broadcast(True)  # there are more
+    lines = processes.broadcast(list(lines))
     before, waiting = self.count, self._waiting(lines)
     answers = [self._blank(line) for line in lines]
+    errors = []
+    for found, failed in processes.gather(self._search(lines, progress)):
+      for i, (answer, is_cut) in found.items():
+        answers[i] = answer
+        self.cut += is_cut
+        waiting.discard(i)
+      errors += [failed] if failed else []
+    whole = min(waiting, default=len(lines)) if errors else len(lines)
+    self.count += whole
+    if not errors:
+      return answers, None
+    reason, places = errors[0]
+    error = types.Unanswerable(reason, [before + i for i in places])
+    return answers[:whole], error
+
+  def follow(self) -> None:
+    """Does this process's part until the first one has called `finish`."""
+    while processes.broadcast(None):
+      self.to([])
+
+  def finish(self) -> None:
+    """Tells the other processes that there are no more lines."""
+    processes.broadcast(False)
+
+  def _search(
+    self, lines: Sequence[str], progress: Callable[[int], None] | None
+  ) -> tuple[dict[int, tuple[str, bool]], tuple[str, list[int]] | None]:
+    """This process's part of the answers, and why and where there are none."""
     found = self.model.search(
-      lines, n_best=self.n_best, attention=self.attention, tally=self.tally
+      lines,
+      n_best=self.n_best,
+      attention=self.attention,
+      tally=self.tally,
+      part=True,
     )
-    error = None
+    answers: dict[int, tuple[str, bool]] = {}
     try:
       for n, (i, hypotheses) in enumerate(found, 1):
-        answers[i] = self._answer(lines[i], hypotheses, before + i)
-        self.cut += self._is_cut(hypotheses)
-        waiting.discard(i)
+        answer = self._answer(lines[i], hypotheses, self.count + i)
+        answers[i] = answer, self._is_cut(hypotheses)
         if progress:
           progress(n)
     except types.Unanswerable as e:
-      error = types.Unanswerable(e.reason, [before + i for i in e.places])
-    whole = min(waiting, default=len(lines)) if error else len(lines)
-    self.count += whole
-    return answers[:whole], error
+      return answers, (e.reason, list(e.places))
+    return answers, None
 
   def _waiting(self, lines: Sequence[str]) -> set[int]:
     """Places of the lines that need a search."""

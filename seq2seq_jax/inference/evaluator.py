@@ -16,7 +16,7 @@ from seq2seq_jax.data import batches, sources, vocabulary
 from seq2seq_jax.inference import long_sources, sizing
 from seq2seq_jax.inference import text as inference_text
 from seq2seq_jax.inference import translator as translation
-from seq2seq_jax.runtime import parallel
+from seq2seq_jax.runtime import parallel, processes
 
 BESIDE_SCORES = ("signature", "sentences", "checkpoint_step", "seconds")
 """What an evaluation holds beside its metrics."""
@@ -261,13 +261,16 @@ class Evaluator:
   def _scores_of(
     self, params: tuple[Any, ...], places: Sequence[int]
   ) -> list[np.ndarray]:
-    """`Scorer.score` of these examples."""
-    with long_sources.placed(places):
-      return self.scorer.score(
-        params,
-        [self.encoded[i] for i in places],
-        self.conf.decode.batch_rows,
-      )
+    """`Scorer.score` of these examples, which several processes share."""
+
+    def part(numbers: list[int]) -> list[np.ndarray]:
+      own = [places[n] for n in numbers]
+      with long_sources.placed(own):
+        return self.scorer.score(
+          params, [self.encoded[i] for i in own], self.conf.decode.batch_rows
+        )
+
+    return processes.share(part, len(places))
 
   def token_scores(self, params: tuple[Any, ...]) -> list[np.ndarray]:
     """`Scorer.score` of every example; no tokens of those skipped."""
@@ -301,6 +304,8 @@ class Evaluator:
   ) -> tuple[list[types.Hypotheses], list[str]]:
     """Hypotheses of the sources that hold something, and an output for each.
 
+    Several processes share the sources, and all get all outputs.
+
     Args:
       params: tuple of parameter trees on the mapper's devices.
       decode: the search; by default the config's.
@@ -325,16 +330,20 @@ class Evaluator:
     size = batch_size or max(1, len(places))
     for first in range(0, len(places), size):
       batch = places[first : first + size]
+      batch = [batch[n] for n in processes.own_places(len(batch))]
       answers = text_translator.search(
         params, self.encoded_sources(batch), lengths=self.oracle_lengths(batch)
       )
+      found = {}
       with long_sources.placed([self._first[i] for i in batch]):
         for n, outputs in answers:
           i = batch[n]
-          hypotheses[i] = outputs
-          texts[i] = text_translator.text(self.sources[i], outputs)
+          found[i] = outputs, text_translator.text(self.sources[i], outputs)
           if progress:
-            progress(len(hypotheses), len(places))
+            progress(len(hypotheses) + len(found), len(places))
+      for part in processes.gather(found):
+        for i, (outputs, text) in part.items():
+          hypotheses[i], texts[i] = outputs, text
     return [hypotheses[i] for i in places], texts
 
   def text_translator(

@@ -28,7 +28,7 @@ from seq2seq_jax.inference import (
   translator,
 )
 from seq2seq_jax.inference import evaluator as evaluation
-from seq2seq_jax.runtime import parallel
+from seq2seq_jax.runtime import parallel, processes
 
 
 class Model:
@@ -177,6 +177,7 @@ class Model:
     n_best: int = 1,
     attention: bool = False,
     tally: long_sources.Tally | None = None,
+    part: bool = False,
   ) -> Iterator[tuple[int, types.Hypotheses]]:
     """Index and hypotheses of every source that is not blank, as they come.
 
@@ -187,12 +188,13 @@ class Model:
       n_best: outputs of each source.
       attention: with attention weights.
       tally: counts sources that are cut or skipped; by default they are told.
+      part: of several processes, search only for this one's part.
 
     Raises:
       types.UserError: the model or its search cannot give that.
     """
     self.check_search(n_best, attention)
-    return self._answers(_as_list(texts), n_best, attention, tally)
+    return self._answers(_as_list(texts), n_best, attention, tally, part)
 
   def _answers(
     self,
@@ -200,14 +202,15 @@ class Model:
     n_best: int,
     attention: bool,
     tally: long_sources.Tally | None,
+    part: bool,
   ) -> Iterator[tuple[int, types.Hypotheses]]:
     side, decode = self.vocabularies.source, self.config.decode
-    own = tally or long_sources.Tally(decode)
+    counted = tally or long_sources.Tally(decode)
     places, encoded = [], []
     refused: types.Unanswerable | None = None
     for i, value in enumerate(texts):
       whole = None if side.is_blank(value) else side.encode(value)
-      own.add(None if whole is None else side.length(whole))
+      counted.add(None if whole is None else side.length(whole))
       try:
         kept = whole and long_sources.limited(side, whole, decode, i)
       except types.Unanswerable as e:
@@ -216,6 +219,9 @@ class Model:
       if kept is not None:
         places.append(i)
         encoded.append(kept)
+    if part:
+      own = processes.own_places(len(places))
+      places, encoded = [places[n] for n in own], [encoded[n] for n in own]
     answers = self.text_translator().search(
       self.params, encoded, n_best=n_best, attention=attention
     )
@@ -225,7 +231,7 @@ class Model:
     if refused:
       raise refused
     if tally is None:
-      own.tell()
+      counted.tell()
 
   def check_search(self, n_best: int = 1, attention: bool = False) -> None:
     """Checks that the model and its search can give these outputs.

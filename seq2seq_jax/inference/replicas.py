@@ -11,7 +11,7 @@ from seq2seq_jax import config, types
 from seq2seq_jax.checkpoints import select
 from seq2seq_jax.data import sources
 from seq2seq_jax.inference import evaluator, loading, model, splits, text
-from seq2seq_jax.runtime import files
+from seq2seq_jax.runtime import files, processes
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def evaluate(
     evaluation = loaded.evaluation(
       data, metrics=metrics, batch_size=batch_size, progress=progress
     )
-    if output:
+    if output and processes.is_first():
       with files.output(output) as out:
         out.writelines(text.lines([t]) for t in evaluation.texts)
     return evaluation.scores

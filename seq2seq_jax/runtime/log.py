@@ -66,6 +66,14 @@ def hide() -> None:
   logger.propagate = True
 
 
+def silence() -> None:
+  """Drops the package's messages, whatever handlers other libraries have."""
+  hide()
+  logger = logging.getLogger(NAME)
+  logger.addHandler(logging.NullHandler())
+  logger.propagate = False
+
+
 @contextlib.contextmanager
 def above(write_line: LineWriter) -> Iterator[None]:
   """Sends messages to a live display while the block runs.

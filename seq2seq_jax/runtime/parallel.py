@@ -5,81 +5,17 @@ oracle of tests, `vmap` on one device. State is replicated, batches are split on
 their rows.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
-
-from seq2seq_jax import types
 
 AXIS = "data"
 
 Tree = Any  # nested tuples and dicts of arrays
-
-
-def start_processes(coordinator: str, processes: int, process: int) -> None:
-  """Joins the processes of one run, if flags or the environment name them.
-
-  Args:
-    coordinator: HOST:PORT, `auto` on TPU pods, SLURM and other clusters that
-      JAX detects, or "" for SEQ2SEQ_JAX_COORDINATOR.
-    processes: how many there are, or 0 for SEQ2SEQ_JAX_PROCESSES.
-    process: this one's index, or -1 for SEQ2SEQ_JAX_PROCESS.
-
-  Raises:
-    types.UserError: a number is missing or the others cannot be reached.
-  """
-  env = os.environ.get
-  coordinator = coordinator or env("SEQ2SEQ_JAX_COORDINATOR", "")
-  if not coordinator:
-    return
-  if coordinator == "auto":
-    _join(coordinator)
-    return
-  try:
-    processes = processes or int(env("SEQ2SEQ_JAX_PROCESSES", "0"))
-    if process < 0:
-      process = int(env("SEQ2SEQ_JAX_PROCESS", "-1"))
-  except ValueError as e:
-    raise types.UserError(
-      f"SEQ2SEQ_JAX_PROCESSES or SEQ2SEQ_JAX_PROCESS: not a number: {e}"
-    ) from e
-  if processes < 1 or not 0 <= process < processes:
-    raise types.UserError(
-      f"coordinator {coordinator}: needs the number of processes (got "
-      f"{processes}) and this one's index from 0 (got {process})"
-    )
-  _join(coordinator, coordinator, processes, process)
-
-
-def _join(name: str, *arguments: Any) -> None:
-  try:
-    jax.distributed.initialize(*arguments)
-  except (ValueError, RuntimeError) as e:
-    line = (str(e).splitlines() or [type(e).__name__])[0]
-    raise types.UserError(
-      f"coordinator {name}: could not join the other processes: {line}; see "
-      "--coordinator, --processes and --process-id, or "
-      "SEQ2SEQ_JAX_COORDINATOR, _PROCESSES and _PROCESS"
-    ) from e
-
-
-def barrier(name: str) -> None:
-  """Waits until all processes have come to the barrier of this name."""
-  if jax.process_count() > 1:
-    multihost_utils.sync_global_devices(name)
-
-
-def all_agree(condition: bool) -> bool:
-  """True if `condition` holds in every process."""
-  if jax.process_count() == 1:
-    return condition
-  return bool(np.all(multihost_utils.process_allgather(np.array(condition))))
 
 
 class Mapper:
@@ -122,24 +58,6 @@ class Mapper:
 
   def __repr__(self) -> str:
     return f"Mapper({self.kind!r}, {self.count} x {self.devices[0].platform})"
-
-  def check_rows(self, rows: int, field: str, parts: int = 1) -> None:
-    """Checks that a batch divides over the devices, and there into parts.
-
-    Args:
-      rows: of a batch.
-      field: of the config that decides them, for the message.
-      parts: into which a device divides its rows (`optim.accumulate`).
-
-    Raises:
-      types.UserError: it does not.
-    """
-    if rows % (self.count * parts):
-      raise types.UserError(
-        f"{field}: {rows} rows do not divide over {self.count} devices"
-        + (f" in {parts} parts each" if parts > 1 else "")
-        + f"; a multiple of {self.count * parts} does"
-      )
 
   def replicate(self, tree: Tree) -> Tree:
     """Copies every leaf to all devices, as the mapped function returns it."""
@@ -273,19 +191,3 @@ def _copy_on(x: jax.Array, device: jax.Device) -> jax.Array:
     if shard.device == device:
       return shard.data
   raise ValueError(f"no copy on {device}")
-
-
-def to_global(tree: Tree) -> Tree:
-  """Replicated state as arrays that a checkpoint takes from any process."""
-  if jax.process_count() == 1:
-    return tree
-  mesh = jax.sharding.Mesh(np.array(jax.devices()), (AXIS,))
-  sharding = NamedSharding(mesh, P())
-
-  def to_global_array(x: jax.Array) -> jax.Array:
-    if not x.is_fully_addressable:
-      return x
-    value = np.asarray(x.addressable_data(0))
-    return jax.make_array_from_process_local_data(sharding, value)
-
-  return jax.tree.map(to_global_array, tree)

@@ -1,12 +1,12 @@
 """Compiles the train step for every shape of batch, before the first step."""
 
 import logging
-from collections.abc import Callable
 
 import jax
 
 from seq2seq_jax import types
 from seq2seq_jax.data import batches, buckets
+from seq2seq_jax.runtime import processes
 from seq2seq_jax.training import memory_check, progress
 from seq2seq_jax.training import run as run_lib
 
@@ -16,17 +16,12 @@ log = logging.getLogger(__name__)
 def compile_ahead(
   run: run_lib.Run,
   display: progress.Hidden,
-  stopped: Callable[[], bool] = lambda: False,
-) -> bool:
+) -> None:
   """Compiles all programs, and logs how much memory the largest batch takes.
 
   Args:
     run: whose train step is compiled.
     display: shows which program is being compiled.
-    stopped: asked between two programs.
-
-  Returns:
-    False if it was stopped.
 
   Raises:
     types.UserError: a batch does not fit into a device's memory.
@@ -35,8 +30,6 @@ def compile_ahead(
   if run.config.train.steps_per_call > 1:
     shapes = shapes[-1:]  # one program, in which every step chooses its shape
   for i, bucket in enumerate(shapes):
-    if stopped():
-      return False
     display.phase(
       f"compiling: source {bucket.source} x target {bucket.target}",
       i + 1,
@@ -44,19 +37,18 @@ def compile_ahead(
     )
     batch = run.mapper.shard(_filler_batch(run, bucket))
     compiled = run.train_step.lower(run.state, batch).compile()
-    rows = bucket.rows // run.mapper.count
+    rows = run.data.rows(bucket) // run.mapper.count
     needs.append(
       memory_check.need(compiled, rows, bucket.source + bucket.target)
     )
   capacity = memory_check.capacity(jax.local_devices()[0])
   if message := memory_check.report(needs, capacity):
     log.info(message)
-  return not stopped()
 
 
 def _filler_batch(run: run_lib.Run, bucket: buckets.Bucket) -> types.Batch:
   """This process's rows of a batch of this shape, without any example."""
-  rows = bucket.rows // jax.process_count()
+  rows = run.data.rows(bucket) // processes.count()
   batch = batches.filler(run.vocabularies, rows, bucket.source, bucket.target)
   if run.replicas > 1:
     batch = batches.stack([batch] * run.replicas)

@@ -1,5 +1,6 @@
 """The training loop: from a config to a trained run."""
 
+import contextlib
 import dataclasses
 import logging
 import os
@@ -10,11 +11,9 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-import jax
-
 from seq2seq_jax import config, types
 from seq2seq_jax.data import corpus as corpus_lib
-from seq2seq_jax.runtime import signals
+from seq2seq_jax.runtime import processes, signals
 from seq2seq_jax.training import (
   compilation,
   metrics_writer,
@@ -73,38 +72,40 @@ def fit(
     conf = dataclasses.replace(conf, data=data)
   elif valid is not None:
     raise types.UserError("valid: pairs in memory need train=pairs as well")
-  workdir_lib.check(workdir, among_others=among_others)
-  with workdir_lib.holding(workdir) as lost:
-    corpus = corpus_lib.Corpus(conf.data, train, valid)
-    run = run_lib.Run(conf, workdir, corpus, restart=restart)
+  with signals.GracefulStop() as stop, contextlib.ExitStack() as opened:
     try:
-      if run.complete:
-        log.info(f"{workdir}: this run is complete at step {run.step}")
-      else:
-        _train(run, show_progress, lost)
-    finally:
-      run.checkpoints.close()
+      with stop.breaking():
+        workdir_lib.check(workdir, among_others=among_others)
+        lost = opened.enter_context(workdir_lib.holding(workdir))
+        corpus = corpus_lib.Corpus(conf.data, train, valid)
+        run = run_lib.Run(conf, workdir, corpus, restart=restart)
+    except signals.Stopped as e:
+      e.leave()
+    opened.callback(run.checkpoints.close)
+    if run.complete:
+      log.info(f"{workdir}: this run is complete at step {run.step}")
+    else:
+      _train(run, show_progress, stop, lost)
   return run
 
 
 def _train(
-  run: run_lib.Run, show_progress: bool, lost: threading.Event
+  run: run_lib.Run,
+  show_progress: bool,
+  stop: signals.GracefulStop,
+  lost: threading.Event,
 ) -> None:
   """Trains to the end or to a signal, with display, files and signals."""
   display = None
   if show_progress:
     kind = notebook.Display if notebook.is_running() else progress.Display
     display = kind(run.last_step, step=run.first_step)
-  with (
-    metrics_writer.Writer(
-      run.workdir,
-      primary=run.primary,
-      display=display,
-    ) as writer,
-    signals.GracefulStop(jax.process_count() > 1) as stop,
-  ):
+  with metrics_writer.Writer(
+    run.workdir, primary=run.primary, display=display
+  ) as writer:
     summary.log_start(run)
     ended = train_steps(run, writer, stop, lost)
+    stop.ended()
     run.checkpoints.finish()
   if not ended:
     run.interrupted = stop.signal or signal.SIGTERM
@@ -133,20 +134,24 @@ def train_steps(
     stop: the signals heard.
     lost: set if another process has taken the workdir.
   """
-  train, processes = run.config.train, jax.process_count()
-
-  def signalled() -> bool:
-    # Several processes agree, through JAX, on the step to stop at.
-    return processes == 1 and stop.signal is not None
-
-  if not compilation.compile_ahead(run, writer.display, signalled):
+  train = run.config.train
+  try:
+    with stop.breaking():
+      compilation.compile_ahead(run, writer.display)
+      # The first step of all would not wait for long compilations of some.
+      processes.barrier()
+  except signals.Stopped:
     return False
+  if run.unvalidated and not transitions.validate_again(run, writer, stop):
+    return False
+  if run.complete:
+    return True
   meter = throughput.Meter(train.steps_per_call, train.log_every)
   batches = run.data.batches(
     run.first_step,
     train.steps,
-    jax.process_index(),
-    processes,
+    processes.index(),
+    processes.count(),
     train.steps_per_call,
   )
   saved_at = time.monotonic()
@@ -169,16 +174,21 @@ def train_steps(
       writer.open(run.first_step)
     transitions.record(run, windows, meter, writer)
     validates = step % train.validate_every == 0 or step == train.steps
-    stopping = signalled() or run.checkpoints.reached_preemption(step)
+    stopping = stop.reached(step)
     if not (validates or stopping or _save_is_due(run, step, saved_at)):
       continue
     transitions.record(run, meter.drain(), meter, writer)
     if validates and run.evaluator:
-      transitions.validate(run, step, writer)
+      run.unvalidated = stopping or not transitions.validate(
+        run, step, writer, stop
+      )
+      stopping = run.unvalidated
     elif validates:
       for selection in run.selection:
         selection.record_unscored(step)
-    transitions.save(run, step, writer)
+    transitions.save(run, step, writer, unvalidated=run.unvalidated)
+    if validates and not stopping:
+      processes.barrier()  # nor would a step wait for a long save
     saved_at = time.monotonic()
     if not run.running():
       return True
@@ -206,7 +216,7 @@ def _save_is_due(run: run_lib.Run, step: int, saved_at: float) -> bool:
   train = run.config.train
   if train.checkpoint_every and step % train.checkpoint_every == 0:
     return True
-  # Clocks differ, so several processes would not agree on a step.
-  if jax.process_count() > 1 or not train.checkpoint_minutes:
+  # Of several processes the first one writes, so only its clock counts.
+  if not (run.primary and train.checkpoint_minutes):
     return False
   return time.monotonic() - saved_at > 60 * train.checkpoint_minutes

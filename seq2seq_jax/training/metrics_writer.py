@@ -104,23 +104,24 @@ class Writer:
     if primary:
       self.display = display or self.display
 
-  def open(self, resume_step: int = 0) -> None:
+  def open(self, resume_step: int = 0, *, unvalidated: bool = False) -> None:
     """Opens the files; before it nothing is written.
 
     Args:
       resume_step: what the files hold after this step is removed.
+      unvalidated: its validation is still to be made.
 
     Raises:
       types.UserError: a file cannot be written (a full disk), or metrics.jsonl
         holds something else.
     """
-    if not self._primary:
+    if not self._primary or self._lines:
       return
     workdir = self._workdir
     path, events = workdir / "metrics.jsonl", workdir / "tensorboard"
     try:
       events.mkdir(parents=True, exist_ok=True)
-      _cut_lines(path, resume_step)
+      _cut_lines(path, resume_step, unvalidated)
       # Unbuffered: a killed process loses nothing that it has written.
       self._lines = open(path, "ab", buffering=0)  # noqa: SIM115
       self._events = _Events(events, resume_step)
@@ -195,10 +196,16 @@ class _Line:
   """What is read of a line of metrics.jsonl."""
 
   step: int
+  split: str = ""
 
 
-def _cut_lines(path: pathlib.Path, step: int) -> None:
+def _cut_lines(path: pathlib.Path, step: int, unvalidated: bool) -> None:
   """Keeps whole lines up to `step`, or none for step 0.
+
+  Args:
+    path: of the lines.
+    step: the last one that is kept.
+    unvalidated: without the line of its validation.
 
   Raises:
     types.UserError: a line is none of metrics; nothing is cut.
@@ -216,9 +223,12 @@ def _cut_lines(path: pathlib.Path, step: int) -> None:
   for number, line in enumerate(whole, 1):
     place = f"{path}, line {number}"
     values = records.parse(line, place)
-    shown = {"step": values.get("step")} if isinstance(values, dict) else values
+    shown = values
+    if isinstance(values, dict):
+      shown = {"step": values.get("step"), "split": values.get("split", "")}
     read: _Line = records.decode(_Line, shown, place)
-    if 0 < read.step <= step:
+    again = unvalidated and (read.step, read.split) == (step, "valid")
+    if 0 < read.step <= step and not again:
       lines.append(line + b"\n")
   kept = b"".join(lines)
   if kept != content:

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -14,7 +15,7 @@ from seq2seq_jax.data import batches, vocabulary
 from seq2seq_jax.data import corpus as corpus_lib
 from seq2seq_jax.inference import evaluator
 from seq2seq_jax.models import build, seq2seq
-from seq2seq_jax.runtime import files, parallel
+from seq2seq_jax.runtime import files, parallel, processes
 from seq2seq_jax.training import (
   model_selection,
   objectives,
@@ -46,11 +47,14 @@ class Run:
     selection: `model_selection.ModelSelection` of each replica.
     first_step: the step it was resumed after, or 0.
     identity: what its checkpoints belong to.
+    unvalidated: a signal broke off the validation after the last step.
     begun: a step was made, and the workdir is written.
     saved: it has a checkpoint.
     step: updates made.
     interrupted: number of the signal that stopped it before its end, or None.
   """
+
+  state: step.TrainState
 
   def __init__(
     self,
@@ -76,8 +80,9 @@ class Run:
     """
     self.config, self.workdir = conf, pathlib.Path(workdir)
     self.replicas = conf.train.seeds
-    self.primary = jax.process_index() == 0
+    self.primary = processes.is_first()
     self.interrupted: int | None = None
+    processes.check_same("config", config.to_json(conf))
     self.corpus = corpus or corpus_lib.Corpus(conf.data)
     _check_validation(conf, self.corpus)
     self._checksums = self.corpus.checksums()
@@ -87,19 +92,16 @@ class Run:
       self.workdir, conf, self._checksums
     )
     # No process writes before all have read.
-    parallel.barrier("the workdir is known")
+    processes.check_same("data", (self._checksums, self._resumed))
     self.mapper = parallel.Mapper(conf.train.mapper)
     self.local_mapper = _local_mapper(self.mapper)
     self.vocabularies = _vocabularies(
       conf, self.corpus, self.workdir, self._resumed
     )
+    processes.check_same("vocabulary", self.vocabularies.checksum())
     self.saved = self._resumed
     self._lengths: bytes | None = None
     self.data = self._train_data()
-    for bucket in self.data.buckets:
-      self.mapper.check_rows(
-        bucket.rows, "data.row_multiple", conf.optim.accumulate
-      )
     self.model = build_model(conf, self.vocabularies)
     self.evaluator = self._evaluator()
     self.optimizer = optim.optimizer(conf.optim)
@@ -141,11 +143,23 @@ class Run:
   @property
   def complete(self) -> bool:
     """True if no step is left, or all replicas have stopped."""
+    if self.unvalidated:
+      return False
     return self.step >= self.last_step or not self.running()
 
   def running(self) -> list[int]:
     """Replicas that have neither diverged nor stopped early."""
     return [i for i, s in enumerate(self.selection) if not s.stopped]
+
+  def learning_rate_scales(self) -> np.ndarray:
+    """Factors of the learning rate, a copy. [replicas]."""
+    return np.array(self.state.lr_scale.addressable_data(0)).reshape(-1)
+
+  def scale_learning_rates(self, factors: Sequence[float] | np.ndarray) -> None:
+    """Sets the replicas' factors of the learning rate."""
+    shape = self.state.lr_scale.shape
+    scales = np.asarray(factors, np.float32).reshape(shape)
+    self.state = self.state._replace(lr_scale=self.mapper.replicate(scales))
 
   def metric_name(self, name: str, replica: int) -> str:
     """A replica's name of a metric: `loss`, or `loss/replica_1` of several."""
@@ -180,7 +194,7 @@ class Run:
         raise types.UserError(
           f"{e.filename or self.workdir}: cannot write: {e.strerror}"
         ) from e
-    parallel.barrier("the workdir is written")
+    processes.barrier()
 
   def _write_vocabularies(self) -> None:
     folder = self.workdir / "tokenizers"
@@ -223,6 +237,7 @@ class Run:
         self.vocabularies,
         conf.train.seed + replica,
         lengths,
+        self.mapper.count * conf.optim.accumulate,
       )
       for replica in range(conf.train.seeds)
     ]
@@ -271,7 +286,8 @@ class Run:
       model_selection.ModelSelection(rules) for _ in range(self.replicas)
     ]
     self.first_step = self.step = 0
-    target = parallel.to_global(self.state)._asdict()
+    self.unvalidated = False
+    target = self.state._asdict()
     self.identity = identity.of(conf, self.vocabularies, self.state.params)
     if restored := self.checkpoints.restore_latest(target, self.identity):
       self.first_step, arrays, host = restored
@@ -288,6 +304,9 @@ class Run:
           f"{place}: holds decisions of {len(self.selection)} runs, not of "
           f"{self.replicas}"
         )
+      self.unvalidated = bool(host.get("unvalidated"))
+      if (scales := host.get("learning_rate_scales")) is not None:
+        self.scale_learning_rates(scales)
     elif conf.train.init_from:
       merged = warm_start.merge(
         jax.device_get(params),
@@ -393,7 +412,7 @@ def _check_validation(conf: config.Config, corpus: corpus_lib.Corpus) -> None:
 
 def _local_mapper(mapper: parallel.Mapper) -> parallel.Mapper:
   """Maps over this process's devices: evaluation and search."""
-  if jax.process_count() == 1 and mapper.kind != "vmap":
+  if processes.count() == 1 and mapper.kind != "vmap":
     return mapper
   kind = "shard_map" if mapper.kind == "shard_map" else "pmap"
   return parallel.Mapper(kind, local=True)

@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 def log_start(run: run_lib.Run) -> None:
   """Logs data, batches, vocabularies, parameters and devices of a run."""
-  data, train = run.data, run.config.train
+  data = run.data
   sizes = [size for size in run.vocabularies.sizes if size]
   log.info(
     f"{len(data.indices):,} examples, "
@@ -37,15 +37,11 @@ def log_start(run: run_lib.Run) -> None:
   if "ctc" in run.config.optim.objective_weights():
     _warn_of_unaligned(run)
   warmup = run.config.optim.warmup_steps
-  if warmup >= train.steps:
+  if warmup >= run.config.train.steps:
     log.warning(
-      f"optim.warmup_steps {warmup} is not below train.steps {train.steps}: "
-      "the learning rate rises to the end and never falls"
-    )
-  if jax.process_count() > 1 and train.checkpoint_minutes:
-    log.info(
-      "train.checkpoint_minutes has no effect on several processes; "
-      "use train.checkpoint_every"
+      f"optim.warmup_steps {warmup} is not below train.steps "
+      f"{run.config.train.steps}: the learning rate rises to the end and never "
+      "falls"
     )
   if run.first_step:
     log.info(f"resumed at step {run.first_step}")

@@ -1,7 +1,9 @@
 """How a run's state changes: what follows from losses, scores and time.
 
 At a boundary the order is: validate, fold the score into the state, save. So a
-checkpoint holds every decision up to its step, and none is made twice.
+checkpoint holds every decision up to its step, and none is made twice. Where a
+signal breaks a validation off, the run is saved without it, says so, and makes
+it when it is resumed.
 """
 
 import dataclasses
@@ -13,7 +15,7 @@ import numpy as np
 
 from seq2seq_jax import types
 from seq2seq_jax.inference import evaluator
-from seq2seq_jax.runtime import parallel
+from seq2seq_jax.runtime import processes, signals
 from seq2seq_jax.training import (
   metrics_writer,
   model_selection,
@@ -130,16 +132,36 @@ def diverge(run: run_lib.Run, replica: int, step: int) -> None:
 
 
 def validate(
-  run: run_lib.Run, step: int, writer: metrics_writer.Writer
-) -> None:
-  """Scores every running replica and makes the decisions that follow."""
+  run: run_lib.Run,
+  step: int,
+  writer: metrics_writer.Writer,
+  stop: signals.GracefulStop,
+) -> bool:
+  """Scores every running replica and makes the decisions that follow.
+
+  Of several processes, the first one's scores decide in all of them.
+
+  Returns:
+    False if a signal broke it off; then nothing has changed.
+  """
   metric = run.deciding_metric.name
-  scores: dict[str, float] = {}
   replicas = run.running()
-  for replica in replicas:
-    values = _validation_scores(run, replica, writer)
-    scores |= {run.metric_name(k, replica): v for k, v in values.items()}
-    apply_score(run, replica, step, values[metric])
+
+  def rescue() -> None:
+    save(run, step, writer, unvalidated=True)
+    run.checkpoints.finish()
+
+  try:
+    with stop.breaking(step, rescue):
+      values = processes.broadcast(
+        [_validation_scores(run, replica, writer) for replica in replicas]
+      )
+  except signals.Stopped:
+    return False
+  scores: dict[str, float] = {}
+  for replica, values_of_one in zip(replicas, values, strict=True):
+    scores |= {run.metric_name(k, replica): v for k, v in values_of_one.items()}
+    apply_score(run, replica, step, values_of_one[metric])
   writer.write(step, "valid", scores)
   for replica in replicas:
     selection = run.selection[replica]
@@ -150,6 +172,29 @@ def validate(
       selection.best_step,
       selection.best_score,
     )
+  return True
+
+
+def validate_again(
+  run: run_lib.Run, writer: metrics_writer.Writer, stop: signals.GracefulStop
+) -> bool:
+  """Makes the validation that a signal broke off before the run was resumed.
+
+  Its decisions are added to the checkpoint, which was saved without them.
+
+  Returns:
+    False if a signal broke it off too.
+  """
+  run.begin()
+  writer.open(run.step, unvalidated=True)
+  if not validate(run, run.step, writer, stop):
+    return False
+  run.unvalidated = False
+  decisions = model_selection.to_json(run.selection)
+  scales = [float(x) for x in run.learning_rate_scales()]
+  added = {"learning_rate_scales": scales, "unvalidated": False}
+  run.checkpoints.add(run.step, decisions | added)
+  return True
 
 
 def apply_score(
@@ -160,20 +205,34 @@ def apply_score(
   decays = selection.update(step, score)
   if decays:
     # In float32 as it is stored, so that resuming gives the same bits.
-    scale = _learning_rate_scales(run)[replica]
+    scale = run.learning_rate_scales()[replica]
     _scale_learning_rate(run, replica, selection.decayed(scale))
   if selection.stopped and run.replicas > 1:
     _scale_learning_rate(run, replica, 0.0)  # the others go on without it
 
 
-def save(run: run_lib.Run, step: int, writer: metrics_writer.Writer) -> None:
-  """Starts to write a checkpoint; those no longer needed are deleted."""
+def save(
+  run: run_lib.Run,
+  step: int,
+  writer: metrics_writer.Writer,
+  *,
+  unvalidated: bool = False,
+) -> None:
+  """Starts to write a checkpoint; those no longer needed are deleted.
+
+  Args:
+    run: is saved.
+    step: the last one made.
+    writer: whose display shows it.
+    unvalidated: a validation is due, and is made when the run is resumed.
+  """
   writer.display.phase("saving")
   run.checkpoints.save(
     step,
-    parallel.to_global(run.state)._asdict(),
+    run.state._asdict(),
     model_selection.to_json(run.selection)
-    | {"identity": dataclasses.asdict(run.identity)},
+    | {"identity": dataclasses.asdict(run.identity)}
+    | ({"unvalidated": True} if unvalidated else {}),
     set().union(*(s.kept_steps() for s in run.selection)),
   )
   if not run.saved:
@@ -249,14 +308,8 @@ def _validation_scores(
   return values
 
 
-def _learning_rate_scales(run: run_lib.Run) -> np.ndarray:
-  """Factors of the learning rate, a copy. [replicas]."""
-  return np.array(run.state.lr_scale.addressable_data(0)).reshape(-1)
-
-
 def _scale_learning_rate(run: run_lib.Run, replica: int, factor: float) -> None:
   """Sets a replica's factor of the learning rate; 0 freezes the replica."""
-  scales = _learning_rate_scales(run)
+  scales = run.learning_rate_scales()
   scales[replica] = factor
-  lr_scale = scales.reshape(run.state.lr_scale.shape)
-  run.state = run.state._replace(lr_scale=run.mapper.replicate(lr_scale))
+  run.scale_learning_rates(scales)

@@ -10,17 +10,18 @@ import contextlib
 import logging
 import os
 import pathlib
+import socket
 import threading
+import time
 from collections.abc import Iterator
 
-import jax
-
 from seq2seq_jax import types
-from seq2seq_jax.runtime import locks
+from seq2seq_jax.runtime import locks, processes
 
 log = logging.getLogger(__name__)
 
 LOCK = "lock"
+SHARED_SECONDS = 5.0  # until all processes see a new file
 # What a run writes into its folder, beside the lock.
 OWN = (
   "config.json",
@@ -123,21 +124,54 @@ def holding(workdir: pathlib.Path) -> Iterator[threading.Event]:
     types.UserError: a process that is alive trains in the workdir, or it
       cannot be written.
   """
-  made = [p for p in (workdir, *workdir.parents) if not os.path.lexists(p)]
+  made = []
+  if processes.is_first():
+    made = [p for p in (workdir, *workdir.parents) if not os.path.lexists(p)]
+    try:
+      workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+      raise types.UserError(f"{workdir}: cannot write: {e.strerror}") from e
   try:
-    workdir.mkdir(parents=True, exist_ok=True)
-  except OSError as e:
-    raise types.UserError(f"{workdir}: cannot write: {e.strerror}") from e
-  try:
-    if jax.process_index():
-      yield threading.Event()  # the first process holds it for all
-    else:
+    if processes.is_first():
       with _locked(workdir) as lost:
+        _check_shared(workdir)
         yield lost
+    else:
+      _check_shared(workdir)
+      yield threading.Event()  # the first process holds the lock for all
   finally:
     with contextlib.suppress(OSError):
       for folder in made:
         folder.rmdir()  # fails if anything is in it
+
+
+def _check_shared(workdir: pathlib.Path) -> None:
+  """Checks that all processes see the folder in which the first one writes.
+
+  Raises:
+    types.UserError: one does not, in all processes.
+  """
+  lock = _content(workdir / LOCK)
+  expected = processes.broadcast(lock)
+  deadline = time.monotonic() + SHARED_SECONDS
+  while lock != expected and time.monotonic() < deadline:
+    time.sleep(0.2)  # a network's file system may take a while
+    lock = _content(workdir / LOCK)
+  hosts = processes.gather(None if lock == expected else socket.gethostname())
+  for process, host in enumerate(hosts):
+    if host is not None:
+      raise types.UserError(
+        f"{workdir} is not shared: process {process} on {host} does not see "
+        "what process 0 writes there; choose a folder on a file system that "
+        "all processes share"
+      )
+
+
+def _content(path: pathlib.Path) -> bytes | None:
+  try:
+    return path.read_bytes()
+  except OSError:
+    return None
 
 
 @contextlib.contextmanager
@@ -162,8 +196,12 @@ def _locked(workdir: pathlib.Path) -> Iterator[threading.Event]:
     ) from e
   except OSError as e:
     raise types.UserError(f"{path}: cannot write: {e.strerror}") from e
-  with lock:
-    yield lost
+  forget = processes.on_end(lock.release)
+  try:
+    with lock:
+      yield lost
+  finally:
+    forget()
 
 
 def move_aside(workdir: pathlib.Path) -> None:
