@@ -124,6 +124,14 @@ class Side(Protocol):
     """
     ...
 
+  def spelled(self, value: Any) -> list[str]:
+    """The same words as they were given, without lower-casing.
+
+    Raises:
+      types.UserError: as `words`.
+    """
+    ...
+
   def unknown(self, value: Any) -> list[str]:
     """Distinct words, or characters, for which there is no id."""
     ...

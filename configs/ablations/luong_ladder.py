@@ -99,7 +99,8 @@ def get_ablation() -> suite.Ablation:
       "alike, and windows reach 4 words to either side where the paper's reach "
       "10. At the scale cpu one layer of 128 on 10,000 sentences. An "
       "unknown word is replaced by what is attended to at its own step; the "
-      "author's thesis takes the step after it for content-based scores."
+      "author's thesis takes the step after it for content-based scores "
+      "(decode.unknown_attention next)."
     ),
   )
 

@@ -172,6 +172,11 @@ class SourceText(_Text):
   def words(self, value: str) -> list[str]:
     return self._read(self.tokenizer.words(value))
 
+  def spelled(self, value: str) -> list[str]:
+    words = self.words(value)
+    own = self._read(self.tokenizer.normal(value).split())
+    return own if len(own) == len(words) else words
+
   def _read(self, tokens: Any) -> Any:
     """Tokens in the order of the encoder."""
     return tokens[::-1] if self.reverse else tokens
@@ -211,6 +216,9 @@ class TargetText(_Text):
 
   def copyable(self, value: str) -> list[str]:
     return []
+
+  def spelled(self, value: str) -> list[str]:
+    return self.tokenizer.normal(value).split()
 
   def words(self, value: str) -> list[str]:
     return self.tokenizer.words(value)
@@ -299,6 +307,9 @@ class SourceFrames:
   def unknown(self, value: np.ndarray) -> list[str]:
     return []
 
+  def spelled(self, value: np.ndarray) -> list[str]:
+    return self.words(value)
+
   def words(self, value: np.ndarray) -> list[str]:
     raise types.UserError(
       "decode.replace_unknown needs a source of words, not frames"
@@ -371,6 +382,9 @@ class NoSource:
 
   def unknown(self, value: None) -> list[str]:
     return []
+
+  def spelled(self, value: None) -> list[str]:
+    return self.words(value)
 
   def words(self, value: None) -> list[str]:
     raise types.UserError(

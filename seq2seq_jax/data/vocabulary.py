@@ -70,14 +70,14 @@ class Vocabularies:
     Args:
       ids: output ids; those from V on are words copied from `source`.
       source: raw value of the source.
-      attended: the source position most attended to at each output; its word
-        replaces an unknown one (Luong et al. 2015).
+      attended: the source position most attended to at each output; its word,
+        in its own spelling, replaces an unknown one (Luong et al. 2015).
     """
     tokenizer, size = self.target.tokenizer, self.target.vocab_size
     if attended is None and not any(i >= size for i in ids):
       return tokenizer.decode(ids)
     copyable = self.source.copyable(source)
-    source_words = self.source.words(source) if attended is not None else []
+    source_words = self.source.spelled(source) if attended is not None else []
     words = []
     for n, i in enumerate(int(i) for i in ids):
       if i in (types.PAD, types.BOS, types.EOS):

@@ -12,6 +12,7 @@ from seq2seq_jax import config, types
 from seq2seq_jax.data import vocabulary
 from seq2seq_jax.inference import long_sources
 from seq2seq_jax.inference import translator as translation
+from seq2seq_jax.models import build
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +72,15 @@ class TextTranslator:
     self.decode = conf.decode
     # Source positions that a pyramidal encoder makes one of.
     self.position_size = 2**conf.model.encoder.reductions
+    model = conf.model
+    self.follows_next = (
+      conf.decode.unknown_attention == "next"
+      and model.attends()
+      and (
+        model.decoder.kind == "transformer"
+        or build.is_content_based(model.attention.score)
+      )
+    )
 
   def search(
     self,
@@ -104,26 +114,53 @@ class TextTranslator:
     length = int(hypotheses.length[n])
     attended = None
     if self.decode.replace_unknown and hypotheses.attention is not None:
-      attended = np.argmax(hypotheses.attention[n, :length], axis=-1)
+      attended = self._attended(source, hypotheses.attention[n, :length])
     return self.vocabularies.target_text(
       hypotheses.tokens[n, :length], source, attended
     )
 
+  def _attended(
+    self, source: Any, weights: Float[np.ndarray, "T M"]
+  ) -> np.ndarray:
+    """The word of the source most attended to at each output."""
+    if self.follows_next:
+      weights = np.concatenate([weights[1:], weights[-1:]])
+    # The last position is the source's end, which is no word.
+    words = len(self._tokens(source)) - 1
+    place = np.argmax(weights[:, :words], axis=-1)
+    side = self.vocabularies.source
+    if side.reverse:  # the first words that were cut off are the last
+      place += len(side.words(source)) - words
+    return place
+
   def texts(self, source: Any, hypotheses: types.Hypotheses) -> list[str]:
     """The outputs of a source, best first; fewer than N if there are fewer."""
-    return [
-      self.text(source, hypotheses, n)
+    return [text for _, text in self._ranked(source, hypotheses)]
+
+  def _ranked(
+    self, source: Any, hypotheses: types.Hypotheses
+  ) -> list[tuple[int, str]]:
+    """Place and text of each output, best first, of equal ones the best."""
+    texts = {
+      n: self.text(source, hypotheses, n)
       for n in range(len(hypotheses.score))
       if hypotheses.length[n]
-    ]
+    }
+    if not self.decode.distinct:
+      return list(texts.items())
+    first = {text: n for n, text in reversed(texts.items())}
+    return [(n, text) for n, text in texts.items() if first[text] == n]
+
+  def _tokens(self, source: Any) -> list[str]:
+    """A label for each position that the encoder reads."""
+    return long_sources.positions(self.vocabularies.source, source, self.decode)
 
   def positions(self, source: Any) -> list[str]:
     """What stands at each position that is attended to.
 
     A token, or those that a pyramidal encoder makes one position of.
     """
-    side = self.vocabularies.source
-    tokens = long_sources.positions(side, source, self.decode)
+    tokens = self._tokens(source)
     size = self.position_size
     return [" ".join(tokens[i : i + size]) for i in range(0, len(tokens), size)]
 
@@ -139,17 +176,15 @@ class TextTranslator:
     """
     positions = self.positions(source) if attention else None
     translations = []
-    for n in range(len(hypotheses.score)):
+    for n, text in self._ranked(source, hypotheses):
       length = int(hypotheses.length[n])
-      if not length:
-        continue
       weights = None
       if positions is not None and hypotheses.attention is not None:
         weights = hypotheses.attention[n, :length, : len(positions)]
       ids = hypotheses.tokens[n, :length]
       translations.append(
         Translation(
-          text=self.text(source, hypotheses, n),
+          text=text,
           tokens=self.vocabularies.target_tokens(ids, source),
           score=float(hypotheses.score[n]),
           log_prob=float(hypotheses.log_prob[n]),

@@ -52,6 +52,8 @@ class Score(nn.Module):
   remembers = False
   """True if the score has a state [B, Q, M] that goes from step to step: it is
   0 at first, `__call__` sees it, and `next_state` makes the next one."""
+  content_based = True
+  """False if it does not look at the source vectors, but at places alone."""
   vectors_from_zero = True
   """False if no vector may be 0, not even first (`init_kind` bahdanau)."""
 
@@ -211,6 +213,8 @@ class Location(Score):
   Short sentences use the top part; of long ones the positions beyond the table
   have no weight.
   """
+
+  content_based = False
 
   @nn.nowrap
   def reach(self) -> int | None:

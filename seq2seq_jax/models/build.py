@@ -73,6 +73,13 @@ def _own_or_listed(
   return user_class
 
 
+def is_content_based(name: str) -> bool:
+  """Whether the attention score of this name looks at the source vectors."""
+  return _own_or_listed(
+    name, attention_scores.SCORES, attention_scores.Score
+  ).content_based
+
+
 def _cell_class(name: str) -> type[cell.Cell]:
   return _own_or_listed(name, cells.CELLS, cell.Cell)
 

@@ -200,7 +200,11 @@ class Copying(Softmax):
     query = jnp.arange(queries, dtype=jnp.int32)[None, :, None]
     # Positions with the same word add up; `add` does so for repeated ids.
     probs = probs.at[row, query, memory.source[:, None]].add(jnp.exp(positions))
-    return jnp.log(jnp.maximum(probs, TINY))
+    # Of the M ids beyond the vocabulary a sentence has as many as own words.
+    ids = jnp.arange(probs.shape[-1], dtype=jnp.int32)[None, None]
+    last = jnp.max(memory.source, axis=1)[:, None, None]
+    exists = (ids < self.vocab_size) | (ids <= last)
+    return jnp.where(exists, jnp.log(jnp.maximum(probs, TINY)), -jnp.inf)
 
   def losses(
     self,

@@ -83,6 +83,16 @@ def test_unknown_words_are_replaced_by_the_source_attended_to():
   assert text == "x b <unk>"
 
 
+def test_replaced_words_keep_their_own_spelling():
+  data = config.Data(
+    task="pairs", source=config.Text(lowercase=True), target=config.Text()
+  )
+  corpus = corpus_lib.Corpus(data, [("a b", "a b")])
+  vocabularies = vocabulary.train(data, corpus)
+  text = vocabularies.target_text([types.UNK, types.EOS], "A Zürich", [1])
+  assert text == "Zürich"
+
+
 def _frames(length, features=4):
   return np.full((length, features), 0.5, np.float32)
 
