@@ -16,6 +16,9 @@ from seq2seq_jax.checkpoints import store as checkpoint_store
 
 log = logging.getLogger(__name__)
 
+# Times that a workdir is read whose checkpoints change meanwhile.
+LOOKS = 4
+
 
 @dataclasses.dataclass(frozen=True)
 class _Decisions:
@@ -47,6 +50,24 @@ def load(
       to another run.
   """
   workdir = pathlib.Path(workdir)
+  for _ in range(LOOKS - 1):
+    found = checkpoint_store.step_names(workdir)
+    try:
+      return _load(workdir, which, replica, here)
+    except types.UserError:
+      # One may have been removed, by the run's own process, while it was read.
+      if checkpoint_store.step_names(workdir) == found:
+        raise
+      log.info(f"{workdir}: its checkpoints have changed; reading them again")
+  return _load(workdir, which, replica, here)
+
+
+def _load(
+  workdir: pathlib.Path,
+  which: str,
+  replica: int | None,
+  here: identity.Identity | None,
+) -> tuple[Any, int]:
   store = checkpoint_store.Checkpoints(workdir, read_only=True)
   try:
     steps = store.steps()

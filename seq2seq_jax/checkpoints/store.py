@@ -458,6 +458,14 @@ def _raise(error: OSError) -> None:
   raise error
 
 
+def step_names(workdir: str | os.PathLike[str]) -> set[str]:
+  """Names of what lies in a workdir's folder of checkpoints now."""
+  try:
+    return set(os.listdir(pathlib.Path(workdir) / "checkpoints"))
+  except OSError:
+    return set()
+
+
 def last_step(workdir: pathlib.Path) -> int:
   """The last step with a checkpoint in a workdir, whole or not; 0 if none.
 

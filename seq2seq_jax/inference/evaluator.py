@@ -1,6 +1,7 @@
 """Scores of a split: of references under a model, and of a model's outputs."""
 
 import dataclasses
+import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -20,6 +21,8 @@ from seq2seq_jax.runtime import parallel, processes
 
 BESIDE_SCORES = ("signature", "sentences", "checkpoint_step", "seconds")
 """What an evaluation holds beside its metrics."""
+log = logging.getLogger(__name__)
+
 # Called with the number of sources answered so far, and with that of all.
 Progress = Callable[[int, int], None]
 # What can be lowered where memory is not enough.
@@ -222,6 +225,7 @@ class Evaluator:
     self.conf, self.vocabularies = conf, vocabularies
     pairs = [split[i] for i in range(len(split))]
     self.skipped: set[int] = set()
+    self._told: set[str] = set()
     self.encoded = self._encode(pairs)
     if not any(has_text(pair) for pair in self.encoded):
       raise types.UserError("every reference of this split is empty")
@@ -375,8 +379,33 @@ class Evaluator:
   ) -> dict[str, Any]:
     """The chosen metrics that compare outputs with references."""
     chosen = [metric for metric in chosen if metric.needs == "outputs"]
+    for metric in chosen:
+      reason = self.undecided(metric)
+      if reason and metric.name not in self._told:
+        self._told.add(metric.name)
+        log.warning(f"{metric.label}: {reason}")
     references = self.closest_references(texts)
     return metrics.score(chosen, texts, references, self.comparison())
+
+  def undecided(self, metric: metrics.Metric) -> str:
+    """Why a metric of outputs tells none of them apart; empty: it does."""
+    if metric.needs != "outputs":
+      return ""
+    references = [text for texts in self.references for text in texts]
+    return metric.undecided(references, self.comparison())
+
+  def check_decides(self) -> None:
+    """Checks that the metric of `train.metric` can choose a checkpoint.
+
+    Raises:
+      types.UserError: it is the same for all outputs.
+    """
+    name = self.conf.train.metric
+    if reason := self.undecided(find_metric(name)):
+      raise types.UserError(
+        f"train.metric {name}: {reason}; choose another one, such as "
+        "exact_match or chrf"
+      )
 
   def closest_references(self, texts: Sequence[str]) -> list[str]:
     """Each output's reference; of alternatives the closest one."""

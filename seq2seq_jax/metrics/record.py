@@ -28,6 +28,12 @@ def ratio(sums: np.ndarray) -> np.ndarray:
     return np.where(sums[..., 1] > 0, 100 * sums[..., 0] / sums[..., 1], empty)
 
 
+def decides(references: Texts, comparison: Comparison) -> str:
+  """An empty text: outputs can differ in the score."""
+  del references, comparison
+  return ""
+
+
 def _no_signature(comparison: Comparison) -> str:
   del comparison
   return ""
@@ -51,6 +57,9 @@ class Metric:
   tests of significance draw sentences again with them. By default a corpus
   score is the mean of its sentences' scores.
 
+  `undecided`, of (references, comparison), says why the score can be nothing
+  but 0 with these references; empty: it can.
+
   `bounds` are the least and the largest that a score can be, for intervals.
   """
 
@@ -64,6 +73,7 @@ class Metric:
   sentence_sums: Callable[..., npt.ArrayLike] | None = None
   of_sums: Callable[[np.ndarray], np.ndarray] = ratio
   bounds: tuple[float, float] = (-math.inf, math.inf)
+  undecided: Callable[[Texts, Comparison], str] = decides
 
   def __post_init__(self) -> None:
     if not self.label:

@@ -182,6 +182,7 @@ def _rouge_metric(name: str) -> record.Metric:
     name,
     function,
     label=_ROUGE[name],
+    undecided=_rouge2_undecided if name == "rouge2" else record.decides,
     signature=_rouge_signature,
     bounds=record.PERCENT,
   )
@@ -226,6 +227,25 @@ def _error_rate_metric(name: str) -> record.Metric:
   )
 
 
+def _bleu_undecided(
+  references: record.Texts, comparison: record.Comparison
+) -> str:
+  """Without four tokens in a row there is no 4-gram to match."""
+  tokenize = _sacrebleu("bleu", comparison).tokenizer
+  if any(len(tokenize(text).split()) >= 4 for text in references):
+    return ""
+  return "no reference has four tokens, so it is 0 for all outputs"
+
+
+def _rouge2_undecided(
+  references: record.Texts, comparison: record.Comparison
+) -> str:
+  del comparison
+  if any(len(text.split()) >= 2 for text in references):
+    return ""
+  return "no reference has two words, so it is 0 for all outputs"
+
+
 def count_edits(
   name: str, hypotheses: record.Texts, references: record.Texts, lowercase: bool
 ) -> tuple[int, int]:
@@ -252,7 +272,11 @@ RECORDS = (
     "exact_match", _exact_match, signature=_case, bounds=record.PERCENT
   ),
   _sacrebleu_metric(
-    "bleu", label="BLEU", of_sums=_bleu_of_sums, bounds=record.PERCENT
+    "bleu",
+    label="BLEU",
+    of_sums=_bleu_of_sums,
+    bounds=record.PERCENT,
+    undecided=_bleu_undecided,
   ),
   _sacrebleu_metric(
     "chrf", label="chrF", of_sums=_chrf_of_sums, bounds=record.PERCENT

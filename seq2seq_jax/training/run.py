@@ -104,6 +104,8 @@ class Run:
     self.data = self._train_data()
     self.model = build_model(conf, self.vocabularies)
     self.evaluator = self._evaluator()
+    if self.evaluator:
+      self.evaluator.check_decides()
     self.optimizer = optim.optimizer(conf.optim)
     self.train_step = self._train_step()
     if self._resumed:

@@ -4,6 +4,7 @@ import pytest
 
 from seq2seq_jax import types
 from seq2seq_jax.checkpoints import select
+from seq2seq_jax.checkpoints import store as checkpoint_store
 
 pytestmark = pytest.mark.quick
 
@@ -41,3 +42,26 @@ def test_damaged_decisions_are_named(host):
   (name,) = host
   with pytest.raises(types.UserError, match=f"w: {name}"):
     select._decisions(host | {"other": 1}, "w")
+
+
+def test_a_checkpoint_that_goes_while_it_is_read_is_looked_for_again(
+  tmp_path, monkeypatch
+):
+  (tmp_path / "checkpoints" / "3").mkdir(parents=True)
+
+  def read(workdir, *_):
+    gone = workdir / "checkpoints" / "3"
+    if gone.exists():  # its run removes it, for a later one
+      gone.rename(workdir / "checkpoints" / "6")
+      raise checkpoint_store.Damaged("checkpoint 3 is damaged")
+    return "parameters", 6
+
+  monkeypatch.setattr(select, "_load", read)
+  assert select.load(tmp_path, "last") == ("parameters", 6)
+
+  def damaged(*_):
+    raise checkpoint_store.Damaged("checkpoint 6 is damaged")
+
+  monkeypatch.setattr(select, "_load", damaged)
+  with pytest.raises(types.UserError, match="checkpoint 6 is damaged"):
+    select.load(tmp_path, "last")

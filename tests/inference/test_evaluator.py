@@ -1,9 +1,11 @@
 """Scores of references and of outputs, on a trained model."""
 
+import copy
+
 import numpy as np
 import pytest
 
-from seq2seq_jax import metrics, types
+from seq2seq_jax import config, metrics, types
 from seq2seq_jax.data import sources
 from seq2seq_jax.inference import details
 from seq2seq_jax.inference import evaluator as evaluation
@@ -203,3 +205,18 @@ def test_two_metrics_of_one_name_are_refused(tmp_path):
   # As a float, which is what a validation writes; and no empty signature.
   assert scores == {"whole": 3.0, "signature": {}, "sentences": 1}
   assert isinstance(scores["whole"], float)
+
+
+def test_a_metric_that_cannot_decide_is_told_or_refused(model, caplog):
+  short = _evaluator(model, [("1 2 3 4", "1 2 3")])
+  chosen = [metrics.METRICS[name] for name in ("bleu", "exact_match")]
+  assert short.text_scores(["1 2 3"], chosen)["exact_match"] == 100
+  assert "BLEU: no reference has four tokens" in caplog.text
+  for name, text in (("bleu", "1 2 3"), ("rouge2", "1")):
+    refused = copy.copy(short)
+    refused.references = [[text]]
+    refused.conf = config.replace(model.config, {"train.metric": name})
+    with pytest.raises(types.UserError, match=f"train.metric {name}: no ref"):
+      refused.check_decides()
+    refused.references = [[text], [f"{text} 4"]]
+    refused.check_decides()
