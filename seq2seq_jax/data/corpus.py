@@ -131,6 +131,7 @@ class Corpus:
     _check_presence(data, self.train)
     self.indices, self.blank = left_out.without_blanks(self.train)
     self.limited = data.limit > 0
+    self._sums: dict[str, str] | None = None
     if data.holdout and self.valid is None:
       self._hold_out(data)
     if self.limited:
@@ -179,6 +180,11 @@ class Corpus:
 
   def checksums(self) -> dict[str, str]:
     """SHA-256 of every split; with `data.limit`, of the chosen examples too."""
+    if self._sums is None:
+      self._sums = self._new_checksums()
+    return dict(self._sums)
+
+  def _new_checksums(self) -> dict[str, str]:
     splits = {"train": self.train, "valid": self.valid, "test": self.test}
     sums = {k: v.checksum() for k, v in splits.items() if v is not None}
     if self.limited:

@@ -16,6 +16,7 @@ import io
 import math
 import os
 import random
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -35,6 +36,7 @@ _SHOW = str.maketrans({hidden: shown for shown, hidden in _STAND_INS.items()})
 # Ends the names of its special pieces if the text holds the usual ones, whose
 # characters it would not learn from.
 _NAME_END = "\ufdd3"
+_HALVES = re.compile("[\ud800-\udfff]")
 _SILENT = (types.PAD, types.BOS, types.EOS)
 # SentencePiece holds its text in memory; more lines hardly change the result.
 _MAX_LINES = 5_000_000
@@ -396,7 +398,7 @@ def _hidden(text: str) -> str:
   """A text as SentencePiece is handed it."""
   text = text.translate(_HIDE)
   # What a terminal sent may hold halves of characters.
-  return text.encode("utf-8", "replace").decode()
+  return _HALVES.sub("\ufffd", text)
 
 
 def _words(text: str) -> list[str]:

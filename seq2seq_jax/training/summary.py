@@ -3,11 +3,16 @@
 import logging
 
 import jax
+import numpy as np
 
+from seq2seq_jax import types
 from seq2seq_jax.data import left_out
 from seq2seq_jax.inference import translator
 from seq2seq_jax.training import ctc_check
 from seq2seq_jax.training import run as run_lib
+
+# Real text of another kind has far fewer unknown words.
+MOST_UNKNOWN = 0.5
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +39,8 @@ def log_start(run: run_lib.Run) -> None:
       f"{count:,} of them have longer targets than search may write "
       "(decode.max_ratio, decode.max_extra)"
     )
+  for doubt in doubts(run):
+    log.warning(doubt)
   if "ctc" in run.config.optim.objective_weights():
     _warn_of_unaligned(run)
   warmup = run.config.optim.warmup_steps
@@ -45,6 +52,34 @@ def log_start(run: run_lib.Run) -> None:
     )
   if run.first_step:
     log.info(f"resumed at step {run.first_step}")
+
+
+def doubts(run: run_lib.Run) -> list[str]:
+  """What looks wrong about the data, though a run can be made of them."""
+  found = []
+  sums = run.corpus.checksums()
+  for split in ("valid", "test"):
+    if sums.get(split) == sums["train"]:
+      found.append(
+        f"data.{split} has the same examples as data.train: its scores say "
+        "nothing of other text"
+      )
+  encoded = run.evaluator.encoded if run.evaluator else []
+  for name, side in (
+    ("source", run.vocabularies.source),
+    ("target", run.vocabularies.target),
+  ):
+    if not side.vocab_size or not encoded:
+      continue  # no ids
+    ids = np.concatenate([getattr(pair, name).values[:-1] for pair in encoded])
+    share = np.mean(ids == types.UNK) if len(ids) else 0.0
+    if share > MOST_UNKNOWN:
+      found.append(
+        f"{100 * share:.0f} % of the validation set's {name} tokens are "
+        "unknown to the training set's vocabulary: are its files in the order "
+        "source, target, and prepared alike?"
+      )
+  return found
 
 
 def _warn_of_unaligned(run: run_lib.Run) -> None:
