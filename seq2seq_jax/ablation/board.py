@@ -5,6 +5,7 @@ a line of the log for each cell that ends, and one now and then.
 """
 
 import contextlib
+import io
 import logging
 import sys
 import time
@@ -58,7 +59,7 @@ class ProgressBoard:
     self.published, self.clock = published, clock
     self.note = ""
     """What the user should know beside the cells, such as "stopping"."""
-    stream = stream or sys.stderr
+    stream = stream or sys.stderr or io.StringIO()
     self._console = rich.console.Console(
       file=stream, force_terminal=stream.isatty() or bool(live)
     )
@@ -83,9 +84,15 @@ class ProgressBoard:
     return self
 
   def __exit__(self, *_: object) -> None:
+    self._close()
+
+  def _close(self) -> None:
+    """Ends the display; from here on there are lines of the log."""
     self._exit.close()
-    if self._live:
-      self._live.stop()
+    live, self._live = self._live, None
+    if live:
+      with contextlib.suppress(OSError):
+        live.stop()
 
   def update(self, statuses: Statuses) -> None:
     """Shows the present status of every cell."""
@@ -93,7 +100,10 @@ class ProgressBoard:
     for cell, status in statuses.items():
       self._initial_shares.setdefault(cell, _share(status))
     if self._live:
-      self._live.update(self.draw(), refresh=True)
+      try:
+        self._live.update(self.draw(), refresh=True)
+      except OSError:  # the terminal is gone; the cells go on
+        self._close()
       return
     if before:
       self._log_endings(before)

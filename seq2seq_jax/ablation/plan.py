@@ -171,10 +171,13 @@ def _printable(ablation: suite.Ablation) -> suite.Ablation:
     return "a Config" if isinstance(base, config.Config) else base
 
   metrics = (ablation.metric, *ablation.metrics)
+  names = {metric: evaluator.find_metric(metric).name for metric in metrics}
+  try:
+    ablation = ablation.rename_metrics(names)
+  except ValueError as e:  # two metrics of one's own with the same name
+    raise types.UserError(f"{ablation.title}: {e}") from e
   return dataclasses.replace(
-    ablation.rename_metrics(
-      {metric: evaluator.find_metric(metric).name for metric in metrics}
-    ),
+    ablation,
     base=name(ablation.base),
     rows=tuple(
       dataclasses.replace(

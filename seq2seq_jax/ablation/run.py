@@ -5,7 +5,6 @@ into a `Request` and calls `execute`. Both do the same.
 """
 
 import dataclasses
-import json
 import logging
 import os
 import pathlib
@@ -17,9 +16,12 @@ from typing import Any
 
 from seq2seq_jax import types
 from seq2seq_jax.ablation import (
+  announce,
   board,
   build,
   cells,
+  field_checks,
+  folder,
   plan,
   published,
   scheduler,
@@ -32,9 +34,11 @@ from seq2seq_jax.ablation.report import writer
 from seq2seq_jax.config import extensions
 from seq2seq_jax.inference import evaluator
 from seq2seq_jax.runtime import cores as cores_lib
-from seq2seq_jax.runtime import files
 
 log = logging.getLogger(__name__)
+
+MOST = {"seeds": 1000, "jobs": 4096, "cpu_devices": 1024}
+"""The largest values of a request."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,6 +61,27 @@ class Request:
   """Draw the board of cells; None: if standard error is a terminal."""
   command: str = ""
   """How the table says it was made."""
+
+  def __post_init__(self) -> None:
+    """Refuses values that cannot be.
+
+    Raises:
+      types.UserError: names the argument.
+    """
+    try:
+      for name, most in MOST.items():
+        if (value := getattr(self, name)) is not None:
+          field_checks.whole(name, value, 1, most)
+      field_checks.items("rows", self.rows, str)
+      suite_lib.command_line(self.overrides)
+      if self.scale is not None:
+        field_checks.line("scale", self.scale)
+      if not isinstance(self.workdir, str | os.PathLike):
+        raise ValueError(
+          f"workdir: must be a path, but is {field_checks.shown(self.workdir)}"
+        )
+    except ValueError as e:
+      raise types.UserError(str(e)) from e
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +155,7 @@ def run_ablation(
       workdir=workdir,
       seeds=seeds,
       scale=scale,
-      rows=tuple(rows or ()),
+      rows=() if rows is None else _names(rows),
       overrides=overrides,
       jobs=jobs,
       together=together,
@@ -149,6 +174,11 @@ def run_ablation(
   return outcome.table
 
 
+def _names(rows: Iterable[str]) -> tuple[str, ...]:
+  """Returns names of rows; a single text is one of them."""
+  return (rows,) if isinstance(rows, str) else tuple(rows)
+
+
 def execute(request: Request) -> Outcome:
   """Runs the cells that a table lacks, and writes the table."""
   ablation = _resolve(request)
@@ -163,26 +193,41 @@ def execute(request: Request) -> Outcome:
     request.overrides,
     together,
   )
-  _claim(table_plan)
-  if request.retry:
-    _archive_failed(table_plan)
-  _log_plan(table_plan)
   numbers = {row.name: _published(row) for row in ablation.rows}
+  curves = [_curve(name) for name in ablation.curves]
+  folder.claim(
+    table_plan.workdir, _owner(request, table_plan), table_plan.cells
+  )
   stopped = None
-  if not request.table_only:
-    stopped = _run_cells(table_plan, request, device, numbers)
-  table = _build(table_plan, request, numbers)
   try:
+    if request.retry:
+      _archive_failed(table_plan)
+    announce.log_plan(table_plan)
+    if not request.table_only:
+      stopped = _run_cells(table_plan, request, device, numbers)
+    table = _build(table_plan, request, numbers, curves)
     paths = writer.write(table, table_plan.workdir)
   except OSError as e:
     # Files are renamed into place: the second name is the final one.
     path = e.filename2 or e.filename or request.workdir
     raise types.UserError(
-      f"{path}: cannot write the table: {e.strerror}"
+      f"{path}: cannot write: {e.strerror}; finished cells are kept, and the "
+      "same command goes on"
     ) from e
   outcome = Outcome(table, tuple(paths), stopped)
-  _log_end(outcome)
+  announce.log_end(table, stopped, table_plan.cells)
   return outcome
+
+
+def _owner(request: Request, table_plan: plan.Plan) -> folder.Owner:
+  given = isinstance(request.suite, suite_lib.Ablation)
+  ablation = table_plan.ablation
+  return folder.Owner(
+    title=ablation.title,
+    scale=ablation.scale,
+    seeds=table_plan.seeds,
+    file=None if given else pathlib.Path(os.fspath(request.suite)).name,  # type: ignore[arg-type]
+  )
 
 
 def _resolve(request: Request) -> suite_lib.Ablation:
@@ -195,9 +240,17 @@ def _resolve(request: Request) -> suite_lib.Ablation:
     ablation = suite_files.load(name)
   try:
     ablation = ablation.at(request.scale or ablation.scale)
-    return ablation.with_rows(request.rows) if request.rows else ablation
+    if request.rows:
+      ablation = ablation.with_rows(request.rows)
   except ValueError as e:
     raise types.UserError(f"{name}: {e}") from e
+  for row in ablation.rows:
+    if row.ensemble > 1 and ablation.metric == "token_accuracy":
+      raise types.UserError(
+        f"{name}: row {row.name!r} is an ensemble, which has no "
+        "token_accuracy; choose another metric for the table"
+      )
+  return ablation
 
 
 def _device_kind(request: Request) -> str:
@@ -219,63 +272,10 @@ def _device_kind(request: Request) -> str:
   return lines[-1] if lines else "cpu"
 
 
-def _claim(table_plan: plan.Plan) -> None:
-  """Marks the workdir as this table's; one of another table is refused."""
-  workdir = table_plan.workdir
-  path = workdir / "ablation.json"
-  ablation = table_plan.ablation
-  names = {"title": ablation.title, "scale": ablation.scale}
-  try:
-    workdir.mkdir(parents=True, exist_ok=True)
-    if path.is_file():
-      old = _read_names(path)
-      if {name: old.get(name) for name in names} != names:
-        raise types.UserError(
-          f"{workdir} holds the table {old.get('title')!r} at scale "
-          f"{old.get('scale')!r}; choose another workdir"
-        )
-    elif (workdir / "config.json").exists():
-      raise types.UserError(
-        f"{workdir} holds a single run; choose another workdir"
-      )
-    files.write_json(path, names | {"seeds": table_plan.seeds})
-  except OSError as e:
-    raise types.UserError(f"{path}: cannot write: {e.strerror}") from e
-
-
-def _read_names(path: pathlib.Path) -> dict[str, Any]:
-  try:
-    return dict(json.loads(path.read_text()))
-  except (ValueError, TypeError) as e:
-    raise types.UserError(
-      f"{path}: not readable ({e}); remove it if this is the table's workdir"
-    ) from e
-
-
 def _archive_failed(table_plan: plan.Plan) -> None:
   for cell in table_plan.cells:
     if cell.status()["status"] in ("failed", "diverged"):
       cells.archive(cell.folder / "result.json")
-
-
-def _log_plan(table_plan: plan.Plan) -> None:
-  """Logs what is done already, and what will be done again and why."""
-  statuses = {cell: cell.status() for cell in table_plan.cells}
-  done = sum(status["status"] == "done" for status in statuses.values())
-  log.info(
-    f"{table_plan.ablation.title}: {len(table_plan.configs)} rows x "
-    f"{table_plan.seeds} seeds at scale {table_plan.ablation.scale}; {done} of "
-    f"{len(statuses)} cells are done"
-  )
-  for cell, status in statuses.items():
-    if status["status"] == "stale":
-      reasons = "; ".join(status["changed"])
-      log.info(f"{cell.name} is stale and will be done again: {reasons}")
-  if table_plan.seeds == 1:
-    log.info(
-      "one seed does not show how much seeds differ: no difference will be "
-      "tested"
-    )
 
 
 def _published(row: suite_lib.Row) -> published.Number | None:
@@ -285,6 +285,13 @@ def _published(row: suite_lib.Row) -> published.Number | None:
     return published.load(row.published)
   except ValueError as e:
     raise types.UserError(f"row {row.name!r}: {e}") from e
+
+
+def _curve(name: str) -> published.Curve:
+  try:
+    return published.curve(name)
+  except ValueError as e:
+    raise types.UserError(f"curves: {e}") from e
 
 
 def _run_cells(
@@ -343,15 +350,20 @@ def _build(
   table_plan: plan.Plan,
   request: Request,
   numbers: dict[str, published.Number | None],
+  curves: list[published.Curve],
 ) -> schema.Table:
   ablation = table_plan.ablation
   metric = evaluator.find_metric(table_plan.metric)
+  if lacking := announce.lacking(table_plan):
+    log.warning(lacking)
+    note = " ".join(filter(None, [ablation.note, lacking]))
+    ablation = dataclasses.replace(ablation, note=note)
   return build.build(
     ablation,
     table_plan.cells,
     score=metric.of_sums,
     published_numbers=numbers,
-    published_curves=[published.curve(name) for name in ablation.curves],
+    published_curves=curves,
     lower_is_better=metric.lower_is_better,
     bounds=metric.bounds,
     configs={
@@ -361,18 +373,3 @@ def _build(
     command=request.command,
     sentences=not request.omit_sentences,
   )
-
-
-def _log_end(outcome: Outcome) -> None:
-  """Logs what the table still lacks, and how to go on."""
-  if outcome.stopped is not None:
-    log.warning("stopped; run the same command again to resume")
-    return
-  counts = outcome.table.counts
-  if counts.failed:
-    log.warning(
-      f"{counts.failed} cells failed: the table says why; --retry does them "
-      "again"
-    )
-  if missing := counts.waiting + counts.running:
-    log.warning(f"{missing} cells are not done; run the same command again")

@@ -4,7 +4,9 @@ Finished cells are left alone. Several schedulers, on one host or many, may work
 on one workdir: the lock of a cell decides which process does it.
 """
 
+import contextlib
 import logging
+import math
 import os
 import pathlib
 import signal
@@ -27,6 +29,9 @@ TERMINAL = cells_lib.TERMINAL
 
 POLL_SECONDS = 2.0
 """Time between two readings of the cells' states from the disk."""
+GRACE_SECONDS = 10.0
+"""Time in which a process ends after a second Ctrl-C or an error here."""
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 MAX_CRASHES = 2
 """Number of crashes of a job's process after which its cells have failed."""
 # Exit codes of a process that was stopped or found its cell taken: no crash.
@@ -36,6 +41,7 @@ STOPPED = (
   128 + signal.SIGTERM,
   -signal.SIGINT,
   128 + signal.SIGINT,
+  -signal.SIGHUP,
 )
 
 
@@ -98,27 +104,30 @@ class Scheduler:
     """The signal that stopped it."""
     self._statuses: dict[cells_lib.Cell, dict[str, Any]] = {}
     self._last_poll = -POLL_SECONDS
+    self._deadline = math.inf  # when processes that are to end are killed
 
   def run(self) -> int | None:
     """Runs until every cell is done, failed or diverged.
 
-    The first SIGINT or SIGTERM lets the runs save and end; a second Ctrl-C ends
-    them at once. In another thread than the main one, signals are left alone.
+    The first SIGINT, SIGTERM or SIGHUP lets the runs save and end; a second
+    Ctrl-C ends them at once. In another thread than the main one, signals are
+    left alone, as are those that this process ignores.
 
     Returns:
       The signal that stopped it, or None.
     """
     handlers: dict[signal.Signals, Any] = {}
     if threading.current_thread() is threading.main_thread():
-      for number in (signal.SIGINT, signal.SIGTERM):
-        handlers[number] = signal.signal(number, self._stop)
+      for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+          handlers[number] = signal.signal(number, self._stop)
     try:
       with self.board:
         while not self.turn():
           time.sleep(POLL_SECONDS / 4)
         self._poll(now=True)
     except BaseException:
-      self._signal_jobs(signal.SIGTERM)  # leave no process without a parent
+      self._end_jobs()  # leave no process without a parent
       raise
     finally:
       for number, handler in handlers.items():
@@ -127,6 +136,8 @@ class Scheduler:
 
   def turn(self) -> bool:
     """Collects ended processes and starts new ones; True at the end."""
+    if time.monotonic() > self._deadline:
+      self._kill_jobs()
     for job in self.jobs:
       if job.process and job.process.poll() is not None:
         self._ended(job, job.process.returncode)
@@ -184,6 +195,8 @@ class Scheduler:
 
   def _ended(self, job: Job, code: int) -> None:
     """Notes the end of a job's process; a crash is tried once more."""
+    if job.process and job.process.stdin:
+      job.process.stdin.close()
     job.process = None
     self._last_poll = -POLL_SECONDS
     # A cell that another process took is waited for, and tried again then.
@@ -205,10 +218,29 @@ class Scheduler:
       if job.process:
         job.process.send_signal(number)
 
+  def _kill_jobs(self) -> None:
+    """Ends what is left, with the processes that read its data."""
+    for job in self.jobs:
+      if job.process and job.process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+          os.killpg(job.process.pid, signal.SIGKILL)
+
+  def _end_jobs(self) -> None:
+    """Lets the jobs save and end, and waits for them."""
+    self._signal_jobs(signal.SIGTERM)
+    deadline = time.monotonic() + GRACE_SECONDS
+    for job in self.jobs:
+      if job.process:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+          job.process.wait(max(0.0, deadline - time.monotonic()))
+    self._kill_jobs()
+
   def _stop(self, number: int, frame: FrameType | None) -> None:
-    """Handles SIGINT and SIGTERM."""
+    """Handles `SIGNALS`."""
     del frame
     again = self.stopped is not None and number == signal.SIGINT
+    if again:
+      self._deadline = time.monotonic() + GRACE_SECONDS
     self.stopped = self.stopped or number
     self.board.note = "stopping as soon as the runs are saved; Ctrl-C: at once"
     self._signal_jobs(signal.SIGINT if again else signal.SIGTERM)
@@ -240,8 +272,11 @@ def start_worker(
   }
   with output.open("ab") as stream:
     return subprocess.Popen(
-      [sys.executable, "-m", "seq2seq_jax.ablation.worker", str(spec)],
-      stdin=subprocess.DEVNULL,
+      [
+        *(sys.executable, "-m", "seq2seq_jax.ablation.worker"),
+        *(str(spec), spec_lib.WATCHED),
+      ],
+      stdin=subprocess.PIPE,  # its end tells that this process is gone
       stdout=stream,
       stderr=subprocess.STDOUT,
       env=environment,

@@ -15,8 +15,12 @@ from seq2seq_jax.ablation import cells
 from seq2seq_jax.runtime import files
 
 FORMAT_VERSION = 2
+WATCHED = "--watched"
+"""Tells a process that its standard input ends with the one that started it."""
 BAD_SPEC = 2
 """Exit code of a process that cannot read its spec."""
+NO_RESULT = 74
+"""Exit code of a process that could not write its result."""
 BUSY = 75
 """Exit code of a process that found a lock of its cells taken."""
 

@@ -12,6 +12,7 @@ import os
 import pathlib
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
@@ -217,9 +218,9 @@ class Worker:
       np.savez_compressed(path, rows=details.sentences.rows)
     files.write_json(cell.folder / results.OUTPUTS, details.outputs)
     files.write_json(cell.folder / results.ATTENTION, details.attention)
-    scores, lacking = finite(details.scores, names)
+    scores, lacking = finite(details.scores, names, len(cell.members))
     if metric in lacking:
-      raise types.Diverged(f"its {metric} {lacking[metric]}")
+      raise types.Diverged(f"the table's metric, {metric}, {lacking[metric]}")
     return {
       "status": "done",
       "value": scores[metric],
@@ -246,7 +247,7 @@ class Worker:
 
 
 def finite(
-  scores: Mapping[str, Any], names: Iterable[str]
+  scores: Mapping[str, Any], names: Iterable[str], members: int = 1
 ) -> tuple[dict[str, float], dict[str, str]]:
   """The scores that are numbers, and why others of some names are missing."""
   finite = {
@@ -255,9 +256,12 @@ def finite(
     if isinstance(value, float) and math.isfinite(value)
   }
   lacking = {}
-  for name in (evaluator.find_metric(name).name for name in names):
+  for metric in map(evaluator.find_metric, names):
+    name = metric.name
     if isinstance(scores.get(name), float) and name not in finite:
       lacking[name] = "is not finite"
+    elif name not in finite and members > 1 and metric.needs == "model":
+      lacking[name] = "is of one model, not of an ensemble"
     elif name not in finite:
       lacking[name] = "cannot be computed for this model and its search"
   return finite, lacking
@@ -314,8 +318,22 @@ def _keep_to(cores: Sequence[int]) -> None:
     os.sched_setaffinity(0, set(cores) & os.sched_getaffinity(0) or cores)
 
 
+def _end_with_parent() -> None:
+  """Saves and stops once the process that started this one is gone."""
+
+  def watch() -> None:
+    while os.read(0, 1):
+      pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+  threading.Thread(target=watch, daemon=True).start()
+
+
 def main(argv: Sequence[str]) -> int:
   """Does the job of a spec's file; returns an exit code."""
+  if list(argv[1:]) == [spec.WATCHED]:
+    _end_with_parent()
+    argv = argv[:1]
   if len(argv) != 1:
     raise types.UserError("give one argument, the file of a job's spec")
   job = spec.read(pathlib.Path(argv[0]))
@@ -338,6 +356,10 @@ def console() -> int:
   except types.UserError as e:
     log.error(f"error: {e}")
     return spec.BAD_SPEC
+  except OSError as e:  # such as a full disk, where no result can be written
+    path = e.filename2 or e.filename or "a file"
+    log.error(f"error: {path}: {e.strerror or e}")
+    return spec.NO_RESULT
 
 
 if __name__ == "__main__":

@@ -197,6 +197,57 @@ def test_an_error_in_the_parent_stops_the_processes(tmp_path, monkeypatch):
   assert parent.jobs[0].process.wait(30) == -signal.SIGTERM
 
 
+@pytest.mark.parametrize("number", scheduler.SIGNALS)
+def test_a_signal_ends_the_processes(tmp_path, number):
+  table = _cells(tmp_path, 2)
+  parent = _scheduler(table, seconds=60)
+  before = signal.getsignal(number)
+  timer = threading.Timer(0.5, os.kill, (os.getpid(), number))
+  timer.start()
+  assert parent.run() == number
+  assert all(job.process is None for job in parent.jobs)
+  assert {c.status()["status"] for c in table} == {"waiting"}
+  assert signal.getsignal(number) == before
+
+
+def test_a_process_that_hears_nothing_is_killed(tmp_path, monkeypatch):
+  """After a second Ctrl-C; the first lets it save as long as it takes."""
+  monkeypatch.setattr(scheduler, "GRACE_SECONDS", 0.1)
+  table = _cells(tmp_path, 1)
+  parent = _scheduler(table)
+  deaf = "import signal, time; signal.pthread_sigmask(0, {2, 15}); "
+
+  def launch(job):
+    return subprocess.Popen(
+      [sys.executable, "-c", deaf + "time.sleep(60)"], start_new_session=True
+    )
+
+  parent.launch = launch
+  parent.turn()
+  time.sleep(0.5)
+  for _ in range(2):
+    parent._stop(signal.SIGINT, None)
+  time.sleep(0.2)
+  parent.turn()
+  assert parent.jobs[0].process.wait(10) == -signal.SIGKILL
+
+
+def test_a_process_ends_with_the_one_that_started_it(tmp_path):
+  code = """
+    import time
+    from seq2seq_jax.ablation import worker
+    worker._end_with_parent()
+    time.sleep(60)
+  """
+  process = subprocess.Popen(
+    [sys.executable, "-c", textwrap.dedent(code)],
+    stdin=subprocess.PIPE,
+    env=os.environ | {"PYTHONPATH": str(ROOT)},
+  )
+  process.stdin.close()
+  assert process.wait(60) == -signal.SIGTERM
+
+
 def test_another_thread_may_run_it(tmp_path):
   table = _cells(tmp_path, 1)
   thread = threading.Thread(target=_scheduler(table).run)

@@ -90,6 +90,9 @@ def test_scores_that_are_none_are_named():
       "token_accuracy": "cannot be computed for this model and its search",
     },
   )
+  assert worker.finite({}, ["token_accuracy"], members=2)[1] == {
+    "token_accuracy": "is of one model, not of an ensemble"
+  }
 
 
 @pytest.mark.quick

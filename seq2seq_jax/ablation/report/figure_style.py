@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from seq2seq_jax import types
+from seq2seq_jax.runtime import files
 
 if TYPE_CHECKING:
   from matplotlib.figure import Figure
@@ -38,8 +39,10 @@ def save(figure: "Figure", stem: pathlib.Path) -> list[pathlib.Path]:
   plain = {"Creator": None, "Producer": None, "CreationDate": None}
   with settings():
     _settle(figure)
-    figure.savefig(paths[0], dpi=200, metadata={"Software": None})
-    figure.savefig(paths[1], metadata=plain)
+    with files.replacing(paths[0]) as path:
+      figure.savefig(path, dpi=200, metadata={"Software": None})
+    with files.replacing(paths[1]) as path:
+      figure.savefig(path, metadata=plain)
   return paths
 
 

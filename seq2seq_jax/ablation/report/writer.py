@@ -1,5 +1,6 @@
 """All files of a table: text, figures and the page."""
 
+import contextlib
 import logging
 import pathlib
 import re
@@ -17,31 +18,43 @@ from seq2seq_jax.runtime import files
 log = logging.getLogger(__name__)
 
 
+TEXTS = ("table.md", "table.tex", "table.csv", "table.json", "report.html")
+
+
 def write(table: schema.Table, workdir: pathlib.Path) -> list[pathlib.Path]:
   """Writes table.md, .tex, .csv, .json and report.html; returns their paths.
 
-  Figures go to figures/; without Matplotlib there are none, and a warning says
-  so.
+  All of them or none, if a disk is full. Figures go to figures/; without
+  Matplotlib there are none, and a warning says so.
   """
-  texts = write_texts(table, workdir)
-  page = workdir / "report.html"
-  files.replace(page, html.html(table, write_figures(table, workdir)))
-  return [*texts, page]
+  page = html.html(table, write_figures(table, workdir))
+  return _write(workdir, _texts(table) | {"report.html": page})
 
 
 def write_texts(
   table: schema.Table, workdir: pathlib.Path
 ) -> list[pathlib.Path]:
   """Writes table.md, .tex, .csv and .json; returns their paths."""
-  texts = {
+  return _write(workdir, _texts(table))
+
+
+def _texts(table: schema.Table) -> dict[str, str]:
+  return {
     "table.md": text_tables.markdown(table),
     "table.tex": text_tables.latex(table),
     "table.csv": text_tables.csv_text(table),
     "table.json": schema.to_json(table),
   }
-  for name, text in texts.items():
-    files.replace(workdir / name, text)
-  return [workdir / name for name in texts]
+
+
+def _write(workdir: pathlib.Path, texts: dict[str, str]) -> list[pathlib.Path]:
+  """Writes files; those that are there are replaced once all are written."""
+  paths = [workdir / name for name in texts]
+  with contextlib.ExitStack() as stack:
+    for path, text in zip(paths, texts.values(), strict=True):
+      part = stack.enter_context(files.replacing(path))
+      part.write_text(text, encoding="utf-8", newline="\n")
+  return paths
 
 
 def write_figures(
