@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import hashlib
+import logging
 import os
 import pathlib
 from collections.abc import Callable, Iterable
@@ -21,6 +22,8 @@ from seq2seq_jax.data import (
   synthetic,
   text_files,
 )
+
+log = logging.getLogger(__name__)
 
 SPLITS = ("train", "valid", "test")
 WHERE = (
@@ -213,7 +216,10 @@ def _in_memory(data: config.Data, split: str) -> None:
 def _scan(data: config.Data, split: str) -> sources.Source | None:
   if split == "valid":
     return None
-  return sources.Pairs(scan.pairs(data.name, split))
+  pairs = scan.pairs(data.name, split)
+  if split == "train" and (note := scan.note(data.name)):
+    log.info(note)
+  return sources.Pairs(pairs)
 
 
 def _copynet_rules(data: config.Data, split: str) -> sources.Source:

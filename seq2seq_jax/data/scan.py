@@ -5,9 +5,9 @@ TSV by
 
     python -m seq2seq_jax.data.scan SPLIT train|test
 
- The templates are those of Loula et al. 2018. A split with a
-few composed uses of jump has 14,670 training lines like the one without; the
-published files have 14,665 or 14,655.
+The templates are those of Loula et al. 2018. A split with a few composed uses
+of jump has 14,670 training lines like the one without; the published files have
+14,665 or 14,655. Training says so (`note`).
 """
 
 import difflib
@@ -105,6 +105,16 @@ def pairs(split: str, part: str) -> list[Command]:
   else:
     train, test = _template(split.removeprefix("template_").replace("_", " "))
   return train if part == "train" else test
+
+
+def note(split: str) -> str | None:
+  """What a split has that the published one has not; None if it is the same."""
+  if split.removeprefix("addprim_jump_").isdigit():
+    return (
+      f"SCAN {split}: training has {len(pairs(split, 'train')):,} lines, the "
+      "published files have 14,665 or 14,655"
+    )
+  return None
 
 
 def _select(
