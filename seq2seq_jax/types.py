@@ -13,6 +13,8 @@ Shapes are written as jaxtyping annotations in these letters. They are comments
 at run time; the tests check them (`tests/helpers/shapes.py`).
 """
 
+import os
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -27,6 +29,26 @@ SPECIALS = ("<pad>", "<s>", "</s>", "<unk>")
 
 class UserError(Exception):
   """Bad input: one clear message that names the place and the way out."""
+
+
+def check_local(name: str, path: str | os.PathLike[str]) -> None:
+  """Checks that a path is none of a remote file system: `gs://bucket/run`.
+
+  Taken for a local folder, what is written there would be lost.
+
+  Args:
+    name: of the flag or field that the path was given by.
+    path: a text, or a path, in which two slashes have become one.
+
+  Raises:
+    UserError: it is.
+  """
+  text = os.fspath(path)
+  if scheme := re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", text):
+    raise UserError(
+      f"{name} {text}: {scheme[1]}:// is a file system that is not supported; "
+      "choose a folder that is mounted on this machine"
+    )
 
 
 class Diverged(UserError):

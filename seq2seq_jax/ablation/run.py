@@ -181,6 +181,7 @@ def _names(rows: Iterable[str]) -> tuple[str, ...]:
 
 def execute(request: Request) -> Outcome:
   """Runs the cells that a table lacks, and writes the table."""
+  types.check_local("workdir", request.workdir)
   ablation = _resolve(request)
   device = _device_kind(request)
   together = request.together

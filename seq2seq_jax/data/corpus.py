@@ -34,7 +34,9 @@ WHERE = (
 
 def root(data: config.Data) -> str:
   """Folder of the data sets: `data.root`, else SEQ2SEQ_JAX_DATA, else empty."""
-  return data.root or os.environ.get("SEQ2SEQ_JAX_DATA", "")
+  folder = data.root or os.environ.get("SEQ2SEQ_JAX_DATA", "")
+  types.check_local("data.root", folder)
+  return folder
 
 
 def in_memory(data: config.Data) -> config.Data:
@@ -263,6 +265,8 @@ def _from_files(
     names = getattr(data, split)
     if not names:
       return None
+    for name in names:
+      types.check_local(f"data.{split}", name)
     paths = [pathlib.Path(root(data)) / name for name in names]
     for path in paths:
       if reason := text_files.problem(path):

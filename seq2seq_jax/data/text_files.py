@@ -57,6 +57,7 @@ def read(path: Path) -> list[str]:
     types.UserError: the file cannot be read, is no text, or a line is not
       UTF-8.
   """
+  types.check_local("file", path)
   reason = problem(path)
   if reason:
     raise types.UserError(f"{full(path)}: {reason}")

@@ -106,6 +106,7 @@ def read_config(workdir: pathlib.Path) -> config.Config:
   Raises:
     types.UserError: the folder holds no run, or config.json is damaged.
   """
+  types.check_local("workdir", workdir)
   path = workdir / "config.json"
   try:
     content = path.read_bytes()

@@ -128,6 +128,7 @@ def check_writable(flag: str, path: str | os.PathLike[str]) -> None:
     types.UserError: it is a folder, its folder is missing, or permissions
       forbid it.
   """
+  types.check_local(flag, path)
   target = pathlib.Path(path)
   folder = target.absolute().parent
   try:

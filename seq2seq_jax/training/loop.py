@@ -66,6 +66,7 @@ def fit(
       Nothing is left of a run that was refused before its first step.
     types.Diverged: the loss is not finite any more.
   """
+  types.check_local("workdir", workdir)
   workdir = pathlib.Path(workdir)
   if train is not None:
     data = corpus_lib.in_memory(conf.data)
