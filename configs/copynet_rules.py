@@ -13,6 +13,8 @@ One kind of rule alone, for the columns of the paper's table:
 
     python -m seq2seq_jax.evaluate --workdir runs/copynet --data.test x_xx
 
+Sources end with EOS here, which can be copied too; the authors' have none.
+
 Bidirectional GRU of 300 and embeddings of 150, as published; beam 10. 200
 rules, 20,000 training instances, generated. Published accuracy (recalled,
 unconfirmed), x_0 / x_x / x_xx / xy_x / xy_xy: encoder-decoder 100 / 3.3 / 1.5 /

@@ -25,6 +25,8 @@ F1: 39.53 / 17.28 / 36.38 with coverage, 36.44 / 15.66 / 33.42 without, 31.33 /
 scores slightly lower, as its page says. 230,000, 3,000 and 600,000 updates are
 recalled, unconfirmed. Here 28.2 M parameters; 21.5 M by their code.
 
+Sources end with EOS here, which can be copied too; the authors' have none.
+
 Their ROUGE is pyrouge's (ROUGE-1.5.5), with stemming, and ROUGE-L over the
 sentences of a summary; the metrics here are rouge-score's F1 without stemming,
 and `rougeL` takes a summary as one sentence. They share a name and are not the

@@ -116,7 +116,8 @@ class Model:
   """Initial parameters."""
   head: Literal["softmax", "pointer", "copynet"] = "softmax"
   """Words from a softmax alone, or also from the source: pointer-generator
-  (See et al. 2017), CopyNet (Gu et al. 2016)."""
+  (See et al. 2017), CopyNet (Gu et al. 2016). Unlike theirs, sources end with
+  EOS, which can be copied as well."""
   tie: Literal["none", "decoder", "all"] = "none"
   """Shared matrices: none, target embedding and softmax, or those and the
   source embedding (needs `data.joint`)."""

@@ -178,6 +178,8 @@ class Copying(Softmax):
   `Memory.source` [B, M] holds the ids of the source's words in the extended
   vocabulary: those of the target vocabulary, and from V on one for each other
   word of the sentence. A word's probability is the sum of all ways to make it.
+  The source's EOS is a position like others, so the end can be copied too; the
+  sources of See et al. 2017 and Gu et al. 2016 have none.
   """
 
   copies = True
