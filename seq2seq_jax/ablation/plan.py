@@ -12,7 +12,7 @@ from typing import Any
 
 from seq2seq_jax import config, types
 from seq2seq_jax.ablation import cells, suite
-from seq2seq_jax.config import extensions
+from seq2seq_jax.config import extensions, shipped
 from seq2seq_jax.config import overrides as overrides_lib
 from seq2seq_jax.data import corpus
 from seq2seq_jax.inference import evaluator
@@ -83,7 +83,10 @@ class Plan:
     if isinstance(base, config.Config):
       return base
     if base not in self._bases:
-      self._bases[base] = config.load(base)
+      # A table that lies elsewhere may build on a config of the package.
+      ours = shipped.find(pathlib.Path("configs") / base)
+      known = os.path.lexists(base) or not ours.is_file()
+      self._bases[base] = config.load(base if known else ours)
     return self._bases[base]
 
   def _sums(self, data: config.Data) -> dict[str, str]:

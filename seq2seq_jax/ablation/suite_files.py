@@ -73,6 +73,7 @@ def _find(base: Any, file: pathlib.Path) -> Any:
   It lies beside the file or, as `configs/x.py` for `configs/ablations/y.py`,
   a folder above it; else the name is left as it is.
   """
+  file = file.absolute()
   if isinstance(base, str) and base:
     for folder in (file.parent, file.parent.parent):
       path = folder / base

@@ -290,6 +290,32 @@ def test_rows_are_checked_by_the_schema(tmp_path, overrides, message, capfd):
   assert capfd.readouterr() == ("", "")
 
 
+def test_bases_are_found_from_anywhere(tmp_path, monkeypatch):
+  """Beside the table's file, a folder above it, or in the package."""
+  (tmp_path / "configs" / "tables").mkdir(parents=True)
+  base = pathlib.Path(tiny_table.CONFIG)
+  (tmp_path / "configs" / "mine.py").write_text(base.read_text())
+  file = tmp_path / "configs" / "tables" / "table.py"
+  file.write_text(
+    "from seq2seq_jax.ablation import suite\n"
+    "def get_ablation():\n"
+    "  return suite.Ablation('t', base='mine.py', rows=(suite.Row('a'),),\n"
+    "    metric='bleu')\n"
+  )
+  for folder, name in (
+    (file.parent, "table.py"),
+    (file.parent.parent, "tables/table.py"),
+    (tmp_path.parent, file),
+  ):
+    monkeypatch.chdir(folder)
+    ablation = suite_files.load(name)
+    assert pathlib.Path(ablation.base) == tmp_path / "configs" / "mine.py"
+  planned = tiny_table.planned(
+    tmp_path / "t", 1, base="keras_tutorial.py", scales={}
+  )
+  assert planned._base("keras_tutorial.py").model.encoder.cell == "lstm"
+
+
 def test_bad_tables_are_refused(tmp_path):
   with pytest.raises(types.UserError, match=r"table .*x\.py: no such file"):
     suite_files.load(tmp_path / "x.py")
