@@ -39,9 +39,9 @@ class Decode:
   """Longest output over source length, EOS counted in both."""
   max_extra: int = fields.mutable_on_resume(10, min=0, max=10**6)
   """Added to the longest output."""
-  min_length: int = fields.mutable_on_resume(0, min=0)
+  min_length: int = fields.mutable_on_resume(0, min=0, max=10**6)
   """Shortest output in tokens, EOS not counted; it goes before the longest."""
-  max_source_length: int = fields.mutable_on_resume(65536, min=0)
+  max_source_length: int = fields.mutable_on_resume(65536, min=0, max=10**9)
   """Longest source in tokens with EOS, or in frames; 0: any. Above it
   `long_source` decides."""
   long_source: Literal["refuse", "cut", "skip"] = fields.mutable_on_resume(

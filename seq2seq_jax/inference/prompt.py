@@ -18,7 +18,7 @@ def converse(answers: answering.Answers, out: TextIO) -> None:
   while True:
     try:
       line = _read()
-    except UnicodeDecodeError:
+    except UnicodeError:
       _say("that is not UTF-8; set the terminal to it, and type it again")
       continue
     except (EOFError, KeyboardInterrupt):
@@ -37,11 +37,14 @@ def _read() -> str:
 
   Raises:
     EOFError: there is none.
+    UnicodeError: it is not UTF-8.
   """
   if sys.stdout.isatty():
     with contextlib.suppress(ImportError):
       import readline  # noqa: F401 (its import makes `input` use it)
-    return input("> ")
+    line = input("> ")
+    line.encode()  # other bytes come as halves of surrogate pairs
+    return line
   # `input` would write the prompt where the answers go.
   print("> ", end="", file=sys.stderr, flush=True)
   line = sys.stdin.buffer.readline()

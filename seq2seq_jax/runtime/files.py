@@ -51,6 +51,10 @@ def replacing(
       crash of the machine.
   """
   target = pathlib.Path(path).resolve()
+  if target.exists() and not target.is_file():  # links lead to devices too
+    raise types.UserError(
+      f"{path}: is no regular file, so it cannot be replaced; move it away"
+    )
   # Two processes that replace the same file must not share a temporary one.
   # NumPy, gzip and others look at the suffix, so it stays the last.
   name = f".{target.stem}.{uuid.uuid4().hex[:12]}.part{target.suffix}"
@@ -97,8 +101,15 @@ def output(path: str | os.PathLike[str] | None) -> Iterator[TextIO]:
   """
   if path is None:
     # A copy of the descriptor: closing it leaves standard output open.
-    with os.fdopen(os.dup(1), "w", encoding="utf-8", newline="\n") as stream:
-      yield stream
+    try:
+      with os.fdopen(os.dup(1), "w", encoding="utf-8", newline="\n") as stream:
+        yield stream
+    except BrokenPipeError:
+      raise  # its reader went away
+    except OSError as e:
+      raise types.UserError(
+        f"standard output: cannot write: {e.strerror}"
+      ) from e
     return
   target = pathlib.Path(path)
   device = target.absolute().is_relative_to("/dev")

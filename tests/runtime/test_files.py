@@ -97,6 +97,20 @@ def test_a_device_stays_one():
   assert not os.path.isfile("/dev/null")
 
 
+def test_a_link_to_what_is_no_file_replaces_nothing(tmp_path):
+  pipe, link = tmp_path / "pipe", tmp_path / "link"
+  os.mkfifo(pipe)
+  link.symlink_to("pipe")
+  for write_whole in (
+    lambda: files.replace(link, "x"),
+    lambda: files.write_json(link, 1),
+  ):
+    with pytest.raises(types.UserError, match="link: is no regular file"):
+      write_whole()
+  assert pipe.is_fifo() and link.is_symlink()
+  assert sorted(os.listdir(tmp_path)) == ["link", "pipe"]
+
+
 def test_a_name_in_gz_is_compressed(tmp_path):
   write(tmp_path / "x.gz", "ä\n")
   with gzip.open(tmp_path / "x.gz", "rt", encoding="utf-8") as f:
