@@ -74,6 +74,27 @@ def check_fits(need: int | None, device: jax.Device) -> None:
     )
 
 
+def check_search(rows: int, beam: int, words: int, device: jax.Device) -> None:
+  """Refuses a search whose probabilities of one step no device can hold.
+
+  Args:
+    rows: of a program, `decode.batch_rows`.
+    beam: hypotheses of each, `decode.beam_size`.
+    words: of the target's vocabulary.
+    device: that runs it.
+
+  Raises:
+    types.UserError: they need more memory than there is.
+  """
+  need, room = 4 * rows * beam * words, memory.of_device(device)
+  if room is not None and need > room:
+    raise types.UserError(
+      f"decode.batch_rows {rows:,} and decode.beam_size {beam:,} need at least "
+      f"{need / memory.GIB:,.1f} GiB for {words:,} words, and a device has "
+      f"{room / memory.GIB:,.1f} GiB; lower one of them"
+    )
+
+
 @contextlib.contextmanager
 def named(places: Sequence[int], length: int, fields: str) -> Iterator[None]:
   """Turns the end of memory into an error that names the sources.

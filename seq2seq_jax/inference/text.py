@@ -5,12 +5,13 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import Float
 
 from seq2seq_jax import config, types
 from seq2seq_jax.data import vocabulary
-from seq2seq_jax.inference import long_sources
+from seq2seq_jax.inference import long_sources, sizing
 from seq2seq_jax.inference import translator as translation
 from seq2seq_jax.models import build
 
@@ -70,6 +71,12 @@ class TextTranslator:
   ):
     self.translator, self.vocabularies = translator, vocabularies
     self.decode = conf.decode
+    sizing.check_search(
+      conf.decode.batch_rows,
+      conf.decode.beam_size,
+      vocabularies.target.vocab_size or 0,
+      jax.local_devices()[0],
+    )
     # Source positions that a pyramidal encoder makes one of.
     self.position_size = 2**conf.model.encoder.reductions
     model = conf.model

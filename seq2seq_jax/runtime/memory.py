@@ -1,4 +1,4 @@
-"""How much memory is left, and how to tell that it has ended."""
+"""How much memory there is and is left, and how to tell that it has ended."""
 
 import contextlib
 import os
@@ -10,12 +10,39 @@ import jax
 
 GIB = 2**30
 
+_FOLDER = pathlib.Path("/sys/fs/cgroup")
 # Limits of control groups, of version 2 and 1, with what is in use.
 _GROUPS = (
   ("memory.max", "memory.current"),
   ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
 )
 _WORDS = ("RESOURCE_EXHAUSTED", "out of memory", "Out of memory", "bad_alloc")
+
+
+def of_machine() -> int | None:
+  """Bytes of the machine, or of this container if it has fewer."""
+  try:
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+  except (ValueError, OSError):
+    return None
+  for limit, _ in _GROUPS:
+    with contextlib.suppress(OSError, ValueError):
+      total = min(total, int((_FOLDER / limit).read_text()))
+  return total
+
+
+def of_device(device: jax.Device) -> int | None:
+  """Bytes that a device can hold; a CPU's virtual devices share its memory.
+
+  None if neither the device nor the system says.
+  """
+  stats = device.memory_stats() or {}
+  if "bytes_limit" in stats:
+    return stats["bytes_limit"]
+  if device.platform != "cpu":
+    return None
+  total = of_machine()
+  return None if total is None else total // jax.local_device_count()
 
 
 def available(device: jax.Device) -> int | None:
@@ -60,9 +87,8 @@ def _of_address_space() -> int | None:
 
 
 def _of_group(names: tuple[str, str]) -> int | None:
-  folder = pathlib.Path("/sys/fs/cgroup")
   with contextlib.suppress(OSError, ValueError):
-    limit, used = (int((folder / name).read_text()) for name in names)
+    limit, used = (int((_FOLDER / name).read_text()) for name in names)
     return max(0, limit - used)
   return None
 

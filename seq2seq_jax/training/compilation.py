@@ -6,7 +6,7 @@ import jax
 
 from seq2seq_jax import types
 from seq2seq_jax.data import batches, buckets
-from seq2seq_jax.runtime import processes
+from seq2seq_jax.runtime import memory, processes
 from seq2seq_jax.training import memory_check, progress
 from seq2seq_jax.training import run as run_lib
 
@@ -41,7 +41,7 @@ def compile_ahead(
     needs.append(
       memory_check.need(compiled, rows, bucket.source + bucket.target)
     )
-  capacity = memory_check.capacity(jax.local_devices()[0])
+  capacity = memory.of_device(jax.local_devices()[0])
   if message := memory_check.report(needs, capacity):
     log.info(message)
 

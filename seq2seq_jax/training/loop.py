@@ -19,6 +19,7 @@ from seq2seq_jax.training import (
   metrics_writer,
   notebook,
   progress,
+  size_estimate,
   summary,
   throughput,
   transitions,
@@ -76,6 +77,7 @@ def fit(
   with signals.GracefulStop() as stop, contextlib.ExitStack() as opened:
     try:
       with stop.breaking():
+        size_estimate.check(conf)
         workdir_lib.check(workdir, among_others=among_others)
         lost = opened.enter_context(workdir_lib.holding(workdir))
         corpus = corpus_lib.Corpus(conf.data, train, valid)

@@ -1,13 +1,11 @@
 """Whether the largest batch fits, from the compiler's own memory analysis."""
 
-import os
 from typing import Any, NamedTuple
 
-import jax
-
 from seq2seq_jax import types
+from seq2seq_jax.runtime import memory
 
-GIB = 2**30
+GIB = memory.GIB
 
 
 class Need(NamedTuple):
@@ -32,23 +30,6 @@ def need(compiled: Any, rows: int, length: int) -> Need | None:
     return None
   state = m.argument_size_in_bytes + m.output_size_in_bytes
   return Need(state - m.alias_size_in_bytes, m.temp_size_in_bytes, rows, length)
-
-
-def capacity(device: jax.Device) -> int | None:
-  """Bytes that a device can hold; a CPU's virtual devices share its memory.
-
-  None if neither the device nor the system says.
-  """
-  stats = device.memory_stats() or {}
-  if "bytes_limit" in stats:
-    return stats["bytes_limit"]
-  if device.platform != "cpu":
-    return None
-  try:
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-  except (ValueError, OSError):
-    return None
-  return memory // jax.local_device_count()
 
 
 def _fixed_and_per_row(known: list[Need], worst: Need) -> tuple[float, float]:

@@ -21,6 +21,7 @@ from seq2seq_jax.training import (
   objectives,
   optim,
   run_info,
+  size_estimate,
   step,
   warm_start,
 )
@@ -99,6 +100,7 @@ class Run:
       conf, self.corpus, self.workdir, self._resumed
     )
     processes.check_same("vocabulary", self.vocabularies.checksum())
+    size_estimate.check(conf, self.vocabularies.sizes)
     self.saved = self._resumed
     self._lengths: bytes | None = None
     self.data = self._train_data()

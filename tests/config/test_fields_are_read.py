@@ -9,6 +9,7 @@ other field of that name.
 
 import ast
 import dataclasses
+import functools
 import pathlib
 import typing
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ NAMES = {
 }
 
 
+@functools.cache
 def sections() -> set[type]:
   """All classes of the schema."""
   found, left = set(), [config.Config]
@@ -42,6 +44,7 @@ def sections() -> set[type]:
   return found
 
 
+@functools.cache
 def fields_of(cls: type) -> dict[str, typing.Any]:
   return typing.get_type_hints(cls)
 
@@ -125,6 +128,7 @@ class Reads(ast.NodeVisitor):
     self.generic_visit(node)
 
 
+@functools.cache
 def reads(text: str) -> set[tuple[type, str]]:
   visitor = Reads()
   visitor.visit(ast.parse(text))
