@@ -220,7 +220,9 @@ def jsonl(path: Path, source_key: str, target_key: str) -> Pairs:
     texts = []
     for key in (source_key, target_key):
       if not isinstance(row, dict) or not isinstance(row.get(key), str):
-        keys = ", ".join(row) if isinstance(row, dict) else "no keys"
+        keys = "no keys"
+        if isinstance(row, dict):
+          keys = ", ".join(f"{name:.40}" for name in list(row)[:10])
         raise types.UserError(
           f"{path}, line {n}: no text under {key!r} (it has: {keys}); see "
           "data.source_field and data.target_field"
