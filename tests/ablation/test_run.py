@@ -8,6 +8,7 @@ import pytest
 
 from seq2seq_jax import types
 from seq2seq_jax.ablation import announce, run, scheduler, spec, suite
+from seq2seq_jax.ablation.report import figure_style
 from tests.helpers import finished, tiny_table
 
 pytestmark = pytest.mark.quick
@@ -172,6 +173,20 @@ def test_a_full_disk_leaves_the_last_table_whole(tmp_path, monkeypatch):
   monkeypatch.setattr(spec, "write", lambda _, path: full(path))
   with pytest.raises(types.UserError, match=r"spec\.json: cannot write: No sp"):
     run.run_ablation(tiny_table.ablation(), tmp_path, jobs=1, together=False)
+
+
+def test_a_figure_that_does_not_fit_is_not_there(tmp_path, monkeypatch):
+  figure = pytest.importorskip("matplotlib.figure").Figure()
+  figure.subplots()
+
+  def full(path, content):
+    path.touch()
+    raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+  monkeypatch.setattr(pathlib.Path, "write_bytes", full)
+  with pytest.raises(OSError, match="No space left"):
+    figure_style.save(figure, tmp_path / "figures" / "lengths")
+  assert not list((tmp_path / "figures").iterdir())
 
 
 def test_the_end_names_the_cells_that_failed(tmp_path, caplog):

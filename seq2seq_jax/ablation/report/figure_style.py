@@ -39,10 +39,12 @@ def save(figure: "Figure", stem: pathlib.Path) -> list[pathlib.Path]:
   plain = {"Creator": None, "Producer": None, "CreationDate": None}
   with settings():
     _settle(figure)
-    with files.replacing(paths[0]) as path:
-      figure.savefig(path, dpi=200, metadata={"Software": None})
-    with files.replacing(paths[1]) as path:
-      figure.savefig(path, metadata=plain)
+    # To memory first: on a full disk Matplotlib fails in ways of its own.
+    png, pdf = io.BytesIO(), io.BytesIO()
+    figure.savefig(png, format="png", dpi=200, metadata={"Software": None})
+    figure.savefig(pdf, format="pdf", metadata=plain)
+  for path, content in zip(paths, (png, pdf), strict=True):
+    files.replace(path, content.getvalue())
   return paths
 
 
