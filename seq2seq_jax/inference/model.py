@@ -28,6 +28,7 @@ from seq2seq_jax.inference import (
   translator,
 )
 from seq2seq_jax.inference import evaluator as evaluation
+from seq2seq_jax.inference import scorer as scoring
 from seq2seq_jax.runtime import parallel, processes
 
 
@@ -58,7 +59,7 @@ class Model:
     self.translator = translator.Translator(
       models, mapper, self.vocabularies.source
     )
-    self.scorer = evaluation.Scorer(models, self.vocabularies, mapper)
+    self.scorer = scoring.Scorer(models, self.vocabularies, mapper)
 
   def __repr__(self) -> str:
     steps = ", ".join(str(member.step) for member in self.members)

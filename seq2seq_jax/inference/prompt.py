@@ -47,10 +47,10 @@ def _read() -> str:
     return line
   # `input` would write the prompt where the answers go.
   print("> ", end="", file=sys.stderr, flush=True)
-  line = sys.stdin.buffer.readline()
-  if not line:
+  typed = sys.stdin.buffer.readline()
+  if not typed:
     raise EOFError
-  return line.decode("utf-8").rstrip("\n").removesuffix("\r")
+  return typed.decode("utf-8").rstrip("\n").removesuffix("\r")
 
 
 def _tell_unknown(answers: answering.Answers, line: str) -> None:

@@ -178,6 +178,9 @@ class Copying(Softmax):
   `Memory.source` [B, M] holds the ids of the source's words in the extended
   vocabulary: those of the target vocabulary, and from V on one for each other
   word of the sentence. A word's probability is the sum of all ways to make it.
+
+  The source's EOS is one of the positions, so its weight adds to that of ending
+  the output; the sources of See et al. and of Gu et al. have no EOS.
   The source's EOS is a position like others, so the end can be copied too; the
   sources of See et al. 2017 and Gu et al. 2016 have none.
   """

@@ -9,6 +9,7 @@ from seq2seq_jax import config, metrics, types
 from seq2seq_jax.data import sources
 from seq2seq_jax.inference import details
 from seq2seq_jax.inference import evaluator as evaluation
+from seq2seq_jax.inference import scorer as scoring
 from seq2seq_jax.inference import text as inference_text
 from tests.helpers.tiny_runs import tiny
 
@@ -21,7 +22,7 @@ def test_an_ensemble_has_no_token_accuracy(model):
   pair = model.vocabularies.encode(("1 2 3", "1 2 3"))
   member = model.members[0].model
   one, two = (
-    evaluation.Scorer([member] * n, model.vocabularies, model.mapper).score(
+    scoring.Scorer([member] * n, model.vocabularies, model.mapper).score(
       model.params * n, [pair], 16
     )
     for n in (1, 2)
