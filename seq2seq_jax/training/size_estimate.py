@@ -226,7 +226,7 @@ def _refuse(
   fields = " and ".join(
     f"{name} {values[name]:,}" if name in values else name
     for name in largest.fields
-    if values.get(name) != 0
+    if values.get(name) not in (0, 1)
   )
   raise types.UserError(
     f"{what} would need at least {total / memory.GIB:,.1f} GiB, and "
