@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import traceback
 import types as python_types
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from seq2seq_jax import types
 
 INTERNAL_ERROR = 1
 BAD_USAGE = 2
+AGAIN_SECONDS = 4.0  # until a signal that was swallowed is raised again
 BY_SIGNAL = 128  # is added to the signal's number
 
 STANDARD_OUTPUT = "standard output"
@@ -77,14 +79,22 @@ def code_of(
   try:
     _check_arguments()
     code = main()
+    _stop_alarm()
     sys.stdout.flush()
   except BaseException as e:
+    _stop_alarm()
     code = _reported(e, tell)
   try:
     sys.stdout.flush()
   except BaseException as e:
     code = _reported(e, tell)
   return code
+
+
+def _stop_alarm() -> None:
+  """Lets no signal be raised again: the program ends."""
+  if threading.current_thread() is threading.main_thread():
+    signal.setitimer(signal.ITIMER_REAL, 0.0)
 
 
 def error_line(error: BaseException) -> str | None:
@@ -118,6 +128,9 @@ def _line_of_system_error(error: OSError) -> str:
   names = [os.fsdecode(n) for n in (error.filename, error.filename2) if n]
   if error.errno == errno.EBADF and names == [STANDARD_OUTPUT]:
     return f"{STANDARD_OUTPUT} is closed"
+  if error.errno == errno.EBADF and not names:
+    # Every other file of ours was opened by its name.
+    return "standard input cannot be read: it is closed, or open for writing"
   reason = error.strerror or str(error) or type(error).__name__
   advice = _ADVICE.get(error.errno or 0, "")
   return ": ".join([*names, reason]) + (f"; {advice}" if advice else "")
@@ -284,6 +297,8 @@ def _listen_to_signals() -> None:
       os.kill(os.getpid(), number)
       return
     _received.append(number)
+    # An import, or a function that C code calls, may swallow what is raised.
+    signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
     if number == signal.SIGINT:
       raise KeyboardInterrupt
     raise SystemExit(BY_SIGNAL + number)
@@ -292,3 +307,4 @@ def _listen_to_signals() -> None:
     # What the shell of a background job lets us ignore stays so.
     if signal.getsignal(number) is not signal.SIG_IGN:
       signal.signal(number, stop)
+  signal.signal(signal.SIGALRM, lambda _, frame: stop(_received[0], frame))

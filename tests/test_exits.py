@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -52,6 +53,11 @@ def unsignalled(monkeypatch):
       OSError(errno.ENOSPC, "No space left on device", "runs/x"),
       2,
       "error: runs/x: No space left on device; make room",
+    ),
+    (
+      OSError(errno.EBADF, "Bad file descriptor"),
+      2,
+      "error: standard input cannot be read",
     ),
     (
       OSError(errno.EMFILE, "Too many open files"),
@@ -142,3 +148,22 @@ def test_a_signal_ends_a_program_through_its_finally_clauses(number, tmp_path):
   )
   status, lines, out = shell(f"{sys.executable} {script}")
   assert (status, lines, out) == (128 + number, [], "tidy\n")
+
+
+def test_a_signal_that_is_swallowed_is_raised_again(tmp_path):
+  script = tmp_path / "script.py"
+  script.write_text(
+    "import contextlib, os, time\n"
+    "from seq2seq_jax import exits\n"
+    "exits.AGAIN_SECONDS = 0.2\n"
+    "def main():\n"
+    "  with contextlib.suppress(KeyboardInterrupt):\n"
+    f"    os.kill(os.getpid(), {int(signal.SIGINT)})\n"
+    "    time.sleep(9)\n"
+    "  time.sleep(9)\n"
+    "exits.run(main)\n"
+  )
+  began = time.monotonic()
+  status, lines, _ = shell(f"{sys.executable} {script}")
+  assert (status, lines) == (128 + signal.SIGINT, [])
+  assert time.monotonic() - began < 9
