@@ -4,13 +4,13 @@ A process prints a line at each save: step, factors of the learning rate, a
 checksum of the parameters, best step.
 """
 
-import os
 import zlib
 
 import jax
 import numpy as np
 
 from seq2seq_jax import cli, train
+from seq2seq_jax.runtime import processes
 from seq2seq_jax.training import transitions
 
 
@@ -21,7 +21,7 @@ def spoil() -> None:
   def spoiled(run, replica, writer):
     values = scores(run, replica, writer)
     made.append(replica)
-    if os.environ["SEQ2SEQ_JAX_PROCESS"] == "1" and len(made) > 1:
+    if processes.index() == 1 and len(made) > 1:
       return {name: 1e6 * len(made) for name in values}
     return values
 

@@ -12,6 +12,8 @@ import time
 import numpy as np
 import pytest
 
+from tests.helpers import spoiled
+
 ROOT = pathlib.Path(__file__).parents[2]
 TINY = ROOT / "tests" / "configs" / "tiny.py"
 # SGD: Adam would hide gradients that are too large by a constant factor.
@@ -19,15 +21,19 @@ FLAGS = ["--optim.optimizer", "sgd", "--train.patience", "0"]
 FLAGS += ["--data.buckets", "1"]  # a program less to compile
 
 
-def _start(workdir, steps, devices, flags=()):
-  command = [sys.executable, "-m", "seq2seq_jax.train", str(TINY)]
+def _start(workdir, steps, devices, flags=(), module="seq2seq_jax.train"):
+  command = [sys.executable, "-m", module, str(TINY)]
   command += ["--workdir", str(workdir), "--cpu-devices", str(devices)]
   command += ["--train.steps", str(steps), *FLAGS, *flags]
+  return _popen(command)
+
+
+def _popen(command, **environment):
   return subprocess.Popen(
-    command,
-    env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    [str(word) for word in command],
+    env=os.environ | {"PYTHONUNBUFFERED": "1"} | environment,
     cwd=ROOT,
-    stdout=subprocess.DEVNULL,
+    stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
     text=True,
   )
@@ -45,8 +51,8 @@ def _free_port():
     return s.getsockname()[1]
 
 
-def _pair(workdir, steps, flags=()):
-  """Two processes of one device each, which train together."""
+def _several(count, workdir, steps, flags=(), module="seq2seq_jax.train"):
+  """Processes of one device each, which train together."""
   where = f"localhost:{_free_port()}"
   return [
     _start(
@@ -54,37 +60,32 @@ def _pair(workdir, steps, flags=()):
       steps,
       1,
       [
-        *("--coordinator", where, "--processes", "2"),
+        *("--coordinator", where, "--processes", str(count)),
         *("--process-id", str(i), *flags),
       ],
+      module,
     )
-    for i in range(2)
+    for i in range(count)
   ]
 
 
 def _two(workdir, steps, flags=()):
-  _run(*_pair(workdir, steps, flags))
+  _run(*_several(2, workdir, steps, flags))
 
 
-def _by_script(config, workdir, steps, flags=()):
-  """The same, started together."""
-  command = ["bash", str(ROOT / "launch" / "processes.sh"), "2", "train"]
-  command += [str(config), "--workdir", str(workdir), "--cpu-devices", "1"]
-  command += ["--train.steps", str(steps), *FLAGS, *flags]
-  return subprocess.Popen(
-    command,
-    env=os.environ | {"PYTHON": sys.executable, "PYTHONUNBUFFERED": "1"},
-    cwd=ROOT,
-    stdout=subprocess.DEVNULL,
-    stderr=subprocess.PIPE,
-    text=True,
-  )
+def _by_script(module, *words):
+  """Two processes, started together."""
+  script = ["bash", ROOT / "launch" / "processes.sh", "2", module]
+  return _popen([*script, *words, "--cpu-devices", "1"], PYTHON=sys.executable)
 
 
-def test_the_script_ends_as_its_processes_do(tmp_path):
-  process = _by_script(tmp_path / "none.py", tmp_path, 20)
+def test_an_error_in_one_is_one_line_and_ends_all(tmp_path):
+  process = _by_script("train", tmp_path / "none.py", "--workdir", tmp_path)
   _, said = process.communicate(timeout=120)
-  assert process.returncode == 2 and "no such file" in said
+  assert process.returncode == 2
+  assert [line for line in said.splitlines() if "Gloo" not in line] == [
+    f"error: config {tmp_path / 'none.py'}: no such file"
+  ]
 
 
 def _lines(workdir, split):
@@ -93,19 +94,61 @@ def _lines(workdir, split):
   return [r for r in rows if r["split"] == split]
 
 
-def test_two_processes_equal_one(tmp_path):
-  one, two = tmp_path / "one", tmp_path / "two"
+def test_other_numbers_of_processes_equal_one(tmp_path):
+  """Three do not divide the rows: fillers make up what is missing."""
+  one, other = tmp_path / "one", tmp_path / "other"
   loss = ["--train.metric", "loss"]  # no search to compile
   _run(_start(one, 60, 1, loss))
-  _run(_by_script(TINY, two, 20, loss))
-  _two(two, 40, [*loss, "--train.mapper", "shard_map"])
-  _run(_start(two, 60, 4, loss))  # goes on alone from what two have written
+  _two(other, 20, [*loss, "--train.mapper", "shard_map"])
+  _run(*_several(3, other, 40, loss))
+  _run(_start(other, 60, 4, loss))  # goes on alone from what they have written
   for split in ("train", "valid"):
     a, b = (
-      {r["step"]: r["loss"] for r in _lines(w, split)} for w in (one, two)
+      {r["step"]: r["loss"] for r in _lines(w, split)} for w in (one, other)
     )
     assert list(a) == list(b) and len(a) >= 3
     np.testing.assert_allclose(list(b.values()), list(a.values()), rtol=2e-5)
+
+
+def test_the_first_process_decides(tmp_path):
+  """The second one's scores get worse; it would lower its learning rate."""
+  flags = ["--optim.schedule", "plateau", "--optim.plateau_patience", "1"]
+  flags += ["--train.metric", "loss", "--train.validate_every", "5"]
+  pair = _several(2, tmp_path, 20, flags, spoiled.__name__)
+  said = [p.communicate(timeout=300) for p in pair]
+  assert [p.returncode for p in pair] == [0, 0], said
+  first, second = (
+    [line for line in out.splitlines() if line.startswith("saved")]
+    for out, _ in said
+  )
+  assert first == second and len(first) == 4
+  assert [line.split()[1] for line in first] == ["5", "10", "15", "20"]
+
+
+def test_search_and_scores_are_shared_and_written_once(whole, tmp_path):
+  """Byte for byte what one process writes."""
+  text = tmp_path / "in"
+  text.write_text("jump twice\n\nwalk\nrun left\n")
+  for module, words in (
+    ("decode", ["--input", text, "--format", "jsonl"]),
+    ("evaluate", ["--output", tmp_path / "outputs"]),
+  ):
+    said, outputs = [], []
+    for count in (1, 2):
+      words_of_all = ["--workdir", whole, *words]
+      if count == 1:
+        command = [sys.executable, "-m", f"seq2seq_jax.{module}", *words_of_all]
+        process = _popen([*command, "--cpu-devices", "1"])
+      else:
+        process = _by_script(module, *words_of_all)
+      out, error = process.communicate(timeout=300)
+      assert process.returncode == 0, error
+      lines = [s for s in out.splitlines() if not s.startswith("seconds")]
+      said.append([s for s in lines if "Gloo" not in s])
+      if (tmp_path / "outputs").exists():
+        outputs.append((tmp_path / "outputs").read_bytes())
+    assert said[0] == said[1] and len(said[0]) >= 4
+    assert len(set(outputs)) == len(outputs[:1])
 
 
 def test_fewer_devices_read_what_more_wrote(tmp_path):
@@ -140,7 +183,12 @@ def test_two_processes_go_back_behind_a_damaged_checkpoint(tmp_path):
 def test_a_signal_to_one_process_stops_both_at_one_step(
   number, which, tmp_path
 ):
-  pair = _pair(tmp_path, 20_000, ["--train.validate_every", "20000"])
+  pair = _several(
+    2,
+    tmp_path,
+    20_000,
+    ["--train.validate_every", "20000", "--train.steps_per_call", "4"],
+  )
   metrics = tmp_path / "metrics.jsonl"
   try:
     while not metrics.is_file() or metrics.read_text().count("\n") < 3:
@@ -156,3 +204,41 @@ def test_a_signal_to_one_process_stops_both_at_one_step(
   assert {p.returncode for p in pair} == {128 + getattr(signal, number)}
   assert f"stopped at step {step} and saved" in said[0]
   assert "stopped" not in said[1]
+
+
+@pytest.mark.slow
+def test_a_folder_that_is_not_shared_is_refused_before_data_is_read(tmp_path):
+  where = f"localhost:{_free_port()}"
+  pair = [
+    _start(
+      tmp_path / str(i),
+      20,
+      1,
+      ["--coordinator", where, "--processes", "2", "--process-id", str(i)],
+    )
+    for i in range(2)
+  ]
+  said = [p.communicate(timeout=120)[1] for p in pair]
+  assert [p.returncode for p in pair] == [2, 2]
+  assert "".join(said).count("is not shared: process 1 on") == 1
+  assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_process_that_dies_ends_the_others_with_a_line(which, tmp_path):
+  pair = _several(2, tmp_path, 200_000, ["--train.validate_every", "200000"])
+  metrics = tmp_path / "metrics.jsonl"
+  try:
+    while not metrics.is_file():
+      assert all(p.poll() is None for p in pair)
+      time.sleep(0.2)
+    pair[which].kill()
+    _, said = pair[1 - which].communicate(timeout=60)
+  finally:
+    for process in pair:
+      process.kill()
+      process.wait()
+  assert pair[1 - which].returncode == 1
+  assert said.count(f"error: process {which} of 2 has died") == 1
+  assert "Traceback" not in said
