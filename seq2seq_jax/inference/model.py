@@ -20,6 +20,7 @@ from seq2seq_jax import config, types
 from seq2seq_jax.checkpoints import select
 from seq2seq_jax.data import sources
 from seq2seq_jax.inference import (
+  checks,
   details,
   loading,
   long_sources,
@@ -240,28 +241,8 @@ class Model:
     Raises:
       types.UserError: they cannot.
     """
-    decode, run = self.config.decode, self.runs[0]
-    if not self.vocabularies.source.present:
-      raise types.UserError(
-        f"{run}: a language model has no source to decode from; score texts "
-        "with it instead"
-      )
-    if attention and not self.config.model.attends():
-      raise types.UserError(f"attention: {run} has no attention")
-    if decode.oracle_length:
-      raise types.UserError(
-        "decode.oracle_length: there are no references here; set it to False"
-      )
-    if not 1 <= n_best <= decode.beam_size:
-      raise types.UserError(
-        f"n_best: {n_best} is not between 1 and the beam size "
-        f"({decode.beam_size})"
-      )
-    if decode.exact and (n_best > 1 or attention):
-      raise types.UserError(
-        "decode.exact finds one output, without attention: leave n_best and "
-        "attention out"
-      )
+    present = self.vocabularies.source.present
+    checks.check_search(self.config, self.runs[0], present, n_best, attention)
 
   def text_translator(self) -> text.TextTranslator:
     """Turns hypotheses of this model's search into texts."""
