@@ -188,8 +188,8 @@ def test_the_last_replica_to_diverge_leaves_what_others_have_reached(
   loss = np.array([[1.0, np.nan]])
   window = throughput.Window(4, 5, {"loss": loss, "grad_norm": np.ones((1, 2))})
   run = Replicas(stopped=True)
-  transitions.stop_diverged(run, window)
+  transitions.stop_diverged(run, [window])
   assert (run.selection[1].stopped, run.selection[1].diverged) == (True, 5)
   assert run.frozen == (1, 0.0)
   with pytest.raises(types.Diverged, match="step 5"):
-    transitions.stop_diverged(Replicas(stopped=True, diverged=3), window)
+    transitions.stop_diverged(Replicas(stopped=True, diverged=3), [window])
