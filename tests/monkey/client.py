@@ -19,6 +19,7 @@ from tests.monkey import case as case_lib
 
 ROOT = pathlib.Path(__file__).parents[2]
 HANG_SECONDS = float(os.environ.get("MONKEY_HANG_SECONDS", "60"))
+MAKING_SECONDS = 300  # to make what cases are given
 ANSWER_SECONDS = 20  # from a signal to the end
 MEMORY = 5 * 2**30  # bytes that a command on tiny things may take
 POLL_SECONDS = 0.02
@@ -160,7 +161,8 @@ class Watch:
   def wait(self) -> int:
     """The exit code; what the command has left running is killed."""
     start = time.monotonic()
-    deadline = start + HANG_SECONDS
+    made = self._case.kind == "base"
+    deadline = start + (MAKING_SECONDS if made else HANG_SECONDS)
     while (code := self._process.poll()) is None:
       now = time.monotonic()
       if self._due(now - start):
