@@ -1,6 +1,7 @@
 """Archives of arrays (`.npz`) that are checked where they are read."""
 
 import os
+import stat
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -37,6 +38,8 @@ def read(
   """
   place = os.fspath(path)
   try:
+    if not stat.S_ISREG(os.stat(path).st_mode):
+      raise types.UserError(f"{place}: cannot read: is not a file")
     with open(path, "rb") as file:
       if not zipfile.is_zipfile(file):
         raise types.UserError(f"{place}: is not a whole .npz file")

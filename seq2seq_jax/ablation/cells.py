@@ -150,6 +150,8 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 def last_step(folder: pathlib.Path) -> int:
   """Returns the step of the last whole line of a run's metrics.jsonl, or 0."""
   path = folder / "metrics.jsonl"
+  if not path.is_file():
+    return 0
   try:
     with path.open("rb") as f:
       size = f.seek(0, 2)

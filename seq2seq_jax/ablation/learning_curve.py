@@ -73,8 +73,8 @@ class _Line:
 def _lines(path: pathlib.Path) -> Iterator[dict[str, Any]]:
   """Lines of a metrics file; warns of those that are none, and goes on."""
   try:
-    lines = path.read_bytes().splitlines()
-  except OSError:
+    lines = records.content(path).splitlines()
+  except types.UserError:
     return
   for number, text in enumerate(lines, 1):
     try:

@@ -149,7 +149,4 @@ def _checksum(path: pathlib.Path) -> str:
   Raises:
     types.UserError: it cannot be read.
   """
-  try:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-  except OSError as e:
-    raise types.UserError(f"{path}: cannot read: {e.strerror}") from e
+  return hashlib.sha256(records.content(path)).hexdigest()

@@ -129,7 +129,8 @@ class Evaluator:
     self._told: set[str] = set()
     self.encoded = self._encode(pairs)
     if not any(has_text(pair) for pair in self.encoded):
-      raise types.UserError("every reference of this split is empty")
+      first = f" (the first: {sources.place(split, 0)})" if pairs else ""
+      raise types.UserError(f"every reference of this split is empty{first}")
     if len(self.skipped) == len(pairs):
       raise types.UserError(
         "every source is longer than decode.max_source_length "

@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import json
 import math
+import os
 import pathlib
 import sys
 import time
@@ -103,6 +104,19 @@ class Writer:
     self._primary = primary
     if primary:
       self.display = display or self.display
+
+  def check(self, resume_step: int = 0) -> None:
+    """Refuses files that `open` could not go on with; writes nothing.
+
+    Raises:
+      types.UserError: something else is in the place of a file.
+    """
+    if not self._primary:
+      return
+    events = self._workdir / "tensorboard"
+    if os.path.lexists(events) and not events.is_dir():
+      raise types.UserError(f"{events}: is no folder; move it elsewhere")
+    _kept_lines(self._workdir / "metrics.jsonl", resume_step)
 
   def open(self, resume_step: int = 0, *, unvalidated: bool = False) -> None:
     """Opens the files; before it nothing is written.
@@ -208,12 +222,25 @@ def _cut_lines(path: pathlib.Path, step: int, unvalidated: bool) -> None:
     unvalidated: without the line of its validation.
 
   Raises:
-    types.UserError: a line is none of metrics; nothing is cut.
-    OSError: the file cannot be read or written.
+    types.UserError: as `_kept_lines`; nothing is cut.
+    OSError: the file cannot be written.
   """
-  if not path.exists():
-    return
-  content = path.read_bytes()
+  content, kept = _kept_lines(path, step, unvalidated)
+  if kept != content:
+    files.replace(path, kept, durable=True)
+
+
+def _kept_lines(
+  path: pathlib.Path, step: int, unvalidated: bool = False
+) -> tuple[bytes, bytes]:
+  """What metrics.jsonl holds, and its lines up to a step.
+
+  Raises:
+    types.UserError: it cannot be read, or a line is none of metrics.
+  """
+  if not os.path.lexists(path):
+    return b"", b""
+  content = records.content(path)
   *whole, rest = content.split(b"\n")
   # Half a line is that of a process that was killed while writing.
   with contextlib.suppress(types.UserError):
@@ -230,6 +257,4 @@ def _cut_lines(path: pathlib.Path, step: int, unvalidated: bool) -> None:
     again = unvalidated and (read.step, read.split) == (step, "valid")
     if 0 < read.step <= step and not again:
       lines.append(line + b"\n")
-  kept = b"".join(lines)
-  if kept != content:
-    files.replace(path, kept, durable=True)
+  return content, b"".join(lines)

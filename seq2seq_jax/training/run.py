@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from seq2seq_jax import config, metrics, types
+from seq2seq_jax import config, metrics, records, types
 from seq2seq_jax.checkpoints import identity, store
 from seq2seq_jax.data import batches, vocabulary
 from seq2seq_jax.data import corpus as corpus_lib
@@ -205,7 +205,7 @@ class Run:
     folder.mkdir(exist_ok=True)
     for name, content in self.vocabularies.files().items():
       path = folder / name
-      if path.exists() and path.read_bytes() != content:
+      if os.path.lexists(path) and records.content(path) != content:
         raise types.UserError(
           f"{path}: is not this run's, and there is no checkpoint to resume; "
           "move it elsewhere, or begin anew with --restart"

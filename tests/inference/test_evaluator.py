@@ -95,7 +95,7 @@ def test_outputs_have_the_length_of_their_references(model):
 
 def test_nothing_to_score_is_refused(model):
   with pytest.raises(
-    types.UserError, match="every reference of this split is empty"
+    types.UserError, match=r"every reference of this split is empty \(the fir"
   ):
     _evaluator(model, [("1", ""), ("2", " ")])
 

@@ -44,6 +44,8 @@ def load() -> None:
   for name in SLOW:
     importlib.import_module(name)
   package = sys.modules["seq2seq_jax"]
+  with contextlib.suppress(ImportError):  # a report without figures
+    importlib.import_module("matplotlib.backends.backend_agg")
   for module in pkgutil.walk_packages(package.__path__, "seq2seq_jax."):
     if not module.name.endswith("__main__"):
       importlib.import_module(module.name)

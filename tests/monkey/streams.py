@@ -24,7 +24,7 @@ def streams(rng: random.Random) -> Iterator[Case]:
           "streams",
           expect=EITHER,
           codes=codes,
-          scratch=("new", "new/*"),  # a run is kept that cannot be told of
+          scratch=("new", "new/*", "table/*"),  # is kept, if not told of
           **{stream: how},
         )
   decode = ("--workdir", "run")
