@@ -2,11 +2,12 @@
 
 import dataclasses
 import json
+import os
 from typing import Any, Literal
 
 import pytest
 
-from seq2seq_jax import records, types
+from seq2seq_jax import archives, records, types
 
 pytestmark = pytest.mark.quick
 
@@ -91,3 +92,13 @@ def test_a_file_that_is_not_there_or_a_folder_is_named(tmp_path):
   for path in (tmp_path / "none.json", tmp_path):
     with pytest.raises(types.UserError, match="cannot read"):
       records.read(path, Whole)
+
+
+def test_what_may_never_end_is_refused_at_once(tmp_path):
+  pipe = tmp_path / "pipe"
+  os.mkfifo(pipe)
+  for path in (pipe, "/dev/zero"):
+    with pytest.raises(types.UserError, match="is no file but a device"):
+      records.read(path, Whole)
+    with pytest.raises(types.UserError, match="cannot read: is not a file"):
+      archives.read(path)

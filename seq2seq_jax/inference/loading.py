@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from seq2seq_jax import config, types
+from seq2seq_jax import config, records, types
 from seq2seq_jax.checkpoints import identity, run_record, select
 from seq2seq_jax.data import corpus, vocabulary
 from seq2seq_jax.models import build
@@ -108,16 +108,12 @@ def read_config(workdir: pathlib.Path) -> config.Config:
   """
   types.check_local("workdir", workdir)
   path = workdir / "config.json"
-  try:
-    content = path.read_bytes()
-  except (FileNotFoundError, NotADirectoryError, ValueError) as e:
+  if not os.path.lexists(path):
     raise types.UserError(
       f"{workdir}: holds no run (no config.json); train one with "
       f"python -m seq2seq_jax.train CONFIG --workdir {workdir}"
-    ) from e
-  except OSError as e:
-    raise types.UserError(f"{path}: cannot read: {e.strerror}") from e
-  return config.from_json(content, str(path))
+    )
+  return config.from_json(records.content(path), str(path))
 
 
 def files_read(

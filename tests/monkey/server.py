@@ -6,6 +6,7 @@ the three standard streams; the answers are the fork's number and its status.
 
 import atexit
 import contextlib
+import fcntl
 import gc
 import importlib
 import io
@@ -17,6 +18,7 @@ import runpy
 import signal
 import socket
 import sys
+import termios
 import threading
 import warnings
 
@@ -69,6 +71,8 @@ def become(request: dict, fds: list[int]) -> None:
   for fd in fds:
     if fd > 2:
       os.close(fd)
+  if request["open"][0] and os.isatty(0):
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # Ctrl-C is a signal to us
   os.chdir(request["folder"])
   os.environ.update(request["environment"])
   size = request["file_size"]

@@ -2,6 +2,7 @@
 
 import glob
 import json
+import os
 import resource
 import struct
 import subprocess
@@ -184,3 +185,17 @@ def test_a_full_disk_is_one_clear_message(tmp_path):
       resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
   _write(tmp_path, [], resume_step=2)
   assert [x["step"] for x in _lines(tmp_path)] == [1]
+
+
+@pytest.mark.quick
+def test_what_is_in_the_way_is_told_before_anything_is_written(tmp_path):
+  writer = metrics_writer.Writer(tmp_path)
+  writer.check(2)
+  assert not list(tmp_path.iterdir())
+  (tmp_path / "tensorboard").write_text("mine")
+  with pytest.raises(types.UserError, match="tensorboard: is no folder"):
+    writer.check(2)
+  (tmp_path / "tensorboard").unlink()
+  os.mkfifo(tmp_path / "metrics.jsonl")
+  with pytest.raises(types.UserError, match=r"metrics\.jsonl: cannot read"):
+    writer.check(2)
