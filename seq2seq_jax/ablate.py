@@ -15,6 +15,9 @@ from seq2seq_jax import cli
 TOGETHER = {"auto": None, "yes": True, "no": False}
 
 
+MOST_SEEDS = 10_000
+
+
 def parser() -> argparse.ArgumentParser:
   """Returns the parser of the command's own flags."""
   p = cli.Parser(
@@ -24,7 +27,9 @@ def parser() -> argparse.ArgumentParser:
   )
   p.add_argument("config", metavar="CONFIG")
   p.add_argument("--workdir", required=True, metavar="DIR")
-  p.add_argument("--seeds", type=cli.positive, default=3, metavar="N")
+  p.add_argument(
+    "--seeds", type=cli.whole(1, MOST_SEEDS), default=3, metavar="N"
+  )
   p.add_argument("--scale", metavar="NAME", help="smoke, cpu, gpu or pod")
   p.add_argument(
     "--row",

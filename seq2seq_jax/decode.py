@@ -52,6 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
   args, rest = parser().parse_known_args(argv)
   if args.attention and args.format != "jsonl":
     raise types.UserError("--attention needs --format jsonl")
+  if args.input == "":
+    raise types.UserError("--input: is empty; give a file, or - for stdin")
   args.input = None if args.input == "-" else args.input
   args.output = None if args.output == "-" else args.output
   from seq2seq_jax.inference import answers as answering

@@ -13,7 +13,6 @@ import os
 import signal
 import sys
 import tempfile
-import threading
 import traceback
 import types as python_types
 from collections.abc import Callable
@@ -119,9 +118,20 @@ def error_line(error: BaseException) -> str | None:
         f"JAX_PLATFORMS={asked}: this machine has no such device, or JAX was "
         f"installed without it ({text[:200]})"
       )
+  if isinstance(error, AssertionError) and _raised_by(error, "xla_bridge.py"):
+    return (
+      f"JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS', '')}: this machine has "
+      "no such device, or JAX was installed without it"
+    )
   if isinstance(error, OSError):
     return _line_of_system_error(error)
   return None
+
+
+def _raised_by(error: BaseException, file: str) -> bool:
+  """Whether a file of this name raised the error."""
+  frames = traceback.extract_tb(error.__traceback__)
+  return bool(frames) and os.path.basename(frames[-1].filename) == file
 
 
 def _line_of_system_error(error: OSError) -> str:
@@ -299,6 +309,7 @@ def _listen_to_signals() -> None:
     _received.append(number)
     # An import, or a function that C code calls, may swallow what is raised.
     signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
+    _hide_swallowed()
     if number == signal.SIGINT:
       raise KeyboardInterrupt
     raise SystemExit(BY_SIGNAL + number)
@@ -308,3 +319,14 @@ def _listen_to_signals() -> None:
     if signal.getsignal(number) is not signal.SIG_IGN:
       signal.signal(number, stop)
   signal.signal(signal.SIGALRM, lambda _, frame: stop(_received[0], frame))
+
+
+def _hide_swallowed() -> None:
+  """Prints no traceback of what Python drops while an object is destroyed."""
+  before = sys.unraisablehook
+
+  def hook(unraisable: Any) -> None:
+    if not isinstance(unraisable.exc_value, SystemExit | KeyboardInterrupt):
+      before(unraisable)
+
+  sys.unraisablehook = hook

@@ -167,3 +167,31 @@ def test_a_signal_that_is_swallowed_is_raised_again(tmp_path):
   status, lines, _ = shell(f"{sys.executable} {script}")
   assert (status, lines) == (128 + signal.SIGINT, [])
   assert time.monotonic() - began < 9
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_a_destructor_is_not_lost(number, tmp_path):
+  script = tmp_path / "script.py"
+  script.write_text(
+    "import os, time\n"
+    "from seq2seq_jax import exits\n"
+    "exits.AGAIN_SECONDS = 0.2\n"
+    "class Dying:\n"
+    "  def __del__(self):\n"
+    f"    os.kill(os.getpid(), {int(number)})\n"
+    "    time.sleep(0.1)\n"
+    "def main():\n"
+    "  Dying()\n"
+    "  time.sleep(9)\n"
+    "  return 0\n"
+    "exits.run(main)\n"
+  )
+  status, lines, _ = shell(f"{sys.executable} {script}")
+  assert (status, lines) == (128 + number, [])
+
+
+def test_a_platform_that_jax_lacks_is_named(capsys, monkeypatch, unsignalled):
+  monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+  code = compile("assert False", "/jax/_src/xla_bridge.py", "exec")
+  assert exits.code_of(lambda: exec(code)) == exits.BAD_USAGE
+  assert "JAX_PLATFORMS=cuda: this machine" in capsys.readouterr().err

@@ -27,6 +27,12 @@ def main(
     print(f"seq2seq_jax {__version__}")
     return 0
   wants_help = bool({"-h", "--help"} & set(arguments))
+  if len(arguments) != 2 and not wants_help:
+    print(
+      f"error: {len(arguments)} words were given; give {name} and one of "
+      f"{'|'.join(parts)}",
+      file=sys.stderr,
+    )
   if len(arguments) != 2 or wants_help:
     print(
       f"usage: python -m seq2seq_jax.data.{module} {name} {'|'.join(parts)}\n"

@@ -6,6 +6,7 @@ process that is killed leaves the old.
 """
 
 import contextlib
+import errno
 import gzip
 import json
 import os
@@ -50,7 +51,10 @@ def replacing(
     durable: return only after the disk has it, so that it also survives a
       crash of the machine.
   """
-  target = pathlib.Path(path).resolve()
+  try:
+    target = pathlib.Path(path).resolve()
+  except RuntimeError as e:  # as some versions of Python call a loop of links
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from e
   if target.exists() and not target.is_file():  # links lead to devices too
     raise types.UserError(
       f"{path}: is no regular file, so it cannot be replaced; move it away"

@@ -139,7 +139,8 @@ def train_steps(
   """
   train = run.config.train
   try:
-    writer.check(run.first_step)
+    if run.saved:  # it is resumed; what --restart moves aside may be anything
+      writer.check(run.first_step)
     with stop.breaking():
       compilation.compile_ahead(run, writer.display)
       # The first step of all would not wait for long compilations of some.

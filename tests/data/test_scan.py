@@ -238,7 +238,7 @@ def test_the_command_line_prints_tsv():
   [
     (("lenght", "train"), "length"),
     (("length", "dev"), "train and test"),
-    (("length",), "usage"),
+    (("length",), "error: 1 words were given; give SPLIT and one of"),
     ((), "usage"),
   ],
 )

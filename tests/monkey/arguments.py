@@ -105,7 +105,7 @@ ARGUMENTS = {
     "--train.steps x",
     "--train.steps nan",
     "--not.a.field 3",
-    "--workdir data",
+    "--workdir other",
     "--cpu-devices 10000000",
     "extra",
   ),

@@ -20,7 +20,7 @@ NEEDS = {
   "data.copynet_rules": (),
   "analysis.alignment": ("aligned",),
 }
-WRITES = ("new", "new/*", "table/*")
+WRITES = ("new", "new/*", "table/*", "other", "other/*")
 
 
 def case(module: str, name: str, kind: str, *words: str, **more) -> Case:

@@ -202,7 +202,7 @@ def tables(rng: random.Random) -> Iterator[Case]:
         spoil=functools.partial(_spoil_table, file=file, how=how, seed=name),
         expect=EITHER,
         codes=(0, 1, 2),
-        mentions=(file.split("/")[-1].strip("*"),),
+        mentions=(file.split("/")[-1].strip("*"), "holds the table"),
         may_change=tuple(f"table/{name}" for name in (*WRITTEN, "locks*")),
         scratch=("table/locks",),
       )
