@@ -34,7 +34,7 @@ class Optim:
   """First decay (momentum, Adam, AdamW, Lion)."""
   b2: float = fields.field(0.999, min=0, below=1)
   """Second decay (Adam, AdamW, RMSProp, Lion; Adadelta's rho)."""
-  eps: float = fields.field(1e-8, min=0, max=10**6)
+  eps: float = fields.field(1e-8, min=1e-30, max=10**6)
   """Added to the denominator (Adam, AdamW, Adadelta, Adagrad, RMSProp)."""
   weight_decay: float = fields.field(0.0, min=0, max=10**6)
   """Decoupled decay for AdamW, Lion and Adafactor; else added to gradients

@@ -318,6 +318,7 @@ class Run:
         warm_start.params_of_other_words(
           conf.train.init_from, self.vocabularies
         ),
+        place=conf.train.init_from,
       )
       self.state = self.mapper.replicate(
         self._fresh_state(params, example, merged)

@@ -69,7 +69,12 @@ def params_of_other_words(
   )
 
 
-def merge(params: Any, other: Any, other_words: Set[str] = frozenset()) -> Any:
+def merge(
+  params: Any,
+  other: Any,
+  other_words: Set[str] = frozenset(),
+  place: str = "the other run",
+) -> Any:
   """`params` with the values of `other` where names and shapes agree.
 
   Args:
@@ -77,6 +82,7 @@ def merge(params: Any, other: Any, other_words: Set[str] = frozenset()) -> Any:
     other: parameters of another run.
     other_words: names that are left as initialised, since their rows stand
       for other words in `other`.
+    place: where `other` comes from, for messages.
 
   Raises:
     types.UserError: no parameter fits, or one is not floating.
@@ -100,8 +106,8 @@ def merge(params: Any, other: Any, other_words: Set[str] = frozenset()) -> Any:
       shapes.append(f"{name} {stored[name].shape} -> {value.shape}")
   if not taken:
     raise types.UserError(
-      "train.init_from: no parameter has the name and shape of one of this "
-      f"model; the names there are {', '.join(sorted(stored))}"
+      f"train.init_from: {place}: no parameter has the name and shape of one "
+      f"of this model; the names there are {', '.join(sorted(stored))[:1000]}"
     )
   log.info(f"init_from: took {len(taken)} of {len(merged)}: {', '.join(taken)}")
   for reason, names in (

@@ -73,7 +73,7 @@ def edited(folder):
   ("spoil", "told"),
   [
     (other_words, r"target\.json: is not the tokenizer that checkpoint"),
-    (other_pieces, r"source\.json: is not the tokenizer that checkpoint"),
+    (other_pieces, r"tokenizers: tokenizer, .* of the source are"),
     (edited, r"config\.json: is not the config that checkpoint"),
   ],
 )

@@ -45,8 +45,9 @@ def numeric() -> list[str]:
   return [n for n, v, _ in found if type(v) in (int, float)]
 
 
-def _mention(name: str) -> tuple[str, ...]:
-  return (name.rsplit(".", 1)[-1], name.rsplit(".", 1)[-1].replace("_", "-"))
+def _mention(name: str, word: str = "") -> tuple[str, ...]:
+  """A field's name; of a word that is no text not even that is looked at."""
+  return (name.rsplit(".", 1)[-1], *(["not UTF-8"] * ("\udcff" in word)))
 
 
 def numbers(rng: random.Random) -> Iterator[Case]:
@@ -72,7 +73,7 @@ def numbers(rng: random.Random) -> Iterator[Case]:
         ),
         needs=("data", "run") if searching else (),
         expect=expect,
-        mentions=_mention(name) if expect == REFUSED else (),
+        mentions=_mention(name, word) if expect == REFUSED else (),
         may_change=NEW,
         until="new/metrics.jsonl",
       )

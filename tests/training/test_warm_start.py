@@ -37,7 +37,7 @@ def test_what_does_not_fit_is_reported_or_refused(caplog):
   ):
     assert f"init_from: {line}" in caplog.text
   with pytest.raises(types.UserError, match="no parameter has the name"):
-    warm_start.merge(params, {"x": np.ones(2)})
+    warm_start.merge(params, {"x": np.ones(2)}, place="x.npz")
   with pytest.raises(types.UserError, match="a holds int64"):
     warm_start.merge(params, {"a": np.ones(2, np.int64)})
 
