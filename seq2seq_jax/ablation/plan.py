@@ -171,7 +171,10 @@ def _printable(ablation: suite.Ablation) -> suite.Ablation:
   """Returns a suite without configs in memory and paths of this machine."""
 
   def name(base: Any) -> str:
-    return "a Config" if isinstance(base, config.Config) else base
+    if isinstance(base, config.Config):
+      return "a Config"
+    path, here = pathlib.Path(base), pathlib.Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else base
 
   metrics = (ablation.metric, *ablation.metrics)
   names = {metric: evaluator.find_metric(metric).name for metric in metrics}

@@ -310,6 +310,9 @@ def test_bases_are_found_from_anywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(folder)
     ablation = suite_files.load(name)
     assert pathlib.Path(ablation.base) == tmp_path / "configs" / "mine.py"
+  # A report shows no path of the machine that lies above.
+  monkeypatch.chdir(tmp_path)
+  assert plan._printable(ablation).base == "configs/mine.py"
   planned = tiny_table.planned(
     tmp_path / "t", 1, base="keras_tutorial.py", scales={}
   )

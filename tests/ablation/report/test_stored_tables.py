@@ -63,5 +63,13 @@ def test_the_sample_page_is_up_to_date():
   assert figures.sub("", stored) == figures.sub("", html.html(table))
 
 
+@pytest.mark.parametrize("path", TABLES, ids=lambda p: p.parent.name)
+def test_bases_are_named_from_the_projects_root(path):
+  table = json.loads(path.read_text(encoding="utf-8"))
+  bases = {table["run"]["base"], *(row.get("base") for row in table["rows"])}
+  assert all((RESULTS.parent / base).is_file() for base in bases if base)
+  assert not any(pathlib.Path(base).is_absolute() for base in bases if base)
+
+
 def test_there_are_stored_tables():
-  assert len(TABLES) == 5
+  assert len(TABLES) == 6
