@@ -5,6 +5,7 @@ import logging
 import os
 import pathlib
 import re
+from collections.abc import Sequence, Set
 from typing import Any
 
 import jax
@@ -70,11 +71,13 @@ def _load(
 ) -> tuple[Any, int]:
   store = checkpoint_store.Checkpoints(workdir, read_only=True)
   try:
+    names = checkpoint_store.step_names(workdir)
     steps = store.steps()
     if not steps:
       raise types.UserError(
         f"{workdir}: holds no checkpoint yet; train further first"
       )
+    _tell_left_out(store.folder, names, steps)
     host = store.latest_host()
     place = str(store.folder)
     replicas = _replicas(host, place)
@@ -95,6 +98,22 @@ def _load(
     return trees[0], chosen[0]
   log.info(f"average of the checkpoints {', '.join(map(str, chosen))}")
   return jax.tree.map(_mean, *trees), chosen[-1]
+
+
+def _tell_left_out(
+  folder: pathlib.Path, names: Set[str], steps: Sequence[int]
+) -> None:
+  """Warns of what is called like a checkpoint and is none.
+
+  Args:
+    folder: of the checkpoints.
+    names: in it, listed before `steps`; the run may have removed some since.
+    steps: those of whole checkpoints.
+  """
+  for name in sorted(names):
+    known = not name.isdigit() or int(name) in steps
+    if not known and os.path.lexists(folder / name):
+      log.warning(f"{folder / name}: is no whole checkpoint; it is left out")
 
 
 def diverged(workdir: pathlib.Path) -> set[int]:

@@ -249,6 +249,10 @@ class Checkpoints:
       types.UserError: there are checkpoints, and none is good; or one cannot
         be read now, and may be good. Nothing is moved then.
     """
+    if strange := strangers(self.folder):
+      raise types.UserError(
+        f"{strange[0]}: is no checkpoint; move it elsewhere"
+      )
     steps, message = processes.broadcast(self.steps()), ""
     damaged: list[int] = []
     for step in reversed(steps):
@@ -352,9 +356,13 @@ class Checkpoints:
     error: Exception | None = None
     for step in reversed(self.steps()):
       try:
-        return self._host(step)[0]
+        host = self._host(step)[0]
       except types.UserError as e:
         error = error or e
+        continue
+      if error:
+        log.warning(f"{error}; going by what checkpoint {step} says")
+      return host
     raise error or types.UserError(f"{self.folder}: holds no checkpoint")
 
   def _damaged(self, step: int, reason: Exception | str) -> types.UserError:
@@ -464,6 +472,15 @@ def step_names(workdir: str | os.PathLike[str]) -> set[str]:
     return set(os.listdir(pathlib.Path(workdir) / "checkpoints"))
   except OSError:
     return set()
+
+
+def strangers(folder: pathlib.Path) -> list[pathlib.Path]:
+  """What is called like a checkpoint in a folder of them and is no folder."""
+  try:
+    named = [path for path in folder.iterdir() if path.name.isdigit()]
+  except OSError:
+    return []
+  return sorted(path for path in named if not path.is_dir())
 
 
 def last_step(workdir: pathlib.Path) -> int:

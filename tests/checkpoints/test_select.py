@@ -65,3 +65,11 @@ def test_a_checkpoint_that_goes_while_it_is_read_is_looked_for_again(
   monkeypatch.setattr(select, "_load", damaged)
   with pytest.raises(types.UserError, match="checkpoint 6 is damaged"):
     select.load(tmp_path, "last")
+
+
+def test_what_is_called_like_a_checkpoint_is_told(tmp_path, caplog):
+  (tmp_path / "4").write_text("")
+  select._tell_left_out(tmp_path, {"2", "3", "4", "x"}, [2])
+  assert [r.message for r in caplog.records] == [
+    f"{tmp_path / '4'}: is no whole checkpoint; it is left out"
+  ]

@@ -109,3 +109,19 @@ def test_a_damaged_host_names_the_entry(content, told, tmp_path):
   with pytest.raises(types.UserError, match=told):
     store.latest_host()
   store.close()
+
+
+def test_decisions_of_an_earlier_checkpoint_are_told(tmp_path, caplog):
+  store, _ = a_checkpoint(tmp_path)
+  (tmp_path / "checkpoints" / "2" / "host" / "metadata").write_text("{")
+  assert store.latest_host()["x"] == 1
+  store.close()
+  assert "checkpoint 1 says" in caplog.text and "is damaged" in caplog.text
+
+
+def test_what_is_no_folder_is_not_written_over(tmp_path):
+  store, state = a_checkpoint(tmp_path)
+  (tmp_path / "checkpoints" / "3").symlink_to("3")
+  with pytest.raises(types.UserError, match="3: is no checkpoint; move it"):
+    store.restore_latest(state)
+  store.close()

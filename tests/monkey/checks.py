@@ -148,6 +148,8 @@ def _answer(
 ) -> list[str]:
   if clean_output is None or outcome.code or outcome.signalled:
     return []
+  if "checkpoint" in outcome.stderr:
+    return []  # it says that it goes by another one
   same = _timeless(outcome.stdout) == _timeless(clean_output)
   return [] if same else ["answers otherwise"]
 
