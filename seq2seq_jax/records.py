@@ -5,6 +5,7 @@ Fields with a default may be missing; unknown ones are refused. Whatever is
 wrong ends as one `types.UserError` that names the file and the key.
 """
 
+import collections
 import dataclasses
 import difflib
 import functools
@@ -49,7 +50,7 @@ def content(path: str | os.PathLike[str]) -> bytes:
 
 
 def parse(text: str | bytes, place: str) -> Any:
-  """The value of a JSON text; numbers must be finite.
+  """The value of a JSON text; numbers must be finite, an object's keys differ.
 
   Args:
     text: bytes must be UTF-8.
@@ -57,11 +58,19 @@ def parse(text: str | bytes, place: str) -> Any:
 
   Raises:
     types.UserError: the text is no JSON; the message says where it goes wrong.
+      Or an object has a key twice.
   """
   try:
     if isinstance(text, bytes):
       text = text.decode()
-    return json.loads(text, parse_constant=_refuse, parse_float=_finite)
+    return json.loads(
+      text,
+      parse_constant=_refuse,
+      parse_float=_finite,
+      object_pairs_hook=_distinct,
+    )
+  except _Twice as e:
+    raise types.UserError(f"{place}: {e}") from e
   except UnicodeDecodeError as e:
     raise types.UserError(
       f"{place} is not UTF-8: the byte 0x{e.object[e.start]:02x} at position "
@@ -82,6 +91,20 @@ def _finite(digits: str) -> float:
   if not math.isfinite(number):
     raise ValueError(f"{digits} is too large a number")
   return number
+
+
+class _Twice(Exception):
+  """An object has a key twice; `json` alone would take the last one."""
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+  """An object, whose keys must differ."""
+  value = dict(pairs)
+  if len(value) < len(pairs):
+    counts = collections.Counter(key for key, _ in pairs)
+    [(key, _)] = counts.most_common(1)
+    raise _Twice(f"the key {_shortened(key)} is there twice; leave out one")
+  return value
 
 
 def decode(kind: Any, data: Any, place: str) -> Any:

@@ -76,6 +76,8 @@ def test_a_wrong_value_is_named(tmp_path, change, message):
     (b'{"step": 1e999}', "1e999 is too large a number"),
     (b'{"step": ' + b"9" * 5000 + b"}", "is not valid JSON"),
     (b"[" * 100_000, "nested too deep"),
+    (b'{"step": 1, "parts": [], "step": 2}', 'the key "step" is there twice'),
+    (b'{"parts": [{"a": 1, "b": {}, "b": {}}]}', 'the key "b" is there twice'),
     ('{"step": "é"}'.encode("latin-1"), "is not UTF-8"),
     ('{"step": 1}'.encode("utf-16"), "is not UTF-8"),
   ],
