@@ -12,34 +12,19 @@ characters keeps all.
 import base64
 import bisect
 import collections
-import io
 import math
 import os
 import random
-import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from seq2seq_jax import types
-from seq2seq_jax.data import normal_form, stored
+from seq2seq_jax.data import normal_form, stored, subwords
 
 KINDS = ("word", "char", "bpe", "unigram")
-BLANK = "▁"  # SentencePiece's mark of a blank, also used in `tokens`
-# SentencePiece reads its mark of a blank as a blank, and learns nothing from a
-# line with U+2585. They are characters like others to us, so it is handed ones
-# in their place that no text holds.
-_STAND_INS = {BLANK: "\ufdd1", "\u2585": "\ufdd2"}
-_HIDE = str.maketrans(_STAND_INS)
-_SHOW = str.maketrans({hidden: shown for shown, hidden in _STAND_INS.items()})
-# Ends the names of its special pieces if the text holds the usual ones, whose
-# characters it would not learn from.
-_NAME_END = "\ufdd3"
-_HALVES = re.compile("[\ud800-\udfff]")
 _SILENT = (types.PAD, types.BOS, types.EOS)
-# SentencePiece holds its text in memory; more lines hardly change the result.
-_MAX_LINES = 5_000_000
 _MAX_CACHED_WORDS = 20_000
 _UNK_PENALTY = 10.0  # SentencePiece's: below the worst score of its pieces
 # For each prefix of a word: possible starts of its last piece, and their
@@ -115,7 +100,9 @@ class Tokenizer:
 
   def tokens(self, ids: Sequence[int] | np.ndarray) -> list[str]:
     """One string for each id, special ones included; a blank is `▁`."""
-    return [self.pieces[i].replace(" ", BLANK) for i in np.asarray(ids)]
+    return [
+      self.pieces[i].replace(" ", subwords.BLANK) for i in np.asarray(ids)
+    ]
 
   def checksum(self) -> str:
     """SHA-256 of the settings, as 64 hexadecimal digits."""
@@ -196,21 +183,21 @@ class _Subwords(Tokenizer):
       )
 
   def tokens(self, ids: Sequence[int] | np.ndarray) -> list[str]:
-    return [token.translate(_SHOW) for token in super().tokens(ids)]
+    return [subwords.shown(token) for token in super().tokens(ids)]
 
   def _encode(self, text: str) -> Sequence[int]:
-    return self._model.encode(_hidden(text))
+    return self._model.encode(subwords.hidden(text))
 
   def _join(self, pieces: Sequence[str]) -> str:
-    text = "".join(pieces).replace(BLANK, " ").removeprefix(" ")
-    return text.translate(_SHOW)
+    text = "".join(pieces).replace(subwords.BLANK, " ").removeprefix(" ")
+    return subwords.shown(text)
 
   def _sample(self, text: str, rng: np.random.Generator) -> Sequence[int]:
     pieces: list[str] = []
     # Python's generator draws one number at a time much faster than NumPy's.
     draw = random.Random(int(rng.integers(2**63))).random
     segment = self._drop_merges if self.kind == "bpe" else self._draw_path
-    for word in _words(self._model.normalize(_hidden(text))):
+    for word in _words(self._model.normalize(subwords.hidden(text))):
       pieces += segment(word, draw)
     ids = [self._ids.get(piece, types.UNK) for piece in pieces]
     # As in SentencePiece's encoding, a run of unknown characters is one id.
@@ -330,7 +317,7 @@ def train(
   if drop_invisible:
     settings["drop_invisible"] = drop_invisible
   if kind in ("bpe", "unigram"):
-    model = _train_subwords(texts, kind, vocab_size)
+    model = subwords.train(texts, kind, vocab_size)
     return build(settings | {"model": base64.b64encode(model).decode()})
   counts: collections.Counter[str] = collections.Counter()
   for text in texts:
@@ -394,64 +381,7 @@ def clean(
   return text.strip()
 
 
-def _hidden(text: str) -> str:
-  """A text as SentencePiece is handed it."""
-  text = text.translate(_HIDE)
-  # What a terminal sent may hold halves of characters.
-  return _HALVES.sub("\ufffd", text)
-
-
 def _words(text: str) -> list[str]:
   """Splits a normalised text before every blank, which starts its word."""
-  first, *rest = text.split(BLANK)
-  return ([first] if first else []) + [BLANK + part for part in rest]
-
-
-def _train_subwords(texts: Iterable[str], kind: str, vocab_size: int) -> bytes:
-  """A SentencePiece model of the texts, serialised."""
-  import sentencepiece
-
-  lines = [_hidden(text) for text in texts if text]
-  if not lines:
-    raise types.UserError(
-      f"tokenizer {kind}: the training text is empty; name files with text"
-    )
-  taken = any(name in line for line in lines for name in types.SPECIALS)
-  names = [name + _NAME_END * taken for name in types.SPECIALS]
-  out = io.BytesIO()
-  try:
-    sentencepiece.SentencePieceTrainer.train(
-      sentence_iterator=iter(lines[:: math.ceil(len(lines) / _MAX_LINES)]),
-      model_writer=out,
-      model_type=kind,
-      vocab_size=vocab_size,
-      pad_id=types.PAD,
-      bos_id=types.BOS,
-      eos_id=types.EOS,
-      unk_id=types.UNK,
-      pad_piece=names[types.PAD],
-      bos_piece=names[types.BOS],
-      eos_piece=names[types.EOS],
-      unk_piece=names[types.UNK],
-      unk_surface=types.SPECIALS[types.UNK],
-      character_coverage=1.0,
-      hard_vocab_limit=False,
-      normalization_rule_name="identity",
-      max_sentence_length=2
-      ** 24,  # bytes; the default would leave long lines out
-      num_threads=1,  # with more, sums would depend on their number
-      minloglevel=3,
-    )
-  except RuntimeError as e:
-    characters = set().union(*lines) - {" "} | {BLANK}
-    required = len(characters) + len(types.SPECIALS)
-    if required > vocab_size:
-      raise types.UserError(
-        f"vocab_size: {vocab_size} is too small for {kind}: the characters "
-        f"of the training text alone need {required}; raise it"
-      ) from e
-    raise types.UserError(
-      f"tokenizer {kind}: SentencePiece cannot learn from this training "
-      f"text: {e}; try another tokenizer or vocab_size"
-    ) from e
-  return out.getvalue()
+  first, *rest = text.split(subwords.BLANK)
+  return ([first] if first else []) + [subwords.BLANK + part for part in rest]
