@@ -22,7 +22,8 @@ import numpy as np
 
 from seq2seq_jax import config, records, types
 from seq2seq_jax.ablation import cells, learning_curve, plan, results, spec
-from seq2seq_jax.checkpoints import run_record, store
+from seq2seq_jax.checkpoints import folder as checkpoint_folder
+from seq2seq_jax.checkpoints import run_record
 from seq2seq_jax.data import corpus as corpus_lib
 from seq2seq_jax.inference import details as details_lib
 from seq2seq_jax.inference import evaluator
@@ -120,7 +121,7 @@ class Worker:
     note = _read_note(path)
     record = run_record.read(folder)
     saved = note is not None or (record is not None and record.saved)
-    if saved and not store.last_step(folder):
+    if saved and not checkpoint_folder.last_step(folder):
       self._without_checkpoints(folder)
       note = None
     seeds = len(training.seeds)

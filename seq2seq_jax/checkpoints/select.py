@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from seq2seq_jax import records, types
+from seq2seq_jax.checkpoints import folder as checkpoint_folder
 from seq2seq_jax.checkpoints import identity
 from seq2seq_jax.checkpoints import store as checkpoint_store
 
@@ -52,12 +53,12 @@ def load(
   """
   workdir = pathlib.Path(workdir)
   for _ in range(LOOKS - 1):
-    found = checkpoint_store.step_names(workdir)
+    found = checkpoint_folder.step_names(workdir)
     try:
       return _load(workdir, which, replica, here)
     except types.UserError:
       # One may have been removed, by the run's own process, while it was read.
-      if checkpoint_store.step_names(workdir) == found:
+      if checkpoint_folder.step_names(workdir) == found:
         raise
       log.info(f"{workdir}: its checkpoints have changed; reading them again")
   return _load(workdir, which, replica, here)
@@ -71,7 +72,7 @@ def _load(
 ) -> tuple[Any, int]:
   store = checkpoint_store.Checkpoints(workdir, read_only=True)
   try:
-    names = checkpoint_store.step_names(workdir)
+    names = checkpoint_folder.step_names(workdir)
     steps = store.steps()
     if not steps:
       raise types.UserError(

@@ -1,23 +1,20 @@
 """Checkpoints of a run: every call into Orbax stands here."""
 
 import dataclasses
-import errno
 import functools
 import logging
-import os
 import pathlib
-import re
 import shutil
 import sys
-import zlib
 from collections.abc import Mapping, Set
 from typing import Any
 
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
 
 from seq2seq_jax import records, types
+from seq2seq_jax.checkpoints import arrays
+from seq2seq_jax.checkpoints import folder as folder_lib
 from seq2seq_jax.checkpoints import identity as identity_lib
 from seq2seq_jax.runtime import files, processes
 
@@ -25,7 +22,7 @@ log = logging.getLogger(__name__)
 
 ADDED = "added.json"  # in a checkpoint's folder: decisions made after it
 
-Tree = Any  # nested dicts and tuples of arrays
+Tree = arrays.Tree
 
 
 def _alone() -> ocp.options.MultiprocessingOptions:
@@ -155,17 +152,17 @@ class Checkpoints:
         self.folder.mkdir(exist_ok=True)
         self._open()
       except (OSError, ValueError) as e:
-        raise self._failed(e) from e
+        raise folder_lib.not_written(self.folder, e) from e
     elif not self.folder.is_dir():  # Orbax would make it again, with this one
       raise types.UserError(
         f"{self.folder.parent}: the workdir is gone or was emptied; step "
         f"{step} is not saved"
       )
     self.finish()
-    state = _local_copy(state)
+    state = arrays.local_copy(state)
     digests = {
-      "digest": digest(state),
-      "params_digest": digest((state["params"], state["ema"])),
+      "digest": arrays.digest(state),
+      "params_digest": arrays.digest((state["params"], state["ema"])),
     }
     try:
       self.manager.save(
@@ -177,7 +174,7 @@ class Checkpoints:
         force=True,
       )
     except (OSError, ValueError) as e:
-      raise self._failed(e) from e
+      raise folder_lib.not_written(self.folder, e) from e
     self._kept = {*keep, step}
 
   def add(self, step: int, host: Mapping[str, Any]) -> None:
@@ -211,27 +208,12 @@ class Checkpoints:
     try:
       self.manager.wait_until_finished()
     except Exception as e:  # Orbax raises many kinds; all mean: not written
-      raise self._failed(e) from e
+      raise folder_lib.not_written(self.folder, e) from e
     if self._kept is not None:
       for step in self.steps():
         if step not in self._kept:
           self.manager.delete(step)
       self._kept = None
-
-  def _failed(self, e: Exception) -> types.UserError:
-    try:
-      free = f"{shutil.disk_usage(self.folder).free // 2**20} MiB free"
-    except OSError:
-      free = "the folder is gone"
-    reason = str(e).splitlines()[0] if str(e) else type(e).__name__
-    full = os.strerror(errno.ENOSPC)
-    if full in reason:  # Orbax adds every path that was affected
-      reason = full
-    return types.UserError(
-      f"{self.folder}: could not write a checkpoint ({free}): "
-      f"{reason}; the older ones are intact: make room and run the same "
-      "command again"
-    )
 
   def restore_latest(
     self, target: Tree, here: identity_lib.Identity | None = None
@@ -249,7 +231,7 @@ class Checkpoints:
       types.UserError: there are checkpoints, and none is good; or one cannot
         be read now, and may be good. Nothing is moved then.
     """
-    if strange := strangers(self.folder):
+    if strange := folder_lib.strangers(self.folder):
       raise types.UserError(
         f"{strange[0]}: is no checkpoint; move it elsewhere"
       )
@@ -309,7 +291,7 @@ class Checkpoints:
     host, header = self._host(step)
     if here is not None and header.identity is not None:
       identity_lib.check(header.identity, here, self.folder / str(step))
-    shapes = jax.tree.map(_abstract, target)
+    shapes = jax.tree.map(arrays.abstract, target)
     try:
       restored = self.manager.restore(
         step,
@@ -318,7 +300,7 @@ class Checkpoints:
       state = restored.state
     except Exception as e:  # Orbax and TensorStore raise many kinds
       raise self._damaged(step, e) from e
-    if whole and digest(_local_copy(state)) != header.digest:
+    if whole and arrays.digest(arrays.local_copy(state)) != header.digest:
       raise self._damaged(step, "its content is not what was written")
     return state, host
 
@@ -372,7 +354,7 @@ class Checkpoints:
       return types.UserError(
         f"checkpoint {folder}: there is not enough memory to read it"
       )
-    if error := _unreadable(folder):
+    if error := folder_lib.unreadable(folder):
       return types.UserError(
         f"{error.filename or folder}: cannot be read now: {error.strerror}; "
         "nothing was changed: see to it and try again"
@@ -403,7 +385,8 @@ class Checkpoints:
       raise self._damaged(step, "no metadata") from e
     state, _ = self.restore(step, shapes, here, whole=False)
     pair = state["params"], state.get("ema")
-    if digest(_local_copy(pair)) != self._host(step)[1].params_digest:
+    found = arrays.digest(arrays.local_copy(pair))
+    if found != self._host(step)[1].params_digest:
       raise self._damaged(step, "its content is not what was written")
     return jax.device_get(pair[1] or pair[0])
 
@@ -415,91 +398,3 @@ class Checkpoints:
           self.finish()
       finally:
         self.manager.close()
-
-
-def _local_copy(state: Tree) -> Tree:
-  """A copy of replicated arrays in this process's memory.
-
-  Orbax would write a slice from each of several devices, and compile a program
-  for every slice.
-  """
-  parts = jax.tree.map(lambda x: x.addressable_data(0), state)
-  for part in jax.tree.leaves(parts):
-    part.copy_to_host_async()
-  return jax.tree.map(np.array, parts)
-
-
-def _abstract(x: Any) -> jax.ShapeDtypeStruct:
-  sharding = x.sharding
-  if processes.count() > 1:  # each reads for itself
-    sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-  return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
-
-
-def digest(state: Tree) -> int:
-  """CRC-32 of the bytes of all arrays of a tree on the host."""
-  crc = 0
-  for x in jax.tree.leaves(state):
-    value = np.ascontiguousarray(x)
-    crc = zlib.crc32(value.view(np.uint8).reshape(-1).data, crc)
-  return crc
-
-
-def _unreadable(folder: pathlib.Path) -> OSError | None:
-  """Why a file below a folder cannot be read; None if all can be.
-
-  A file that is missing is damage, and no such reason.
-  """
-  try:
-    for path, _, names in os.walk(folder, onerror=_raise):
-      for name in names:
-        with open(os.path.join(path, name), "rb") as file:
-          file.read(1)
-  except (FileNotFoundError, NotADirectoryError):
-    return None
-  except OSError as e:
-    return e
-  return None
-
-
-def _raise(error: OSError) -> None:
-  raise error
-
-
-def step_names(workdir: str | os.PathLike[str]) -> set[str]:
-  """Names of what lies in a workdir's folder of checkpoints now."""
-  try:
-    return set(os.listdir(pathlib.Path(workdir) / "checkpoints"))
-  except OSError:
-    return set()
-
-
-def strangers(folder: pathlib.Path) -> list[pathlib.Path]:
-  """What is called like a checkpoint in a folder of them and is no folder."""
-  try:
-    named = [path for path in folder.iterdir() if path.name.isdigit()]
-  except OSError:
-    return []
-  return sorted(path for path in named if not path.is_dir())
-
-
-def last_step(workdir: pathlib.Path) -> int:
-  """The last step with a checkpoint in a workdir, whole or not; 0 if none.
-
-  Raises:
-    types.UserError: the folder of checkpoints cannot be read.
-  """
-  folder = workdir / "checkpoints"
-  try:
-    names = os.listdir(folder)
-  except FileNotFoundError as e:
-    if not os.path.lexists(folder):
-      return 0
-    raise types.UserError(
-      f"{folder}: is a link to {os.readlink(folder)}, which is not there"
-    ) from e
-  except OSError as e:
-    raise types.UserError(f"{folder}: cannot be read: {e.strerror}") from e
-  # int() knows digits of other scripts, and refuses very long ones.
-  steps = [int(n) for n in names if re.fullmatch("[0-9]{1,18}", n)]
-  return max(steps, default=0)

@@ -16,7 +16,7 @@ import numpy as np
 import optax
 
 from seq2seq_jax import config, types
-from seq2seq_jax.checkpoints import run_record, store
+from seq2seq_jax.checkpoints import folder, run_record
 from seq2seq_jax.inference import loading
 from seq2seq_jax.runtime import cores, files
 
@@ -48,7 +48,7 @@ def check_workdir(
       f"{workdir} holds a run of another config; choose another "
       "workdir, or the same values:\n  " + "\n  ".join(fields)
     )
-  step = store.last_step(workdir)
+  step = folder.last_step(workdir)
   if step > conf.train.steps:
     raise types.UserError(
       f"{workdir} is at step {step}, beyond train.steps {conf.train.steps}; "

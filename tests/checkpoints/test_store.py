@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 from seq2seq_jax import types
+from seq2seq_jax.checkpoints import folder as checkpoint_folder
 from seq2seq_jax.checkpoints import store as checkpoint_store
 
 
@@ -65,7 +66,7 @@ def test_what_cannot_be_read_for_a_moment_is_not_moved(tmp_path, monkeypatch):
     raise OSError(errno.EIO, os.strerror(errno.EIO), path)
 
   with monkeypatch.context() as m:
-    m.setattr(checkpoint_store, "open", fails, raising=False)
+    m.setattr(checkpoint_folder, "open", fails, raising=False)
     with pytest.raises(types.UserError, match="cannot be read now: Input/out"):
       store.restore_latest(state)
   assert store.steps() == [1, 2]
