@@ -20,7 +20,6 @@ NOISE = (
   "Logging error",
   "terminate called",
   "resource_tracker",
-  "object at 0x",
   "<class '",
   "Check failed",
   "a fault of the program",

@@ -7,15 +7,13 @@ import pytest
 from tests.monkey import base, checks, client, generate
 
 SAMPLE = 28
-# Kinds of which some are still answered wrongly.
-KNOWN = ("workdirs",)
 CASES = generate.cases()
 # The sample has none that wait: for a table, an interpreter, a device.
 QUICK = [
   case
   for case in CASES
   if not ({"table", "bpe"} & set(case.needs) or case.fresh or case.until)
-  and case.kind not in ("signals", "exchanged", *KNOWN)
+  and case.kind not in ("signals", "exchanged")
 ]
 
 
@@ -65,12 +63,7 @@ def test_a_sample(monkey, case):
   assert not monkey(case)
 
 
-def _marked(case):
-  marks = [pytest.mark.xfail] if case.kind in KNOWN else []
-  return pytest.param(case, marks=marks)
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("case", [_marked(case) for case in CASES], ids=_id)
+@pytest.mark.parametrize("case", CASES, ids=_id)
 def test_all(monkey, case):
   assert not monkey(case)
