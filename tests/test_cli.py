@@ -1,5 +1,6 @@
 """What all commands share: help without JAX, versions, errors, the counter."""
 
+import importlib
 import subprocess
 import sys
 
@@ -27,6 +28,18 @@ def test_the_console_script_lists_every_command():
   done = run("seq2seq_jax", "trian")
   assert done.returncode == 2
   assert "error: trian: no such command" in done.stderr
+
+
+@pytest.mark.parametrize("command", console.COMMANDS)
+def test_every_command_answers_help(command, monkeypatch, capsys):
+  module = importlib.import_module(console.COMMANDS[command][0])
+  assert callable(module.main)
+  monkeypatch.setattr(sys, "argv", ["seq2seq-jax", command, "--help"])
+  with pytest.raises(SystemExit) as e:
+    sys.exit(console.main())
+  said = capsys.readouterr()
+  assert e.value.code == 0 and not said.err
+  assert said.out.startswith("usage: ") and len(said.out.splitlines()) > 1
 
 
 def test_the_console_script_is_the_module():
