@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, TextIO
 
 from seq2seq_jax import cli, types
-from seq2seq_jax.runtime import files, processes
+from seq2seq_jax.runtime import files, processes, signals
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +50,11 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
   """Translates lines of text; returns the exit code."""
   args, rest = parser().parse_known_args(argv)
+  with signals.answered(files.remove_parts):
+    return _run(args, rest)
+
+
+def _run(args: argparse.Namespace, rest: list[str]) -> int:
   if args.attention and args.format != "jsonl":
     raise types.UserError("--attention needs --format jsonl")
   if args.input == "":

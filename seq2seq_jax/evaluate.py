@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from seq2seq_jax import cli, types
-from seq2seq_jax.runtime import files, processes
+from seq2seq_jax.runtime import files, processes, signals
 
 
 class _Callable(python_types.ModuleType):
@@ -95,6 +95,11 @@ def run(args: argparse.Namespace, rest: Sequence[str] = ()) -> dict[str, Any]:
 def main(argv: Sequence[str] | None = None) -> int:
   """Prints and writes the scores; returns the exit code."""
   args, rest = parser().parse_known_args(argv)
+  with signals.answered(files.remove_parts):
+    return _run(args, rest)
+
+
+def _run(args: argparse.Namespace, rest: list[str]) -> int:
   _check_outputs(args, rest)
   result = run(args, rest)
   if not processes.is_first():

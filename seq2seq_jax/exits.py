@@ -44,6 +44,11 @@ _ADVICE = {
 _received: list[int] = []
 
 
+def received() -> int | None:
+  """Number of the first signal that this process was to stop by."""
+  return _received[0] if _received else None
+
+
 def run(main: Callable[[], int]) -> NoReturn:
   """Runs a program in safe streams, and exits.
 

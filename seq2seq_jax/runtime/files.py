@@ -35,6 +35,8 @@ RUN_FILES = (
 )
 TABLE_FILES = ("cells", "locks")
 
+_PARTS: set[pathlib.Path] = set()  # that are being written
+
 
 @contextlib.contextmanager
 def replacing(
@@ -63,6 +65,7 @@ def replacing(
   # NumPy, gzip and others look at the suffix, so it stays the last.
   name = f".{target.stem}.{uuid.uuid4().hex[:12]}.part{target.suffix}"
   part = target.with_name(name)
+  _PARTS.add(part)
   try:
     yield part
     _copy_permissions(target, part)
@@ -72,6 +75,13 @@ def replacing(
     if durable:
       _sync(target.parent)
   finally:
+    part.unlink(missing_ok=True)
+    _PARTS.discard(part)
+
+
+def remove_parts() -> None:
+  """Removes what is half written, before the process ends at once."""
+  for part in list(_PARTS):
     part.unlink(missing_ok=True)
 
 

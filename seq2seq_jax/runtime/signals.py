@@ -18,6 +18,7 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, Self
 
+from seq2seq_jax import exits
 from seq2seq_jax.runtime import processes
 
 log = logging.getLogger(__name__)
@@ -232,6 +233,46 @@ class GracefulStop:
         if processes.is_first():
           os.write(2, b"stopped and saved; run the same command to resume\n")
     processes.end(128 + number)
+
+
+@contextlib.contextmanager
+def answered(rescue: Callable[[], object]) -> Iterator[None]:
+  """Ends the process within seconds of a signal, whatever runs on the devices.
+
+  A search of a long source is one call of another language: no handler runs in
+  it, and Python's own end waits for it.
+
+  Args:
+    rescue: called from a thread before that end.
+  """
+  if threading.current_thread() is not threading.main_thread():
+    yield
+    return
+  read_fd, write_fd = os.pipe()
+  os.set_blocking(write_fd, False)
+  left = threading.Event()
+
+  def listen() -> None:
+    while received := os.read(read_fd, 1):
+      if received[0] in SIGNALS and not left.wait(GRACE_SECONDS):
+        with contextlib.suppress(Exception):
+          rescue()
+        processes.end(128 + received[0])
+    os.close(read_fd)
+
+  threading.Thread(target=listen, daemon=True).start()
+  old = signal.set_wakeup_fd(write_fd, warn_on_full_buffer=False)
+  try:
+    yield
+  except (KeyboardInterrupt, SystemExit):
+    if exits.received() is None:
+      raise
+    # A device's program still runs, and Python would wait for its end.
+    processes.end(exits.BY_SIGNAL + (exits.received() or 0))
+  finally:
+    left.set()
+    signal.set_wakeup_fd(old)
+    os.close(write_fd)
 
 
 def decide(positions: list[Any]) -> tuple[int | None, bool]:

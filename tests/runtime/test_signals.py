@@ -91,3 +91,32 @@ def test_no_handlers_are_installed_in_another_thread():
   thread.start()
   thread.join()
   assert seen == [(old, None)]
+
+
+def test_what_runs_on_a_device_does_not_delay_the_end(tmp_path):
+  """Python would wait for a thread as for a device's program."""
+  code = (
+    "import sys, threading, time\n"
+    "from seq2seq_jax import exits\n"
+    "from seq2seq_jax.runtime import files, signals\n"
+    "def main():\n"
+    "  threading.Thread(target=time.sleep, args=(300,)).start()\n"
+    "  with signals.answered(files.remove_parts):\n"
+    "    with files.output(sys.argv[1]) as out:\n"
+    "      out.write('half')\n"
+    "      print('ready', flush=True)\n"
+    "      time.sleep(300)\n"
+    "exits.run(main)\n"
+  )
+  path = tmp_path / "out"
+  path.write_text("old")
+  for number in (signal.SIGTERM, signal.SIGINT):
+    child = subprocess.Popen(
+      [sys.executable, "-c", code, str(path)],
+      stdout=subprocess.PIPE,
+      text=True,
+    )
+    assert child.stdout.readline() == "ready\n"
+    child.send_signal(number)
+    assert child.wait(timeout=30) == 128 + number
+    assert path.read_text() == "old" and os.listdir(tmp_path) == ["out"]
