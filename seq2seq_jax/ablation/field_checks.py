@@ -4,10 +4,13 @@ Each returns the value if it is of the wanted kind and range, and else raises a
 ValueError that names the field and the value.
 """
 
+import itertools
 import math
 import numbers
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+MOST_VALUES = 10_000  # of one field
 
 
 def shown(value: Any) -> str:
@@ -58,7 +61,7 @@ def items(field: str, values: Any, kind: type | tuple[type, ...]) -> tuple:
     raise ValueError(
       f"{field}: must be a tuple, such as (a, b), but is {shown(values)}"
     )
-  values = tuple(values)
+  values = bounded(field, values)
   for i, value in enumerate(values):
     if not isinstance(value, kind):
       names = kind if isinstance(kind, tuple) else (kind,)
@@ -67,6 +70,14 @@ def items(field: str, values: Any, kind: type | tuple[type, ...]) -> tuple:
         f"{field}[{i}]: must be a {wanted}, but is {shown(value)}"
       )
   return values
+
+
+def bounded(field: str, values: Iterable[Any]) -> tuple:
+  """Values as a tuple, unless there are more than any table has."""
+  taken = tuple(itertools.islice(values, MOST_VALUES + 1))
+  if len(taken) > MOST_VALUES:
+    raise ValueError(f"{field}: has more than {MOST_VALUES:,} values")
+  return taken
 
 
 def distinct(field: str, values: Iterable[str]) -> None:

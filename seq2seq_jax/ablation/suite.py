@@ -38,7 +38,7 @@ def command_line(overrides: Overrides) -> tuple[str, ...]:
   elif isinstance(overrides, Mapping):
     words = tuple(_flags(overrides))
   elif isinstance(overrides, Iterable):
-    words = tuple(overrides)
+    words = field_checks.bounded("overrides", overrides)
   else:
     raise ValueError(
       f"overrides: must be words of a command line or a dict of fields, but "

@@ -1,6 +1,7 @@
 """A table's definition: rows, scales, and what is refused."""
 
 import dataclasses
+import itertools
 
 import pytest
 
@@ -31,6 +32,7 @@ def test_overrides_are_words_a_string_or_a_dict():
   [
     ((1, 2), "1 is not a word"),
     ({3: 4}, "3 is not the name of a field"),
+    (itertools.repeat("a"), "overrides: has more than 10,000 values"),
     ("--help", "--help overrides no field"),
   ],
 )
@@ -79,6 +81,8 @@ def test_fields_of_a_row_are_checked(name, changes, message):
     ({"base": ""}, "base: must be given"),
     ({"base": 3}, "base: must be the name of a config's file"),
     ({"rows": ()}, "rows: needs at least one Row"),
+    ({"rows": range(10**12)}, "rows: has more than 10,000 values"),
+    ({"bins": range(10**12)}, "bins: has more than 10,000 values"),
     ({"rows": suite.Row("a")}, "rows: must be a tuple"),
     ({"rows": (suite.Row("a"), 1)}, r"rows\[1\]: must be a Row, but is 1"),
     (

@@ -70,7 +70,7 @@ class Server:
         process = self._fork(case, folder, streams)
       if terminal is None:
         stack.close()
-      watch = Watch(case, folder, process, terminal)
+      watch = Watch(case, folder, process, terminal, written[1])
       code = watch.wait()
     for reader in readers:
       reader.join(timeout=2)  # a process left behind may hold the other end
@@ -152,7 +152,19 @@ class Started:
 class Watch:
   """Waits for a command, signals and kills it as its case says."""
 
-  def __init__(self, case, folder, process, terminal) -> None:
+  def __init__(self, case, folder, process, terminal, heard) -> None:
+    """Prepares to wait.
+
+    Args:
+      case: of the command.
+      folder: in which it runs.
+      process: the command's.
+      terminal: the end at which one types; None if there is none.
+      heard: what the command has written to standard error so far.
+    """
+    how = case.stdin if isinstance(case.stdin, str) else ""
+    self._typed = how.removeprefix("tty:") if terminal is not None else ""
+    self._heard = heard
     self._case, self._folder = case, folder
     self._process, self._terminal = process, terminal
     self.stopped = ""
@@ -175,6 +187,9 @@ class Watch:
         self.stopped = "memory"
       if self.stopped:
         self._kill()
+      if self._typed and self._heard:  # it asks for a sentence
+        os.write(self._terminal, os.fsencode(self._typed))
+        self._typed = ""
       _drain(self._terminal)
     self._kill()
     return code
@@ -218,7 +233,6 @@ def _stdin(case, folder, scratch, stack) -> tuple[int | None, int | None]:
     master, slave = pty.openpty()
     stack.callback(os.close, master)
     stack.callback(_close, slave)
-    os.write(master, os.fsencode(how.removeprefix("tty:")))
     return master, slave
   if isinstance(how, bytes):
     path = scratch / "stdin"

@@ -102,7 +102,7 @@ def fields(rng: random.Random) -> Iterator[Case]:
           spoil=functools.partial(_write, text=text),
           expect=EITHER,
           codes=(0, 1, 2),
-          mentions=("spoilt.py", "Small", field),
+          mentions=("spoilt.py", "Small", field, "config ", "row '"),
           may_change=("new", "new/*"),
         )
 
