@@ -17,6 +17,7 @@ from typing import Any
 from seq2seq_jax import types
 
 WAIT_SECONDS = 300.0  # for processes that start later
+ANSWER_SECONDS = 10.0  # for process 0's line, once it has waited
 POLL_SECONDS = 0.25  # between two attempts; signals are heard in between
 
 # JAX's service in a process of its own. In that of process 0 it would die with
@@ -138,6 +139,7 @@ def _receive(coordinator: str, port: int, processes: int) -> None:
         continue
       said = _hear(guest)
       if said is None:
+        guest.close()
         continue  # a stranger
       process = said["process"]
       if said["processes"] != processes:
@@ -182,7 +184,8 @@ def _visit(
   def attempt() -> dict[str, Any] | None:
     with socket.create_connection(place, timeout=5) as connection:
       connection.sendall(hello.encode() + b"\n")
-      connection.settimeout(WAIT_SECONDS)
+      # Longer than process 0, which tells who has not come.
+      connection.settimeout(WAIT_SECONDS + ANSWER_SECONDS)
       return _line(connection)
 
   answer = _retry(attempt)
