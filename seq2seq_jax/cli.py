@@ -16,7 +16,15 @@ from typing import Any, NoReturn
 import seq2seq_jax
 from seq2seq_jax import config, exits, types
 from seq2seq_jax.config import extensions, overrides
-from seq2seq_jax.runtime import glibc, jax_setup, log, processes, rendezvous
+from seq2seq_jax.runtime import (
+  ending,
+  glibc,
+  jax_setup,
+  joining,
+  log,
+  processes,
+  rendezvous,
+)
 
 BAD_USAGE = exits.BAD_USAGE
 MOST = 10**9  # of what is counted by a flag
@@ -142,20 +150,19 @@ def add_process_flags(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
     "--coordinator",
     metavar="HOST:PORT|auto",
-    help="where process 0 of several listens (default: "
-    f"{processes.COORDINATOR})",
+    help=f"where process 0 of several listens (default: {joining.COORDINATOR})",
   )
   parser.add_argument(
     "--processes",
     type=whole(1, MOST_PROCESSES),
     metavar="N",
-    help=f"how many there are (default: {processes.COUNT})",
+    help=f"how many there are (default: {joining.COUNT})",
   )
   parser.add_argument(
     "--process-id",
     type=whole(0, MOST_PROCESSES),
     metavar="I",
-    help=f"this one's number, from 0 (default: {processes.INDEX})",
+    help=f"this one's number, from 0 (default: {joining.INDEX})",
   )
 
 
@@ -276,11 +283,11 @@ def run(main: Callable[[], int], *, joins: bool = True) -> NoReturn:
       if (told := extensions.blamed(e)) is not None:
         raise told from e
       if exits.error_line(e) is None:
-        processes.end_if_another_did()
+        ending.end_if_another_did()
       raise
 
-  code = exits.code_of(prepared, processes.tell)
-  processes.leave(code)
+  code = exits.code_of(prepared, ending.tell)
+  ending.leave(code)
   sys.exit(code)
 
 
@@ -293,7 +300,7 @@ def _join_processes() -> None:
     text = _flag_value(sys.argv, flag)
     numbers.append(None if text is None else _process_number(flag, text))
   try:
-    processes.join(_flag_value(sys.argv, "--coordinator"), *numbers)
+    joining.join(_flag_value(sys.argv, "--coordinator"), *numbers)
   except rendezvous.Told as e:
     raise SystemExit(BAD_USAGE) from e
   if not processes.is_first():

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, Self
 
 from seq2seq_jax import exits
-from seq2seq_jax.runtime import processes
+from seq2seq_jax.runtime import ending, processes
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class GracefulStop:
       for number in SIGNALS:
         self._old_handlers[number] = signal.signal(number, self._handle)
       threading.Thread(target=self._listen, daemon=True).start()
-      self._contexts.enter_context(processes.hearing_stops(self._agree))
+      self._contexts.enter_context(ending.hearing_stops(self._agree))
     return self
 
   def __exit__(self, *_: object) -> None:
@@ -171,7 +171,7 @@ class GracefulStop:
       # reader is gone, and the next Ctrl-C must still be heard.
       if processes.count() > 1:
         request = threading.Thread(
-          target=processes.request_stop, args=(number,), daemon=True
+          target=ending.request_stop, args=(number,), daemon=True
         )
         request.start()
       else:
@@ -191,13 +191,13 @@ class GracefulStop:
     """
     self.signal = self.signal or number
     with self._lock:
-      told = processes.positions(self._position)
+      told = ending.positions(self._position)
       if told is None:
         code = 128 + self.signal
-        processes.tell(
+        ending.tell(
           "error: another process does not answer; stopped without saving", code
         )
-        processes.end(code)
+        ending.end(code)
       decision = decide(told)
       self._stop_at, self._may_break = decision
     if self._may_break:
@@ -232,7 +232,7 @@ class GracefulStop:
         self._rescue()
         if processes.is_first():
           os.write(2, b"stopped and saved; run the same command to resume\n")
-    processes.end(128 + number)
+    ending.end(128 + number)
 
 
 @contextlib.contextmanager
@@ -257,7 +257,7 @@ def answered(rescue: Callable[[], object]) -> Iterator[None]:
       if received[0] in SIGNALS and not left.wait(GRACE_SECONDS):
         with contextlib.suppress(Exception):
           rescue()
-        processes.end(128 + received[0])
+        ending.end(128 + received[0])
     os.close(read_fd)
 
   threading.Thread(target=listen, daemon=True).start()
@@ -268,7 +268,7 @@ def answered(rescue: Callable[[], object]) -> Iterator[None]:
     if exits.received() is None:
       raise
     # A device's program still runs, and Python would wait for its end.
-    processes.end(exits.BY_SIGNAL + (exits.received() or 0))
+    ending.end(exits.BY_SIGNAL + (exits.received() or 0))
   finally:
     left.set()
     signal.set_wakeup_fd(old)
@@ -317,4 +317,4 @@ def _end_process(number: int) -> None:
   """Ends without unwinding: a program that compiles cannot be interrupted."""
   _show_cursor()
   os.write(2, b"stopped; the last checkpoint is kept\n")
-  processes.end(128 + number)
+  ending.end(128 + number)

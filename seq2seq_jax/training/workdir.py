@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 
 from seq2seq_jax import types
-from seq2seq_jax.runtime import locks, processes
+from seq2seq_jax.runtime import ending, locks, processes
 
 log = logging.getLogger(__name__)
 
@@ -196,7 +196,7 @@ def _locked(workdir: pathlib.Path) -> Iterator[threading.Event]:
     ) from e
   except OSError as e:
     raise types.UserError(f"{path}: cannot write: {e.strerror}") from e
-  forget = processes.on_end(lock.release)
+  forget = ending.on_end(lock.release)
   try:
     with lock:
       yield lost
