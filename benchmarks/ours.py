@@ -10,7 +10,7 @@ from seq2seq_jax import config, types
 from seq2seq_jax.data import batches
 from seq2seq_jax.models import build
 from seq2seq_jax.runtime import parallel
-from seq2seq_jax.training import objectives, optim, run, step
+from seq2seq_jax.training import objectives, optim, start, step
 
 
 def medium(**changes: Any) -> config.Config:
@@ -95,7 +95,7 @@ class Trainer:
   ):
     self.conf, self.batch = conf, batch
     self.model = build.build(conf.model, size, size)
-    self.params = run.initial_params(self.model, 0, build.example(False))
+    self.params = start.initial_params(self.model, 0, build.example(False))
     self.mapper = parallel.Mapper(conf.train.mapper)
     optimizer = optim.optimizer(conf.optim)
     train_step = step.make_train_step(

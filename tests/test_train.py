@@ -20,6 +20,7 @@ from seq2seq_jax.models import build
 from seq2seq_jax.runtime import locks, processes
 from seq2seq_jax.training import (
   loop,
+  start,
   summary,
   throughput,
   transitions,
@@ -237,7 +238,7 @@ def test_the_cause_of_a_loss_that_is_not_finite(start, values, told):
 def test_parameters_that_are_not_finite_are_named(field):
   params = {"params": {"a": np.ones(2), "b": np.array([1.0, np.nan])}}
   with pytest.raises(types.UserError, match=f"{field}: params/b holds values"):
-    training_run._check_finite(params, field)
+    start.check_finite(params, field)
 
 
 def test_a_run_shorter_than_log_every_writes_its_last_step(tmp_path, caplog):
@@ -360,9 +361,7 @@ def test_frozen_parameters_stay(tmp_path):
     train={"steps": 5}, optim={"freeze": ("encoder/",), "ema_decay": 0.0}
   )
   run = loop.fit(conf, tmp_path)
-  first = training_run.initial_params(run.model, 0, build.example(False))[
-    "params"
-  ]
+  first = start.initial_params(run.model, 0, build.example(False))["params"]
   last = jax.device_get(run.state.params)["params"]
   equal = jax.tree.map(np.array_equal, first, last)
   assert all(jax.tree.leaves(equal["encoder"]))

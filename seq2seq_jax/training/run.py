@@ -14,7 +14,6 @@ from seq2seq_jax.checkpoints import identity, store
 from seq2seq_jax.data import batches, vocabulary
 from seq2seq_jax.data import corpus as corpus_lib
 from seq2seq_jax.inference import evaluator
-from seq2seq_jax.models import build, seq2seq
 from seq2seq_jax.runtime import files, parallel, processes
 from seq2seq_jax.training import (
   model_selection,
@@ -22,6 +21,7 @@ from seq2seq_jax.training import (
   optim,
   run_info,
   size_estimate,
+  start,
   step,
   warm_start,
 )
@@ -104,7 +104,7 @@ class Run:
     self.saved = self._resumed
     self._lengths: bytes | None = None
     self.data = self._train_data()
-    self.model = build_model(conf, self.vocabularies)
+    self.model = start.build_model(conf, self.vocabularies)
     self.evaluator = self._evaluator()
     if self.evaluator:
       self.evaluator.check_decides()
@@ -281,7 +281,7 @@ class Run:
     """State of the last good checkpoint, else a fresh one or a warm start."""
     conf = self.config
     example = batches.filler(self.vocabularies, rows=2, source=4, target=3)
-    params = initial_params(self.model, conf.train.seed, example)
+    params = start.initial_params(self.model, conf.train.seed, example)
     optim.check_paths(conf.optim, params)
     self.parameter_count = sum(x.size for x in jax.tree.leaves(params))
     self.state = self.mapper.replicate(self._fresh_state(params, example))
@@ -327,60 +327,10 @@ class Run:
   def _fresh_state(
     self, params: Any, example: types.Batch, merged: Any = None
   ) -> step.TrainState:
-    """The state before the first update, replicas on a leading axis.
-
-    Args:
-      params: initialised for the first replica.
-      example: a batch to initialise the others with.
-      merged: parameters that all replicas start from instead.
-    """
-    ema, states = self.config.optim.ema_decay > 0, []
-    for replica in range(self.replicas):
-      seed = self.config.train.seed + replica
-      if replica:
-        params = initial_params(self.model, seed, example)
-      start = params if merged is None else merged
-      _check_finite(
-        start, "model.init" if merged is None else "train.init_from"
-      )
-      states.append(step.init_state(start, self.optimizer, seed, ema))
-    if self.replicas == 1:
-      return states[0]
-    return jax.tree.map(lambda *xs: np.stack(jax.device_get(xs)), *states)
-
-
-def build_model(
-  conf: config.Config, vocabularies: vocabulary.Vocabularies
-) -> seq2seq.Seq2Seq:
-  """The config's model over these vocabularies."""
-  source, target = vocabularies.sizes
-  ctc = "ctc" in conf.optim.objective_weights()
-  return build.build(conf.model, source, target, ctc=ctc)
-
-
-def initial_params(
-  model: seq2seq.Seq2Seq, seed: int, example: types.Batch
-) -> Any:
-  """Freshly initialised parameters."""
-
-  def init(rng: Any, batch: types.Batch) -> Any:
-    return model.init(rng, batch, method="initialize")
-
-  return jax.jit(init)(jax.random.key(seed), example)
-
-
-def _check_finite(params: Any, field: str) -> None:
-  """Refuses parameters to begin with that are not numbers.
-
-  Raises:
-    types.UserError: it names the parameter and the field that it is from.
-  """
-  for path, value in jax.tree_util.tree_flatten_with_path(params)[0]:
-    if not np.isfinite(np.asarray(value, np.float32)).all():
-      name = jax.tree_util.keystr(path, simple=True, separator="/")
-      raise types.UserError(
-        f"{field}: {name} holds values that are not finite before any update"
-      )
+    """The state before the first update, as `start.fresh_state` says."""
+    return start.fresh_state(
+      self.config, self.model, self.optimizer, params, example, merged
+    )
 
 
 def selection_rules(conf: config.Config) -> model_selection.Rules:

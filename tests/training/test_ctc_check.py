@@ -6,8 +6,7 @@ import pytest
 from seq2seq_jax import config
 from seq2seq_jax.data import batches, vocabulary
 from seq2seq_jax.data import corpus as corpus_lib
-from seq2seq_jax.training import ctc_check
-from seq2seq_jax.training import run as run_lib
+from seq2seq_jax.training import ctc_check, start
 from tests.helpers import tiny_runs
 
 pytestmark = pytest.mark.quick
@@ -39,7 +38,7 @@ def test_labels_and_blanks_are_counted_against_positions(
   data = config.Data(task="pairs")
   corpus = corpus_lib.Corpus(data, train=PAIRS)
   vocabularies = vocabulary.train(data, corpus)
-  model = run_lib.build_model(conf, vocabularies)
+  model = start.build_model(conf, vocabularies)
   lengths = batches.measure(corpus, vocabularies)
   positions = ctc_check.memory_positions(
     model, vocabularies, np.array([6, 2, 5, 1, 6])

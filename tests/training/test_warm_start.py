@@ -7,8 +7,7 @@ import pytest
 
 from seq2seq_jax import config, types
 from seq2seq_jax.models import build, seq2seq
-from seq2seq_jax.training import run as training_run
-from seq2seq_jax.training import warm_start
+from seq2seq_jax.training import start, warm_start
 from tests import test_configs
 
 pytestmark = pytest.mark.quick
@@ -57,9 +56,7 @@ def test_the_listed_parameters_are_those_of_words(path):
     if language_model:
       source = None
     model = build.build(conf.model, source, target, ctc=not language_model)
-    params = jax.eval_shape(
-      lambda: training_run.initial_params(model, 0, example)
-    )
+    params = jax.eval_shape(lambda: start.initial_params(model, 0, example))
     flat = flax.traverse_util.flatten_dict(params, sep="/")
     return {name: x.shape for name, x in flat.items()}
 

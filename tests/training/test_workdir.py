@@ -6,10 +6,10 @@ from seq2seq_jax import config, types
 from seq2seq_jax.training import (
   compilation,
   loop,
+  start,
   transitions,
   workdir,
 )
-from seq2seq_jax.training import run as training_run
 from tests.helpers import tiny_runs
 
 SHORT = {"steps": 4, "validate_every": 2, "log_every": 1, "patience": 0}
@@ -158,7 +158,7 @@ def ctrl_c(monkeypatch):
   def interrupt(*_):
     raise KeyboardInterrupt
 
-  monkeypatch.setattr(training_run, "initial_params", interrupt)
+  monkeypatch.setattr(start, "initial_params", interrupt)
   return tiny_runs.small(SHORT), KeyboardInterrupt
 
 
