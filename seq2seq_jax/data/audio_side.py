@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from seq2seq_jax import records, types
-from seq2seq_jax.data import audio, features, sides, stored
+from seq2seq_jax.data import audio, features, frames_side, stored
 
 ALL = ""  # the speaker of statistics over all utterances
 
@@ -169,7 +169,7 @@ class SourceAudio:
   def pad(
     self, rows: Sequence[types.EncodedSide | None], length: int
   ) -> types.PaddedSide:
-    return sides.SourceFrames(self.features).pad(rows, length)
+    return frames_side.SourceFrames(self.features).pad(rows, length)
 
   def units(self, value: audio.Utterance) -> int:
     """Frames, by the manifest if it says a length."""

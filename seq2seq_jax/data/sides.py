@@ -4,14 +4,13 @@ Each class implements `contracts.Side`. A new kind is a class, here or in a file
 of its own, and a line in `KINDS` and in `STORED`.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from seq2seq_jax import contracts, types
-from seq2seq_jax.data import stored, tokenizers
+from seq2seq_jax.data import frames_side, stored, tokenizers
 
 _EOS = np.array([types.EOS], np.int32)
 _EMPTY = np.zeros(0, np.int32)
@@ -224,107 +223,6 @@ class TargetText(_Text):
     return self.tokenizer.words(value)
 
 
-class SourceFrames:
-  """A source of feature vectors [L, F] in memory, such as log-mel frames.
-
-  Args:
-    features: features F of each frame.
-    reverse: the encoder reads the frames from last to first.
-  """
-
-  present: ClassVar[bool] = True
-  vocab_size = 0
-  samples = False
-  segmentation = None
-
-  def __init__(self, features: int, reverse: bool = False):
-    self.features, self.reverse = features, reverse
-
-  @classmethod
-  def like(cls, value: np.ndarray, reverse: bool) -> "SourceFrames":
-    if value.ndim != 2:
-      raise types.UserError(
-        f"a source has the shape {value.shape}; it must have two axes, time "
-        "and features"
-      )
-    return cls(value.shape[1], reverse)
-
-  @classmethod
-  def restore(cls, settings: dict[str, Any], reverse: bool) -> "SourceFrames":
-    """The side of stored settings."""
-    return cls(settings["features"], reverse)
-
-  @staticmethod
-  def is_blank(value: np.ndarray) -> bool:
-    return not len(value)
-
-  @staticmethod
-  def content(value: np.ndarray) -> bytes:
-    value = np.ascontiguousarray(value)
-    head = f"{value.dtype.str} {value.shape} ".encode()
-    return head + hashlib.sha256(value.tobytes()).hexdigest().encode()
-
-  def encode(
-    self, value: np.ndarray, rng: np.random.Generator | None = None
-  ) -> types.EncodedSide:
-    if np.ndim(value) != 2 or np.shape(value)[1] != self.features:
-      raise types.UserError(
-        f"a source has the shape {np.shape(value)}; every source of this run "
-        f"must be an array of frames with {self.features} features each"
-      )
-    frames = np.asarray(value, np.float32)
-    return types.EncodedSide(frames[::-1] if self.reverse else frames)
-
-  def length(self, encoded: types.EncodedSide) -> int:
-    return len(encoded.values)
-
-  def pad(
-    self, rows: Sequence[types.EncodedSide | None], length: int
-  ) -> types.PaddedSide:
-    values = np.zeros((len(rows), length, self.features), np.float32)
-    lengths = np.ones(len(rows), np.int32)  # a filler row is a frame of zeros
-    for i, row in enumerate(rows):
-      if row is not None:
-        lengths[i] = len(row.values)
-        values[i, : lengths[i]] = row.values
-    return types.PaddedSide(values, lengths)
-
-  def cut(self, positions: Any, length: int) -> Any:
-    return positions[-length:] if self.reverse else positions[:length]
-
-  def units(self, value: np.ndarray) -> int:
-    return len(value)
-
-  def show(self, value: np.ndarray) -> list[str]:
-    return [str(i) for i in range(len(value))]
-
-  def text(self, value: np.ndarray) -> str:
-    return f"{len(value)} frames"
-
-  def copyable(self, value: np.ndarray) -> list[str]:
-    return []
-
-  def unknown(self, value: np.ndarray) -> list[str]:
-    return []
-
-  def spelled(self, value: np.ndarray) -> list[str]:
-    return self.words(value)
-
-  def words(self, value: np.ndarray) -> list[str]:
-    raise types.UserError(
-      "decode.replace_unknown needs a source of words, not frames"
-    )
-
-  def checksum(self) -> str:
-    return stored.checksum(self._settings())
-
-  def dump(self) -> bytes:
-    return stored.dump(self._settings())
-
-  def _settings(self) -> dict[str, Any]:
-    return {"kind": "frames", "features": self.features}
-
-
 class NoSource:
   """The absent source of a language model."""
 
@@ -401,14 +299,14 @@ class NoSource:
 # From the type of a raw value to its kind of side.
 KINDS: dict[type, type[contracts.Side]] = {
   str: SourceText,
-  np.ndarray: SourceFrames,
+  np.ndarray: frames_side.SourceFrames,
   type(None): NoSource,
 }
 
 # Sources without a tokenizer: from stored settings and `data.reverse_source` to
 # the side.
 STORED: dict[str, Callable[[dict[str, Any], bool], contracts.Side]] = {
-  "frames": SourceFrames.restore,
+  "frames": frames_side.SourceFrames.restore,
   "none": NoSource.restore,
 }
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from seq2seq_jax import types
-from seq2seq_jax.data import sides, stored, tokenizers
+from seq2seq_jax.data import frames_side, sides, stored, tokenizers
 
 pytestmark = pytest.mark.quick
 
@@ -39,8 +39,8 @@ CASES = {
     ["a b", "x"],
     [3, 2],
   ),
-  "frames": (sides.SourceFrames(3), [_frames(4), _frames(1)], [4, 1]),
-  "reversed frames": (sides.SourceFrames(3, True), [_frames(4)], [4]),
+  "frames": (frames_side.SourceFrames(3), [_frames(4), _frames(1)], [4, 1]),
+  "reversed frames": (frames_side.SourceFrames(3, True), [_frames(4)], [4]),
   "no source": (sides.NoSource(), [None, None], [0, 0]),
 }
 
@@ -116,13 +116,13 @@ def test_reversed_sides_are_read_from_the_end():
   assert reverse.encode("a b c").values.tolist() == [*ids[-2::-1], types.EOS]
   assert reverse.words("a b c") == ["c", "b", "a"]
   frames = _frames(5)
-  read = sides.SourceFrames(3, reverse=True).encode(frames).values
+  read = frames_side.SourceFrames(3, reverse=True).encode(frames).values
   np.testing.assert_array_equal(read, frames[::-1])
 
 
 def test_blank_values():
   assert sides.SourceText.is_blank(" \u3000") and sides.SourceText.is_blank("")
-  assert sides.SourceFrames.is_blank(_frames(0))
+  assert frames_side.SourceFrames.is_blank(_frames(0))
   assert not sides.NoSource.is_blank(None)
 
 
@@ -130,7 +130,7 @@ def test_units_are_what_a_table_groups_by():
   assert CASES["text"][0].units("a  b c") == 3
   letters = tokenizers.train(["abc"], kind="char", vocab_size=9)
   assert sides.SourceText(letters).units("abca") == 4
-  assert sides.SourceFrames(3).units(_frames(7)) == 7
+  assert frames_side.SourceFrames(3).units(_frames(7)) == 7
 
 
 def test_sampling_follows_the_generator():
@@ -153,17 +153,17 @@ def test_content_tells_values_apart():
   contents = {sides.kind_of(v).content(v) for v in values}
   assert len(contents) == len(values)
   column_order = np.asfortranarray(_frames(2))
-  assert sides.SourceFrames.content(column_order) == (
-    sides.SourceFrames.content(_frames(2))
+  assert frames_side.SourceFrames.content(column_order) == (
+    frames_side.SourceFrames.content(_frames(2))
   )
 
 
 @pytest.mark.parametrize("value", [_frames(4, 5), np.zeros(3), "text"])
 def test_frames_of_another_shape_are_refused(value):
   with pytest.raises(types.UserError, match="frames with 3 features"):
-    sides.SourceFrames(3).encode(value)
+    frames_side.SourceFrames(3).encode(value)
   with pytest.raises(types.UserError, match="two axes"):
-    sides.SourceFrames.like(np.zeros(3), False)
+    frames_side.SourceFrames.like(np.zeros(3), False)
 
 
 def test_a_value_of_no_kind_is_refused():
@@ -172,7 +172,7 @@ def test_a_value_of_no_kind_is_refused():
 
 
 def test_sides_without_a_vocabulary_are_stored_and_restored(tmp_path):
-  for side in (sides.SourceFrames(7), sides.NoSource()):
+  for side in (frames_side.SourceFrames(7), sides.NoSource()):
     path = tmp_path / "source.json"
     path.write_bytes(side.dump())
     settings = stored.load(path)

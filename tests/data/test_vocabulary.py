@@ -7,7 +7,7 @@ import pytest
 
 from seq2seq_jax import config, types
 from seq2seq_jax.data import corpus as corpus_lib
-from seq2seq_jax.data import sides, tokenizers, vocabulary
+from seq2seq_jax.data import frames_side, sides, tokenizers, vocabulary
 
 pytestmark = pytest.mark.quick
 
@@ -149,7 +149,7 @@ def test_swapped_or_foreign_files_are_told_apart(tmp_path):
   chars = dataclasses.replace(data, source=config.Text(tokenizer="char"))
   with pytest.raises(types.UserError, match=r"of the source are \('word'"):
     vocabulary.load(chars, tmp_path)
-  frames = sides.SourceFrames(3)
+  frames = frames_side.SourceFrames(3)
   (tmp_path / "target.json").write_bytes(frames.dump())
   with pytest.raises(types.UserError, match=r"target\.json: .*kind 'frames'"):
     vocabulary.load(data, tmp_path)

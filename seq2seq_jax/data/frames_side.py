@@ -1,0 +1,111 @@
+"""The source side of feature vectors in memory."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from seq2seq_jax import types
+from seq2seq_jax.data import stored
+
+
+class SourceFrames:
+  """A source of feature vectors [L, F] in memory, such as log-mel frames.
+
+  Args:
+    features: features F of each frame.
+    reverse: the encoder reads the frames from last to first.
+  """
+
+  present: ClassVar[bool] = True
+  vocab_size = 0
+  samples = False
+  segmentation = None
+
+  def __init__(self, features: int, reverse: bool = False):
+    self.features, self.reverse = features, reverse
+
+  @classmethod
+  def like(cls, value: np.ndarray, reverse: bool) -> "SourceFrames":
+    if value.ndim != 2:
+      raise types.UserError(
+        f"a source has the shape {value.shape}; it must have two axes, time "
+        "and features"
+      )
+    return cls(value.shape[1], reverse)
+
+  @classmethod
+  def restore(cls, settings: dict[str, Any], reverse: bool) -> "SourceFrames":
+    """The side of stored settings."""
+    return cls(settings["features"], reverse)
+
+  @staticmethod
+  def is_blank(value: np.ndarray) -> bool:
+    return not len(value)
+
+  @staticmethod
+  def content(value: np.ndarray) -> bytes:
+    value = np.ascontiguousarray(value)
+    head = f"{value.dtype.str} {value.shape} ".encode()
+    return head + hashlib.sha256(value.tobytes()).hexdigest().encode()
+
+  def encode(
+    self, value: np.ndarray, rng: np.random.Generator | None = None
+  ) -> types.EncodedSide:
+    if np.ndim(value) != 2 or np.shape(value)[1] != self.features:
+      raise types.UserError(
+        f"a source has the shape {np.shape(value)}; every source of this run "
+        f"must be an array of frames with {self.features} features each"
+      )
+    frames = np.asarray(value, np.float32)
+    return types.EncodedSide(frames[::-1] if self.reverse else frames)
+
+  def length(self, encoded: types.EncodedSide) -> int:
+    return len(encoded.values)
+
+  def pad(
+    self, rows: Sequence[types.EncodedSide | None], length: int
+  ) -> types.PaddedSide:
+    values = np.zeros((len(rows), length, self.features), np.float32)
+    lengths = np.ones(len(rows), np.int32)  # a filler row is a frame of zeros
+    for i, row in enumerate(rows):
+      if row is not None:
+        lengths[i] = len(row.values)
+        values[i, : lengths[i]] = row.values
+    return types.PaddedSide(values, lengths)
+
+  def cut(self, positions: Any, length: int) -> Any:
+    return positions[-length:] if self.reverse else positions[:length]
+
+  def units(self, value: np.ndarray) -> int:
+    return len(value)
+
+  def show(self, value: np.ndarray) -> list[str]:
+    return [str(i) for i in range(len(value))]
+
+  def text(self, value: np.ndarray) -> str:
+    return f"{len(value)} frames"
+
+  def copyable(self, value: np.ndarray) -> list[str]:
+    return []
+
+  def unknown(self, value: np.ndarray) -> list[str]:
+    return []
+
+  def spelled(self, value: np.ndarray) -> list[str]:
+    return self.words(value)
+
+  def words(self, value: np.ndarray) -> list[str]:
+    raise types.UserError(
+      "decode.replace_unknown needs a source of words, not frames"
+    )
+
+  def checksum(self) -> str:
+    return stored.checksum(self._settings())
+
+  def dump(self) -> bytes:
+    return stored.dump(self._settings())
+
+  def _settings(self) -> dict[str, Any]:
+    return {"kind": "frames", "features": self.features}
