@@ -1,6 +1,10 @@
 """Whether a model and its search can give what is asked for."""
 
-from seq2seq_jax import config, types
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from seq2seq_jax import config, metrics, types
 
 
 def check_search(
@@ -40,3 +44,71 @@ def check_search(
       "decode.exact finds one output, without attention: leave n_best and "
       "attention out"
     )
+
+
+def check_fields(names: Iterable[str]) -> None:
+  """Checks that the decode section has these fields.
+
+  Raises:
+    types.UserError: one is none of its fields.
+  """
+  known = {field.name for field in dataclasses.fields(config.Decode)}
+  for name in names:
+    if name not in known:
+      raise types.UserError(
+        f"{name}: the decode section has no such field; there are "
+        f"{', '.join(sorted(known))}"
+      )
+
+
+def check_metrics(chosen: Iterable[metrics.Metric], present: bool) -> None:
+  """Checks that a model has what these metrics compare.
+
+  Args:
+    chosen: the metrics.
+    present: the model has sources.
+
+  Raises:
+    types.UserError: one needs outputs, and there are none.
+  """
+  for metric in chosen:
+    if metric.needs == "outputs" and not present:
+      raise types.UserError(
+        f"metric {metric.name}: a language model has no outputs to compare; "
+        "there are loss, perplexity and token_accuracy"
+      )
+
+
+def pairs(
+  sources: Sequence[Any] | None, targets: Sequence[str], present: bool
+) -> list[tuple[Any, str]]:
+  """Sources with their targets, to be scored.
+
+  Args:
+    sources: raw source values; None of a language model.
+    targets: as many texts.
+    present: the model has sources.
+
+  Raises:
+    types.UserError: sources and targets do not match, or nor does the model.
+  """
+  targets = as_list(targets)
+  if present != (sources is not None):
+    raise types.UserError(
+      "score: a source is needed for every target"
+      if present
+      else "score: a language model has no sources; give targets=[...] alone"
+    )
+  raw = [None] * len(targets) if sources is None else as_list(sources)
+  if len(raw) != len(targets):
+    raise types.UserError(
+      f"score: {len(raw)} sources but {len(targets)} targets"
+    )
+  return list(zip(raw, targets))
+
+
+def as_list(texts: Sequence[Any]) -> Sequence[Any]:
+  """Refuses a single text: its characters would each be a source."""
+  if isinstance(texts, str):
+    raise types.UserError("a list of texts is needed: write [text] for one")
+  return texts

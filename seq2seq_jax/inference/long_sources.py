@@ -103,3 +103,37 @@ class Tally:
         f"decode.max_source_length {self.decode.max_source_length:,} and were "
         f"{done}; the first is {self.first} tokens"
       )
+
+
+def all_limited(
+  side: contracts.Side,
+  texts: Sequence[Any],
+  decode: config.Decode,
+  tally: Tally,
+) -> tuple[list[int], list[types.EncodedSide], types.Unanswerable | None]:
+  """Sources as the search reads them.
+
+  Args:
+    side: of the sources.
+    texts: raw source values.
+    decode: the search.
+    tally: counts all of them.
+
+  Returns:
+    The places of those to search for, these, and the error of the first that
+    is refused.
+  """
+  places, encoded = [], []
+  refused: types.Unanswerable | None = None
+  for i, value in enumerate(texts):
+    whole = None if side.is_blank(value) else side.encode(value)
+    tally.add(None if whole is None else side.length(whole))
+    try:
+      kept = whole and limited(side, whole, decode, i)
+    except types.Unanswerable as e:
+      refused = refused or e
+      continue
+    if kept is not None:
+      places.append(i)
+      encoded.append(kept)
+  return places, encoded, refused

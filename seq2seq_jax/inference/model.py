@@ -87,13 +87,7 @@ class Model:
       decode["beam_size"] = beam_size
     if not decode:
       return self
-    known = {field.name for field in dataclasses.fields(config.Decode)}
-    for name in decode:
-      if name not in known:
-        raise types.UserError(
-          f"{name}: the decode section has no such field; there are "
-          f"{', '.join(sorted(known))}"
-        )
+    checks.check_fields(decode)
     section = dataclasses.replace(self.config.decode, **decode)
     return self.with_config(dataclasses.replace(self.config, decode=section))
 
@@ -155,7 +149,7 @@ class Model:
     """
     model = self.with_search(beam_size, **decode)
     text_translator = model.text_translator()
-    outputs: list[list[Any]] = [[] for _ in _as_list(texts)]
+    outputs: list[list[Any]] = [[] for _ in checks.as_list(texts)]
     records = scores or attention
     answers = model.search(texts, n_best=n_best, attention=attention)
     for count, (i, hypotheses) in enumerate(answers, 1):
@@ -196,7 +190,7 @@ class Model:
       types.UserError: the model or its search cannot give that.
     """
     self.check_search(n_best, attention)
-    return self._answers(_as_list(texts), n_best, attention, tally, part)
+    return self._answers(checks.as_list(texts), n_best, attention, tally, part)
 
   def _answers(
     self,
@@ -208,19 +202,9 @@ class Model:
   ) -> Iterator[tuple[int, types.Hypotheses]]:
     side, decode = self.vocabularies.source, self.config.decode
     counted = tally or long_sources.Tally(decode)
-    places, encoded = [], []
-    refused: types.Unanswerable | None = None
-    for i, value in enumerate(texts):
-      whole = None if side.is_blank(value) else side.encode(value)
-      counted.add(None if whole is None else side.length(whole))
-      try:
-        kept = whole and long_sources.limited(side, whole, decode, i)
-      except types.Unanswerable as e:
-        refused = refused or e
-        continue
-      if kept is not None:
-        places.append(i)
-        encoded.append(kept)
+    places, encoded, refused = long_sources.all_limited(
+      side, texts, decode, counted
+    )
     if part:
       own = processes.own_places(len(places))
       places, encoded = [places[n] for n in own], [encoded[n] for n in own]
@@ -266,22 +250,10 @@ class Model:
     Raises:
       types.UserError: sources and targets do not match, or nor does the model.
     """
-    targets = _as_list(targets)
-    present = self.vocabularies.source.present
-    if present != (sources is not None):
-      raise types.UserError(
-        "score: a source is needed for every target"
-        if present
-        else "score: a language model has no sources; give targets=[...] alone"
-      )
-    raw = [None] * len(targets) if sources is None else _as_list(sources)
-    if len(raw) != len(targets):
-      raise types.UserError(
-        f"score: {len(raw)} sources but {len(targets)} targets"
-      )
+    pairs = checks.pairs(sources, targets, self.vocabularies.source.present)
     token_scores = self.scorer.score(
       self.params,
-      [self.vocabularies.encode(pair) for pair in zip(raw, targets)],
+      [self.vocabularies.encode(pair) for pair in pairs],
       self.config.decode.batch_rows,
     )
     if tokens:
@@ -373,12 +345,7 @@ class Model:
     """
     chosen = evaluation.metrics_of(self.config, metrics)
     present = self.vocabularies.source.present
-    for metric in chosen:
-      if metric.needs == "outputs" and not present:
-        raise types.UserError(
-          f"metric {metric.name}: a language model has no outputs to compare; "
-          "there are loss, perplexity and token_accuracy"
-        )
+    checks.check_metrics(chosen, present)
     scored = self.evaluator(self._examples(data))
     start = time.monotonic()
     scores: dict[str, Any] = dict(scored.model_scores(self.params))
@@ -429,10 +396,3 @@ def load(
   mapper = parallel.Mapper("pmap", local=True)
   members = loading.load_all(names, str(checkpoint), mapper, replica)
   return Model(members, mapper, names)
-
-
-def _as_list(texts: Sequence[Any]) -> Sequence[Any]:
-  """Refuses a single text: its characters would each be a source."""
-  if isinstance(texts, str):
-    raise types.UserError("a list of texts is needed: write [text] for one")
-  return texts
