@@ -211,10 +211,10 @@ def test_a_workdir_that_vanishes_is_one_line(tmp_path, monkeypatch):
   folder = tmp_path / "run"
   save = transitions.save
 
-  def vanish(run, step, writer):
+  def vanish(run, step, writer, **others):
     if step == 4:
       folder.rename(tmp_path / "elsewhere")
-    save(run, step, writer)
+    save(run, step, writer, **others)
 
   monkeypatch.setattr(transitions, "save", vanish)
   with pytest.raises(types.UserError, match=f"{folder}: the workdir is gone"):
