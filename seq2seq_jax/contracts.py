@@ -1,7 +1,4 @@
-"""Protocols between the layers: what each promises, with shapes.
-
-Shape letters are those of `types.py`.
-"""
+"""What each layer promises: Protocols, in the shape letters of `types.py`."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -125,11 +122,7 @@ class Side(Protocol):
     ...
 
   def spelled(self, value: Any) -> list[str]:
-    """The same words as they were given, without lower-casing.
-
-    Raises:
-      types.UserError: as `words`.
-    """
+    """The same words as they were given, not lower-cased; raises as `words`."""
     ...
 
   def unknown(self, value: Any) -> list[str]:

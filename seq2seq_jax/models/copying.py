@@ -9,6 +9,12 @@ from jaxtyping import Float, Int
 
 from seq2seq_jax import types
 
+# Words and positions of all steps that a copying head scores at once; of longer
+# targets it takes some steps at a time.
+AT_ONCE = 2**24
+# Positions up to which each is compared with each.
+COMPARED = 1024
+
 
 def sums_over_equal(
   source: Int[types.Array, "B M"], values: Float[types.Array, "B T M"]

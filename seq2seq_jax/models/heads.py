@@ -25,11 +25,6 @@ from seq2seq_jax.models import (
 )
 
 TINY = 1e-30  # added to probabilities whose logarithm is taken
-# Words and positions of all steps that a copying head scores at once; of longer
-# targets it takes some steps at a time.
-AT_ONCE = 2**24
-# Positions up to which each is compared with each.
-COMPARED = 1024
 
 # The sum of weighted losses [], and nll and correctness of each token [B, T].
 Losses = tuple[
@@ -229,7 +224,7 @@ class Copying(Softmax):
     ) -> tuple[types.Array, types.Array]:
       return self._terms(memory, output, targets)
 
-    size = max(1, AT_ONCE // (self.vocab_size + memory.source.shape[1]))
+    size = max(1, copying.AT_ONCE // (self.vocab_size + memory.source.shape[1]))
     nll, correct = copying.in_parts(terms, size, output, targets)
     return jnp.sum(weights * nll), nll, correct
 
@@ -265,7 +260,7 @@ class Copying(Softmax):
     It is either a word that the source lacks, or that of some position: its
     probability is then its own and that of all equal positions.
     """
-    if source.shape[1] <= COMPARED:
+    if source.shape[1] <= copying.COMPARED:
       same = source[:, :, None] == source[:, None]  # [B, M, M]
       copied = jnp.einsum(
         "bts,bsj->btj", jnp.exp(positions), same.astype(jnp.float32)

@@ -8,6 +8,7 @@ import pytest
 from seq2seq_jax import config, types
 from seq2seq_jax.models import (
   attention,
+  copying,
   decoder,
   heads,
   layers,
@@ -197,8 +198,8 @@ def test_long_sides_are_scored_in_parts_and_without_squares(name, monkeypatch):
     return jax.jit(lambda p: head.apply({"params": p}, method=losses))(params)
 
   whole = compute()
-  monkeypatch.setattr(heads, "COMPARED", 1)
-  monkeypatch.setattr(heads, "AT_ONCE", 3 * (SIZE + SOURCE.shape[1]))
+  monkeypatch.setattr(copying, "COMPARED", 1)
+  monkeypatch.setattr(copying, "AT_ONCE", 3 * (SIZE + SOURCE.shape[1]))
   parts = compute()
   for a, b in zip(whole, parts, strict=True):
     np.testing.assert_allclose(b, a, rtol=1e-5)
