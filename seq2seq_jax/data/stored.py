@@ -51,6 +51,15 @@ class _Frames(_Stored):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class _Audio(_Stored):
+  """What `audio_side` checks further."""
+
+  kind: Literal["audio"]
+  settings: dict[str, Any]
+  moments: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class _NoSource(_Stored):
   kind: Literal["none"]
 
@@ -61,6 +70,7 @@ _SCHEMAS = {
   "bpe": _Subwords,
   "unigram": _Subwords,
   "frames": _Frames,
+  "audio": _Audio,
   "none": _NoSource,
 }
 
