@@ -37,15 +37,19 @@ def test_an_ensemble_has_no_token_accuracy(model):
 def test_the_split_is_encoded_once(model, monkeypatch):
   pairs = [("1 2 3", "3 3"), ("2 2", "2"), ("", "1")]
   texts = []
-  side = model.vocabularies.source
-  encode = side.encode
-  monkeypatch.setattr(
-    side, "encode", lambda text, *rng: texts.append(text) or encode(text, *rng)
-  )
+  for side in (model.vocabularies.source, model.vocabularies.target):
+
+    def encode(text, *rest, encode=side.encode):
+      texts.append(text)
+      return encode(text, *rest)
+
+    monkeypatch.setattr(side, "encode", encode)
   evaluator = _evaluator(model, pairs)
+  evaluator.token_scores(model.params)
   evaluator.model_scores(model.params)
-  evaluator.translate(model.params)
-  assert sorted(texts) == sorted(source for source, _ in pairs)
+  _, outputs = evaluator.translate(model.params)
+  evaluator.text_scores(outputs, metrics.METRICS.values())
+  assert sorted(texts) == sorted(text for pair in pairs for text in pair)
 
 
 def test_outputs_come_in_the_order_of_the_sources(model):
