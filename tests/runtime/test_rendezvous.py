@@ -192,7 +192,7 @@ def test_a_port_of_another_program_is_told(place, monkeypatch):
         with guest:
           guest.sendall(b"220 another program\r\n")
 
-    thread = threading.Thread(target=answer)
+    thread = threading.Thread(target=answer, daemon=True)
     thread.start()
     [(_, line)] = meet(place, (2, 1))
     assert line.startswith(f"coordinator {place}: process 0 does not answer")
