@@ -64,6 +64,7 @@ def prepare() -> None:
   _read_names_as_utf8()
   _open_closed_streams()
   _listen_to_signals()
+  _hide_swallowed()
 
 
 def print_error(line: str, code: int) -> None:
@@ -315,7 +316,6 @@ def _listen_to_signals() -> None:
     _received.append(number)
     # An import, or a function that C code calls, may swallow what is raised.
     signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
-    _hide_swallowed()
     if number == signal.SIGINT:
       raise KeyboardInterrupt
     raise SystemExit(BY_SIGNAL + number)
@@ -328,11 +328,16 @@ def _listen_to_signals() -> None:
 
 
 def _hide_swallowed() -> None:
-  """Prints no traceback of what Python drops while an object is destroyed."""
+  """Prints no traceback of a signal that Python drops.
+
+  It does where one falls into a callback or the end of an object. What is no
+  `Exception` is raised by signals alone, which are raised again.
+  """
   before = sys.unraisablehook
 
   def hook(unraisable: Any) -> None:
-    if not isinstance(unraisable.exc_value, SystemExit | KeyboardInterrupt):
+    error = unraisable.exc_value
+    if error is None or isinstance(error, Exception):
       before(unraisable)
 
   sys.unraisablehook = hook

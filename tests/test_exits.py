@@ -190,6 +190,28 @@ def test_a_signal_in_a_destructor_is_not_lost(number, tmp_path):
   assert (status, lines) == (128 + number, [])
 
 
+def test_what_signals_raise_and_python_drops_leaves_no_traceback(tmp_path):
+  script = tmp_path / "script.py"
+  script.write_text(
+    "from seq2seq_jax import exits\n"
+    "class Stopped(BaseException):\n"
+    "  pass\n"
+    "class Dying:\n"
+    "  def __init__(self, error):\n"
+    "    self.error = error\n"
+    "  def __del__(self):\n"
+    "    raise self.error\n"
+    "def main():\n"
+    "  Dying(Stopped())\n"
+    "  Dying(ValueError('told'))\n"
+    "  return 0\n"
+    "exits.run(main)\n"
+  )
+  status, lines, _ = shell(f"{sys.executable} {script}")
+  assert status == 0 and lines[-1] == "ValueError: told"
+  assert not any("Stopped" in line for line in lines)
+
+
 def test_a_platform_that_jax_lacks_is_named(capsys, monkeypatch, unsignalled):
   monkeypatch.setenv("JAX_PLATFORMS", "cuda")
   code = compile("assert False", "/jax/_src/xla_bridge.py", "exec")

@@ -207,7 +207,7 @@ def range_text(bounds: typing.Mapping[str, Any]) -> str:
 
 
 def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
-  if value in choices:
+  if isinstance(value, str) and value in choices:
     return
   near = difflib.get_close_matches(str(value), choices, 3, 0.3) or choices
   raise types.UserError(

@@ -8,6 +8,7 @@ import functools
 import json
 import math
 
+import numpy as np
 import pytest
 
 from seq2seq_jax import config, types
@@ -169,3 +170,9 @@ def test_a_number_s_text_is_ascii_alone():
   for text in ("1_0", "١٢", " 1", "1 ", "", "e5", "0x1", "1e", "--1", "٣.٥"):
     assert fields.parse(text, int) is None
     assert fields.parse(text, float) is None
+
+
+def test_an_array_is_no_choice():
+  change = {"data.source.tokenizer": np.zeros(3)}
+  with pytest.raises(types.UserError, match=r"tokenizer: array.* is not a cho"):
+    config.replace(config.Config(), change)
