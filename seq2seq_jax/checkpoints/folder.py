@@ -17,6 +17,22 @@ def step_names(workdir: str | os.PathLike[str]) -> set[str]:
     return set()
 
 
+def check_files(folder: pathlib.Path) -> None:
+  """Refuses a folder of checkpoints with a file that may never end.
+
+  Raises:
+    types.UserError: it names a pipe or a device.
+  """
+  for parent, _, names in os.walk(folder):
+    for name in names:
+      path = os.path.join(parent, name)
+      if os.path.exists(path) and not os.path.isfile(path):
+        raise types.UserError(
+          f"{path}: is a pipe or a device, no file of a checkpoint; move it "
+          "elsewhere"
+        )
+
+
 def strangers(folder: pathlib.Path) -> list[pathlib.Path]:
   """What is called like a checkpoint in a folder of them and is no folder."""
   try:

@@ -111,6 +111,7 @@ class Checkpoints:
       self._open()
 
   def _open(self) -> None:
+    folder_lib.check_files(self.folder)
     self.manager = ocp.CheckpointManager(
       self.folder,
       options=_options(self._read_only),

@@ -38,6 +38,18 @@ TABLE_FILES = ("cells", "locks")
 _PARTS: set[pathlib.Path] = set()  # that are being written
 
 
+def check_regular(path: str | os.PathLike[str]) -> None:
+  """Refuses a folder, pipe or device where a file is to be replaced.
+
+  Raises:
+    types.UserError: it is one, or a link leads to one.
+  """
+  if os.path.exists(path) and not os.path.isfile(path):
+    raise types.UserError(
+      f"{path}: is no regular file, so it cannot be replaced; move it away"
+    )
+
+
 @contextlib.contextmanager
 def replacing(
   path: str | os.PathLike[str], durable: bool = False
@@ -57,10 +69,7 @@ def replacing(
     target = pathlib.Path(path).resolve()
   except RuntimeError as e:  # as some versions of Python call a loop of links
     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from e
-  if target.exists() and not target.is_file():  # links lead to devices too
-    raise types.UserError(
-      f"{path}: is no regular file, so it cannot be replaced; move it away"
-    )
+  check_regular(path)
   # Two processes that replace the same file must not share a temporary one.
   # NumPy, gzip and others look at the suffix, so it stays the last.
   name = f".{target.stem}.{uuid.uuid4().hex[:12]}.part{target.suffix}"

@@ -179,6 +179,8 @@ class Run:
     """
     self.begun = True
     if self.primary:
+      if not self._restart:
+        files.check_regular(self.workdir / LENGTHS_FILE)
       try:
         if self._restart:
           workdir_lib.move_aside(self.workdir)

@@ -126,3 +126,13 @@ def test_what_is_no_folder_is_not_written_over(tmp_path):
   with pytest.raises(types.UserError, match="3: is no checkpoint; move it"):
     store.restore_latest(state)
   store.close()
+
+
+def test_files_that_may_never_end_are_refused_at_once(tmp_path):
+  store, _ = a_checkpoint(tmp_path)
+  store.close()
+  path = tmp_path / "checkpoints" / "1" / "_CHECKPOINT_METADATA"
+  path.unlink()
+  os.mkfifo(path)
+  with pytest.raises(types.UserError, match="METADATA: is a pipe or a device"):
+    checkpoint_store.Checkpoints(tmp_path)

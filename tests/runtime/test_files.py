@@ -207,3 +207,11 @@ def test_standard_output_led_to_an_input_is_refused(tmp_path):
       text=True,
     )
   assert "standard output is the same file as --input" in done.stderr
+
+
+def test_only_regular_files_are_replaced(tmp_path):
+  files.check_regular(tmp_path / "none")
+  (tmp_path / "device").symlink_to("/dev/null")
+  for path in (tmp_path, tmp_path / "device"):
+    with pytest.raises(types.UserError, match="is no regular file"):
+      files.check_regular(path)
