@@ -182,4 +182,5 @@ def test_a_stored_config_that_is_no_file(tmp_path):
   )
   (tmp_path / "b").mkdir()
   (tmp_path / "b" / "config.json").symlink_to("nowhere")
-  assert "holds no run" in refusal(loading.read_config, tmp_path / "b")
+  message = refusal(loading.read_config, tmp_path / "b")
+  assert "b/config.json: cannot read: No such file" in message
