@@ -154,6 +154,10 @@ def test_paths_that_cannot_be_read_to_an_end(odd, name, said):
   with pytest.raises(types.UserError, match=said):
     text_files.read(odd / name)
   for task, n in (("language_model", 1), ("tsv", 1), ("parallel", 2)):
+    if not name.isprintable():  # the schema refuses it before
+      with pytest.raises(types.UserError, match=r"data\.train: .*no text can"):
+        config.Data(task=task, root=str(odd), train=(name,) * n)
+      continue
     data = config.Data(task=task, root=str(odd), train=(name,) * n)
     with pytest.raises(types.UserError, match=f"data.train: .*{said}") as e:
       corpus.Corpus(data)
