@@ -71,6 +71,6 @@ def test_what_is_not_wanted_is_named(content, told, tmp_path):
 
 
 def test_a_file_that_cannot_be_read(tmp_path):
-  for path, told in ((tmp_path, "Is a directory"), (tmp_path / "x", "No such")):
+  for path, told in ((tmp_path, "is not a file"), (tmp_path / "x", "No such")):
     with pytest.raises(types.UserError, match=f"cannot read: {told}"):
       archives.read(path)
