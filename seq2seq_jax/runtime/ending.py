@@ -7,12 +7,14 @@ them, and is one line.
 import contextlib
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
+from seq2seq_jax import exits
 from seq2seq_jax.runtime import processes
 
 LOOK_SECONDS = 0.5  # between two looks at the others
@@ -134,11 +136,16 @@ def leave(code: int) -> None:
   group = processes.group()
   if group is None:
     return
-  if code:
-    _leave_early(group, code)
-  group.set(f"left/{group.index}", 0)
-  while len(_left(group)) < group.count:
-    time.sleep(0.1)
+  try:
+    if code:
+      _leave_early(group, code)
+    group.set(f"left/{group.index}", 0)
+    while len(_left(group)) < group.count:
+      time.sleep(0.1)
+  except BaseException:
+    # A signal, such as the launcher's: on the way that Python ends by itself,
+    # JAX would wait an hour for the others.
+    end(code or exits.BY_SIGNAL + (exits.received() or signal.SIGTERM))
   group.leaving.set()
 
 
