@@ -10,6 +10,7 @@ import os
 import pathlib
 import platform
 import sys
+import warnings
 
 
 def simulate_cpu_devices(count: int) -> None:
@@ -21,8 +22,12 @@ def simulate_cpu_devices(count: int) -> None:
 def cache_programs() -> None:
   """Keeps compiled programs in the user's cache folder.
 
-  Nothing is changed if JAX_COMPILATION_CACHE_DIR names another folder.
+  Nothing is changed if JAX_COMPILATION_CACHE_DIR names another folder. A cache
+  that cannot be written or read, as on a full disk, costs time and no more.
   """
+  warnings.filterwarnings(
+    "ignore", r"Error (writing|reading) persistent compilation cache entry"
+  )
   if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
     return
   if "jax" in sys.modules:
