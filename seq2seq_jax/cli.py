@@ -288,7 +288,7 @@ def run(main: Callable[[], int], *, joins: bool = True) -> NoReturn:
 
   code = exits.code_of(prepared, ending.tell)
   ending.leave(code)
-  sys.exit(code)
+  exits.end(code)
 
 
 def _join_processes() -> None:

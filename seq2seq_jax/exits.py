@@ -7,6 +7,8 @@ since a message that nobody can read must not end a training; and what cannot
 be written to standard output is an error that names it.
 """
 
+import atexit
+import contextlib
 import errno
 import io
 import os
@@ -40,6 +42,9 @@ _ADVICE = {
   errno.ELOOP: "its links lead back to themselves; name the file itself",
 }
 
+# The exit code, once the program has ended by `end`.
+_code: int | None = None
+
 # Number of the first signal that this process was to stop by.
 _received: list[int] = []
 
@@ -56,11 +61,31 @@ def run(main: Callable[[], int]) -> NoReturn:
     main: parses `sys.argv` and returns the exit code.
   """
   prepare()
-  sys.exit(code_of(main))
+  end(code_of(main))
+
+
+def end(code: int) -> NoReturn:
+  """Ends the program, whose streams `prepare` has made safe."""
+  global _code
+  _code = code
+  sys.exit(code)
+
+
+def _leave() -> None:
+  """Ends the process, as the last of what is done at exit.
+
+  Otherwise the interpreter would be taken apart, and threads of JAX's libraries
+  that still run would abort the process.
+  """
+  if _code is not None:
+    with contextlib.suppress(Exception):
+      sys.stdout.flush()
+    os._exit(_code)
 
 
 def prepare() -> None:
   """Makes standard streams and signals those of a program of ours."""
+  atexit.register(_leave)  # the first registered is the last called
   _read_names_as_utf8()
   _open_closed_streams()
   _listen_to_signals()

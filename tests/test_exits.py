@@ -217,3 +217,23 @@ def test_a_platform_that_jax_lacks_is_named(capsys, monkeypatch, unsignalled):
   code = compile("assert False", "/jax/_src/xla_bridge.py", "exec")
   assert exits.code_of(lambda: exec(code)) == exits.BAD_USAGE
   assert "JAX_PLATFORMS=cuda: this machine" in capsys.readouterr().err
+
+
+def test_the_interpreter_is_not_taken_apart(tmp_path):
+  script = tmp_path / "script.py"
+  script.write_text(
+    "import atexit, os\n"
+    "from seq2seq_jax import exits\n"
+    "class Late:\n"
+    "  def __del__(self):\n"
+    "    os.abort()\n"
+    "def main():\n"
+    "  global late\n"
+    "  late = Late()\n"
+    "  atexit.register(print, 'tidy', flush=True)\n"
+    "  print('answer')\n"
+    "  return 3\n"
+    "exits.run(main)\n"
+  )
+  status, lines, out = shell(f"{sys.executable} {script}")
+  assert (status, lines, out) == (3, [], "answer\ntidy\n")
