@@ -89,6 +89,14 @@ def strict():
     yield
 
 
+@pytest.fixture(autouse=True)
+def stays_alive(monkeypatch):
+  """A command that was run here does not end pytest with its exit code."""
+  from seq2seq_jax import exits
+
+  monkeypatch.setattr(exits, "_code", None)
+
+
 @pytest.fixture
 def shared_data():
   """The folder with the published data sets; the test skips without it."""
