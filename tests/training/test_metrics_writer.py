@@ -20,7 +20,7 @@ def _lines(workdir):
   lines = [json.loads(x) for x in (workdir / "metrics.jsonl").open()]
   times = [line.pop("time") for line in lines]
   assert times == sorted(times)
-  assert all(0 <= time.time() - t < 60 for t in times)
+  assert all(-1 <= time.time() - t < 3600 for t in times)  # they are rounded
   return lines
 
 
