@@ -53,7 +53,6 @@ def read(
     EOFError,
     KeyError,
     RuntimeError,
-    NotImplementedError,
     zipfile.BadZipFile,
     zlib.error,
   ) as e:

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.quick
 
 
 @pytest.mark.parametrize(
-  "path", ["gs://bucket/run", "s3://b/x", "hdfs://h:9000/x", "file:///tmp/x"]
+  "path", ["gs://bucket/run", "s3://b/x", "hdfs://h:9000/x", "file:///b/x"]
 )
 def test_a_remote_path_is_refused_before_data_is_read(
   path, tmp_path, monkeypatch

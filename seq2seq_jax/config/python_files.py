@@ -60,7 +60,7 @@ def error_in(path: pathlib.Path, error: BaseException) -> types.UserError:
   line = lines[-1] if lines else None
   try:
     reason = str(error)
-  except Exception:
+  except Exception:  # the message of a user's own error may fail itself
     reason = "its message cannot be shown"
   if isinstance(error, SystemExit):
     reason = "must not end the program"

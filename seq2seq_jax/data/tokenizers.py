@@ -9,6 +9,7 @@ subwords do so with runs of U+0020 and keep other blanks as characters; that of
 characters keeps all.
 """
 
+import abc
 import base64
 import bisect
 import collections
@@ -32,7 +33,7 @@ _UNK_PENALTY = 10.0  # SentencePiece's: below the worst score of its pieces
 Lattice = list[tuple[list[int], list[float]]]
 
 
-class Tokenizer:
+class Tokenizer(abc.ABC):
   """Converts text to ids and back; returned by `train` and `load`.
 
   Immutable and picklable.
@@ -112,17 +113,17 @@ class Tokenizer:
     """The content of a file that `load` reads."""
     return stored.dump(self._settings)
 
+  @abc.abstractmethod
   def _encode(self, text: str) -> Sequence[int]:
     """Ids of a clean text."""
-    raise NotImplementedError
 
+  @abc.abstractmethod
   def _sample(self, text: str, rng: np.random.Generator) -> Sequence[int]:
     """Ids of a random segmentation of a clean text."""
-    raise NotImplementedError
 
+  @abc.abstractmethod
   def _join(self, pieces: Sequence[str]) -> str:
     """Text of pieces."""
-    raise NotImplementedError
 
   def __reduce__(self) -> tuple:
     return build, (self._settings,)
