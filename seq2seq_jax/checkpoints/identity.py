@@ -20,11 +20,12 @@ from seq2seq_jax.data import vocabulary
 
 @dataclasses.dataclass(frozen=True)
 class Identity:
-  """Checksums of what belongs together, and the shapes of parameters."""
+  """A config, checksums of both tokenizers, and the shapes of parameters."""
 
-  config: str
-  """Of the fields that may not change, but for those at their defaults: a field
-  that a later version adds is not in it."""
+  config: dict[str, Any]
+  """Value of each field that may not change, by its dotted name. Only fields
+  that both sides know are compared: a later version may have others, and other
+  defaults."""
   source: str
   target: str
   shapes: dict[str, list[int]] | None = None
@@ -37,16 +38,14 @@ def of(
   params: Any = None,
 ) -> Identity:
   """The identity of a run, with its parameters' shapes if they are given."""
-  default = {name: value for name, value, _ in config.leaves(config.Config())}
+  portable = config.extensions.portable(conf)
   fields = {
     name: value
-    for name, value, field in config.leaves(config.extensions.portable(conf))
-    if not field.metadata.get("mutable_on_resume")
-    and name != "train.steps"
-    and value != default[name]
+    for name, value, field in config.leaves(portable)
+    if not field.metadata.get("mutable_on_resume") and name != "train.steps"
   }
   return Identity(
-    config=_checksum(json.dumps(fields, sort_keys=True).encode()),
+    config=json.loads(json.dumps(fields)),  # as it is when it is read again
     source=_checksum(vocabularies.source.dump()),
     target=_checksum(vocabularies.target.dump()),
     shapes=None if params is None else shapes(params),
@@ -79,11 +78,14 @@ def check(stored: Identity, here: Identity, checkpoint: pathlib.Path) -> None:
   """
   workdir = checkpoint.parent.parent
   folder = workdir / "tokenizers"
-  if stored.config != here.config:
-    raise types.UserError(
-      f"{workdir / 'config.json'}: is not the config that checkpoint "
-      f"{checkpoint} was trained with; restore the one, or take away the other"
-    )
+  for name in sorted(stored.config.keys() & here.config.keys()):
+    was, now = stored.config[name], here.config[name]
+    if was != now:
+      raise types.UserError(
+        f"{workdir / 'config.json'}: is not the config that checkpoint "
+        f"{checkpoint} was trained with: {name} was {was!r} and is {now!r}; "
+        "restore the one, or take away the other"
+      )
   sides = (stored.source, stored.target)
   if sides != (here.source, here.target):
     if sides == (here.target, here.source):
