@@ -1,14 +1,14 @@
 """The source side of utterances: from a line of a manifest to frames."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, Literal
+from collections.abc import Iterable
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
 
 from seq2seq_jax import records, types
-from seq2seq_jax.data import audio, features, frames_side, stored
+from seq2seq_jax.data import audio, features, frames_side
 
 ALL = ""  # the speaker of statistics over all utterances
 
@@ -59,7 +59,7 @@ def moments_of(statistics: features.Statistics) -> Moments:
   )
 
 
-class SourceAudio:
+class SourceAudio(frames_side.Frames):
   """A source of utterances, read and turned into frames as they are needed.
 
   Args:
@@ -68,10 +68,6 @@ class SourceAudio:
     augment: masks of training; drawn where `encode` is handed a generator.
     reverse: the encoder reads the frames from last to first.
   """
-
-  present: ClassVar[bool] = True
-  vocab_size = 0
-  segmentation = None
 
   def __init__(
     self,
@@ -82,8 +78,7 @@ class SourceAudio:
   ):
     self.settings, self.moments = settings, moments
     self.augment = augment or features.SpecAugment()
-    self.reverse = reverse
-    self.features = settings.mel.bins * settings.stack
+    super().__init__(settings.mel.bins * settings.stack, reverse)
     self.samples = self.augment.masks > 0
     self._reader = audio.Reader(
       settings.mel.rate, settings.resample, settings.channel
@@ -163,14 +158,6 @@ class SourceAudio:
       moments = moments_of(own)
     return moments.apply(frames)
 
-  def length(self, encoded: types.EncodedSide) -> int:
-    return len(encoded.values)
-
-  def pad(
-    self, rows: Sequence[types.EncodedSide | None], length: int
-  ) -> types.PaddedSide:
-    return frames_side.SourceFrames(self.features).pad(rows, length)
-
   def units(self, value: audio.Utterance) -> int:
     """Frames, by the manifest if it says a length."""
     if value.samples is None:
@@ -183,21 +170,7 @@ class SourceAudio:
   def text(self, value: audio.Utterance) -> str:
     return value.id
 
-  def copyable(self, value: audio.Utterance) -> list[str]:
-    return []
-
-  def words(self, value: audio.Utterance) -> list[str]:
-    raise types.UserError(
-      "decode.replace_unknown needs a source of words, not audio"
-    )
-
-  def checksum(self) -> str:
-    return stored.checksum(self._stored())
-
-  def dump(self) -> bytes:
-    return stored.dump(self._stored())
-
-  def _stored(self) -> dict[str, Any]:
+  def _settings(self) -> dict[str, Any]:
     content = dataclasses.asdict(_Stored(self.settings, self.moments))
     return {"kind": "audio", **content}
 

@@ -1,5 +1,6 @@
-"""The source side of feature vectors in memory."""
+"""Source sides of frames, and the one of feature vectors in memory."""
 
+import abc
 import hashlib
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -10,8 +11,8 @@ from seq2seq_jax import types
 from seq2seq_jax.data import stored
 
 
-class SourceFrames:
-  """A source of feature vectors [L, F] in memory, such as log-mel frames.
+class Frames(abc.ABC):
+  """What all sources of frames share, whatever their raw values are.
 
   Args:
     features: features F of each frame.
@@ -20,11 +21,62 @@ class SourceFrames:
 
   present: ClassVar[bool] = True
   vocab_size = 0
-  samples = False
   segmentation = None
 
   def __init__(self, features: int, reverse: bool = False):
     self.features, self.reverse = features, reverse
+
+  def length(self, encoded: types.EncodedSide) -> int:
+    return len(encoded.values)
+
+  def pad(
+    self, rows: Sequence[types.EncodedSide | None], length: int
+  ) -> types.PaddedSide:
+    values = np.zeros((len(rows), length, self.features), np.float32)
+    lengths = np.ones(len(rows), np.int32)  # a filler row is a frame of zeros
+    for i, row in enumerate(rows):
+      if row is not None:
+        lengths[i] = len(row.values)
+        values[i, : lengths[i]] = row.values
+    return types.PaddedSide(values, lengths)
+
+  def cut(self, positions: Any, length: int) -> Any:
+    return positions[-length:] if self.reverse else positions[:length]
+
+  def copyable(self, value: Any) -> list[str]:
+    return []
+
+  def unknown(self, value: Any) -> list[str]:
+    return []
+
+  def spelled(self, value: Any) -> list[str]:
+    return self.words(value)
+
+  def words(self, value: Any) -> list[str]:
+    raise types.UserError(
+      "decode.replace_unknown needs a source of words, not frames"
+    )
+
+  def checksum(self) -> str:
+    return stored.checksum(self._settings())
+
+  def dump(self) -> bytes:
+    return stored.dump(self._settings())
+
+  @abc.abstractmethod
+  def _settings(self) -> dict[str, Any]:
+    """What is stored of the side."""
+
+
+class SourceFrames(Frames):
+  """A source of feature vectors [L, F] in memory, such as log-mel frames.
+
+  Args:
+    features: features F of each frame.
+    reverse: the encoder reads the frames from last to first.
+  """
+
+  samples = False
 
   @classmethod
   def like(cls, value: np.ndarray, reverse: bool) -> "SourceFrames":
@@ -61,23 +113,6 @@ class SourceFrames:
     frames = np.asarray(value, np.float32)
     return types.EncodedSide(frames[::-1] if self.reverse else frames)
 
-  def length(self, encoded: types.EncodedSide) -> int:
-    return len(encoded.values)
-
-  def pad(
-    self, rows: Sequence[types.EncodedSide | None], length: int
-  ) -> types.PaddedSide:
-    values = np.zeros((len(rows), length, self.features), np.float32)
-    lengths = np.ones(len(rows), np.int32)  # a filler row is a frame of zeros
-    for i, row in enumerate(rows):
-      if row is not None:
-        lengths[i] = len(row.values)
-        values[i, : lengths[i]] = row.values
-    return types.PaddedSide(values, lengths)
-
-  def cut(self, positions: Any, length: int) -> Any:
-    return positions[-length:] if self.reverse else positions[:length]
-
   def units(self, value: np.ndarray) -> int:
     return len(value)
 
@@ -86,26 +121,6 @@ class SourceFrames:
 
   def text(self, value: np.ndarray) -> str:
     return f"{len(value)} frames"
-
-  def copyable(self, value: np.ndarray) -> list[str]:
-    return []
-
-  def unknown(self, value: np.ndarray) -> list[str]:
-    return []
-
-  def spelled(self, value: np.ndarray) -> list[str]:
-    return self.words(value)
-
-  def words(self, value: np.ndarray) -> list[str]:
-    raise types.UserError(
-      "decode.replace_unknown needs a source of words, not frames"
-    )
-
-  def checksum(self) -> str:
-    return stored.checksum(self._settings())
-
-  def dump(self) -> bytes:
-    return stored.dump(self._settings())
 
   def _settings(self) -> dict[str, Any]:
     return {"kind": "frames", "features": self.features}

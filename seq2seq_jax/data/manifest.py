@@ -32,10 +32,14 @@ def write(path: pathlib.Path, lines: Iterable[Line]) -> int:
     with path.open("x", encoding="utf-8", newline="\n") as file:
       file.write(text)
   except FileExistsError as e:
-    raise types.UserError(
-      f"{path} exists; choose another folder with --out, or remove it"
-    ) from e
+    raise _taken(path) from e
   return text.count("\n")
+
+
+def _taken(path: pathlib.Path) -> types.UserError:
+  return types.UserError(
+    f"{path} exists; choose another folder with --out, or remove it"
+  )
 
 
 def make(kind: str, folder: pathlib.Path, out: pathlib.Path) -> None:
@@ -54,10 +58,8 @@ def make(kind: str, folder: pathlib.Path, out: pathlib.Path) -> None:
   parts = manifest_makers.MAKERS[kind](folder)
   paths = {part: out / f"{part}.jsonl" for part in parts}
   for path in paths.values():
-    if os.path.lexists(path):
-      raise types.UserError(
-        f"{path} exists; choose another folder with --out, or remove it"
-      )
+    if os.path.lexists(path):  # before any of them is written
+      raise _taken(path)
   out.mkdir(parents=True, exist_ok=True)
   for part, path in paths.items():
     print(f"{path}: {write(path, parts[part]):,} utterances")

@@ -16,24 +16,14 @@ import time
 from collections.abc import Iterator
 
 from seq2seq_jax import types
-from seq2seq_jax.runtime import ending, locks, processes
+from seq2seq_jax.runtime import ending, files, locks, processes
 
 log = logging.getLogger(__name__)
 
 LOCK = "lock"
 SHARED_SECONDS = 5.0  # until all processes see a new file
 # What a run writes into its folder, beside the lock.
-OWN = (
-  "config.json",
-  "run.json",
-  "metrics.jsonl",
-  "lengths.npz",
-  "tokenizers",
-  "extensions",
-  "tensorboard",
-  "checkpoints",
-  "checkpoints-damaged",
-)
+OWN = tuple(name for name in files.RUN_FILES if name != LOCK)
 _ASIDE = "before-restart-"
 
 
