@@ -15,6 +15,7 @@ from seq2seq_jax.models import (
   heads,
   placements,
 )
+from seq2seq_jax.training import size_estimate
 
 pytestmark = pytest.mark.quick
 
@@ -38,6 +39,7 @@ def choices(section: type, name: str) -> tuple[str, ...]:
     (config.Model, "head", heads.HEADS, set()),
     (config.Data, "task", corpus.TASKS, set()),
     (config.Decode, "length_rule", length_rules.RULES, set()),
+    (config.Optim, "optimizer", size_estimate.SLOTS, set()),
   ],
 )
 def test_names_of_the_schema_are_those_of_the_table(
