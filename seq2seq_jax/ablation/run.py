@@ -245,11 +245,12 @@ def _resolve(request: Request) -> suite_lib.Ablation:
       ablation = ablation.with_rows(request.rows)
   except ValueError as e:
     raise types.UserError(f"{name}: {e}") from e
+  metric = evaluator.find_metric(ablation.metric)
   for row in ablation.rows:
-    if row.ensemble > 1 and ablation.metric == "token_accuracy":
+    if row.ensemble > 1 and not metric.of_ensembles:
       raise types.UserError(
         f"{name}: row {row.name!r} is an ensemble, which has no "
-        "token_accuracy; choose another metric for the table"
+        f"{metric.name}; choose another metric for the table"
       )
   return ablation
 

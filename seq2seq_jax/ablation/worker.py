@@ -261,7 +261,7 @@ def finite(
     name = metric.name
     if isinstance(scores.get(name), float) and name not in finite:
       lacking[name] = "is not finite"
-    elif name not in finite and members > 1 and metric.needs == "model":
+    elif name not in finite and members > 1 and not metric.of_ensembles:
       lacking[name] = "is of one model, not of an ensemble"
     elif name not in finite:
       lacking[name] = "cannot be computed for this model and its search"

@@ -77,6 +77,7 @@ RECORDS = (
     _token_accuracy,
     needs="model",
     sentence_sums=_accuracy_sums,
+    of_ensembles=False,
     bounds=record.PERCENT,
   ),
 )

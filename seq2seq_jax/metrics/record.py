@@ -60,6 +60,8 @@ class Metric:
   `undecided`, of (references, comparison), says why the score can be nothing
   but 0 with these references; empty: it can.
 
+  `of_ensembles` is False if an ensemble of models has no such score.
+
   `bounds` are the least and the largest that a score can be, for intervals.
   """
 
@@ -72,6 +74,7 @@ class Metric:
   signature: Callable[[Comparison], str] = _no_signature  # settings, versions
   sentence_sums: Callable[..., npt.ArrayLike] | None = None
   of_sums: Callable[[np.ndarray], np.ndarray] = ratio
+  of_ensembles: bool = True
   bounds: tuple[float, float] = (-math.inf, math.inf)
   undecided: Callable[[Texts, Comparison], str] = decides
 
