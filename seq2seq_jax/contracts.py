@@ -159,7 +159,8 @@ class Encoder(Protocol):
     Args:
       src: padded sources.
       src_len: real positions of each, at least 1.
-      masks: drawn masks [S, B, W] by name; None: no dropout (search).
+      masks: drawn masks by name, [S, B, W] or shorter by their stride; None:
+        no dropout (search).
     """
     ...
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from seq2seq_jax import types
 
+SHARED = 1  # number of the draw of masks that are the same at all steps
 # Masks by name, [L, B, W] when drawn; a step's are [B, W] or [B, 1, W].
 Masks = dict[str, types.Array]
 
@@ -29,6 +30,7 @@ class MaskSpec(NamedTuple):
   width: int
   rate: float  # share of units that are dropped
   shared: bool = False  # one mask for all steps (Gal & Ghahramani 2016)
+  stride: int = 1  # source positions to one of the masked vectors
 
 
 def batch_key(seed: Any, step: Any) -> types.Array:
@@ -43,24 +45,24 @@ def row_keys(seed: Any, step: Any, row: Any) -> types.Array:
 
 
 def draw(keys: types.Array, length: int, specs: Iterable[MaskSpec]) -> Masks:
-  """Masks `[length, B, width]` by name, of values 0 and 1 / (1 - rate).
+  """Masks `[L, B, width]` by name, of values 0 and 1 / (1 - rate).
 
-  All masks of a row come from one draw for those that change with the step and
-  one for those that do not. A rate is rounded to a multiple of 2^-16: one
-  32-bit draw serves two units.
+  L is `length` over the mask's stride, rounded up. All masks of a row and a
+  stride come from one draw, and so do those that are the same at all steps. A
+  rate is rounded to a multiple of 2^-16: one 32-bit draw serves two units.
 
   Args:
     keys: the rows' keys [B].
-    length: steps L.
+    length: steps at stride 1.
     specs: what to draw; their order is part of the result.
   """
-  active = [spec for spec in specs if spec.rate]
+  groups: dict[int, list[MaskSpec]] = {}
+  for spec in specs:
+    if spec.rate:
+      groups.setdefault(_group(spec), []).append(spec)
   masks: Masks = {}
-  # Group 0 has a mask a step, group 1 one for all steps.
-  for group, steps in enumerate((length, 1)):
-    members = [spec for spec in active if spec.shared == bool(group)]
-    if not members:
-      continue
+  for group, members in groups.items():
+    steps = 1 if group == SHARED else -(-length // members[0].stride)
     pairs = [(spec.width + 1) // 2 for spec in members]
     shape = (steps, sum(pairs))
 
@@ -72,8 +74,15 @@ def draw(keys: types.Array, length: int, specs: Iterable[MaskSpec]) -> Masks:
     bits = jax.vmap(row_bits, out_axes=1)(keys)  # [L, B, sum of pairs]
     ends = np.cumsum(pairs)[:-1].tolist()
     for spec, part in zip(members, jnp.split(bits, ends, axis=-1)):
-      masks[spec.name] = _mask_of_bits(spec, part, length)
+      masks[spec.name] = _mask_of_bits(spec, part, -(-length // spec.stride))
   return masks
+
+
+def _group(spec: MaskSpec) -> int:
+  """Number of the draw that a mask is part of."""
+  if spec.shared:
+    return SHARED
+  return 0 if spec.stride == 1 else spec.stride
 
 
 def _mask_of_bits(

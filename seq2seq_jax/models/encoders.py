@@ -87,18 +87,21 @@ class Encoder(nn.Module):
 
   @nn.nowrap
   def mask_specs(self) -> tuple[dropout_masks.MaskSpec, ...]:
-    """Dropout and zoneout masks of a call."""
+    """Dropout and zoneout masks of a call, of a layer's own length each."""
     d = self.dropout
-    specs = list(d.inputs(self.embed.features))
+    stride = self.embed.stride
+    specs = [m._replace(stride=stride) for m in d.inputs(self.embed.features)]
     template = self.cell_class(
       self.features, 1, **dict(self.cell_args), parent=None
     )
     for i in range(self.depth):
+      stride *= 2 if self.shortens(i) else 1
       names = self.directions(i)
       width = self.features * len(names)
-      specs.append(d.output(i, self.depth, width))
+      own = [d.output(i, self.depth, width)]
       for name in names:
-        specs += template.mask_specs(f"{name}_{i}", d.state, d.update, d.shared)
+        own += template.mask_specs(f"{name}_{i}", d.state, d.update, d.shared)
+      specs += [m._replace(stride=stride) for m in own]
     return tuple(specs)
 
   def __call__(
@@ -107,7 +110,7 @@ class Encoder(nn.Module):
     src_len: Int[types.Array, " B"],
     masks: Masks | None = None,
   ) -> types.Memory:
-    """Reads a source; masks are [S, B, D]."""
+    """Reads a source; masks are [S over their stride, B, D]."""
     # Masks inside the cells stay time first, as the scan wants them.
     outer = {
       name: mask.swapaxes(0, 1)
@@ -115,8 +118,6 @@ class Encoder(nn.Module):
       if "/" not in name
     }
     x, lengths = self.embed(src, src_len)
-    # A front end may shorten what masks were drawn for.
-    outer = {k: m[:, : x.shape[1]] for k, m in outer.items()}
     x = dropout_masks.apply(x, outer, "embed")
     x = dropout_masks.apply(x, outer, "word")
     # One stream of vectors, or two that meet at the top only.
@@ -132,9 +133,7 @@ class Encoder(nn.Module):
         streams, below = [x], [[]]
       carry, outputs = self.layer(i, streams, lengths, masks)
       joined = jnp.concatenate(outputs, axis=-1)
-      mask = outer.get(f"layer_{i}")
-      if mask is not None:
-        joined = joined * mask[:, : joined.shape[1]]
+      joined = dropout_masks.apply(joined, outer, f"layer_{i}")
       state.append(carry)
       new = jnp.split(joined, 2, axis=-1) if split else [joined]
       if self.residual != "none" and i + 1 >= self.residual_start:
@@ -180,7 +179,6 @@ class Encoder(nn.Module):
       x = streams[d if len(streams) > 1 else 0]
       module = self.cells[f"{name}_{i}"]
       inner = dropout_masks.subset(masks, f"{name}_{i}")
-      inner = {k: m[: x.shape[1]] for k, m in inner.items()}
 
       def advance(
         carry: cell.Carry,

@@ -1,11 +1,12 @@
 """Front ends of encoders: from ids or frames of features to vectors.
 
-A front end is a module with `features`, the width D of its vectors, and
+A front end is a module with `features`, the width D of its vectors, `stride`,
+the positions of the source to one of them (the last may have fewer), and
 `__call__(src, src_len)`, which returns them with their lengths. Vectors at
 padding must not depend on what the padding holds.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
@@ -22,6 +23,7 @@ class Tokens(nn.Module):
   """Embeds ids; the length stays."""
 
   table: nn.Module
+  stride: ClassVar[int] = 1
 
   @property
   def features(self) -> int:
@@ -38,6 +40,7 @@ class Frames(nn.Module):
   """Frames of features as they are, padding set to 0."""
 
   features: int
+  stride: ClassVar[int] = 1
 
   def __call__(
     self, src: Float[types.Array, "B S F"], src_len: Lengths
@@ -58,6 +61,7 @@ class Convolution(nn.Module):
   init_kind: str = "xavier"
   init_scale: float = 0.08
   dtype: Any = jnp.float32
+  stride: ClassVar[int] = 4
 
   @property
   def features(self) -> int:

@@ -48,7 +48,8 @@ class Encoder(nn.Module):
   @nn.nowrap
   def mask_specs(self) -> tuple[dropout_masks.MaskSpec, ...]:
     """Dropout masks of a call."""
-    return transformer_layers.mask_specs(self.shape, self.dropout, False)
+    specs = transformer_layers.mask_specs(self.shape, self.dropout, False)
+    return tuple(spec._replace(stride=self.embed.stride) for spec in specs)
 
   def __call__(
     self,
@@ -56,11 +57,9 @@ class Encoder(nn.Module):
     src_len: Int[types.Array, " B"],
     masks: Masks | None = None,
   ) -> types.Memory:
-    """Reads a source; masks are [S, B, D]."""
+    """Reads a source; masks are [S over their stride, B, D]."""
     masks = transformer_layers.batch_major(masks)
     x, lengths = self.embed(src, src_len)
-    # A front end may shorten what masks were drawn for.
-    masks = {k: m[:, : x.shape[1]] for k, m in masks.items()}
     x = self.entry(x) if self.entry else x
     x = self.places(x, jnp.arange(x.shape[1], dtype=jnp.int32)[None])
     x = transformer_layers.drop_inputs(x, masks)

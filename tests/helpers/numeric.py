@@ -103,8 +103,9 @@ def drawn_for(module, length, rows=5):
   rng = np.random.default_rng(12)
   out = {}
   for mask in module.mask_specs():
-    shape = (1 if mask.shared else length, rows, mask.width)
+    steps = -(-length // mask.stride)
+    shape = (1 if mask.shared else steps, rows, mask.width)
     kept = (rng.random(shape) >= mask.rate) / np.float32(1 - mask.rate)
     if mask.rate:
-      out[mask.name] = np.broadcast_to(kept, (length, *shape[1:]))
+      out[mask.name] = np.broadcast_to(kept, (steps, *shape[1:]))
   return {k: v.astype(np.float32) for k, v in out.items()}

@@ -49,6 +49,28 @@ def test_masks_depend_on_their_row_alone():
 
 
 @pytest.mark.quick
+def test_masks_have_the_length_of_what_they_are_drawn_for():
+  """Behind a reduction by 2 and by 4; the others stay as they were."""
+  behind = (
+    Spec("half", 16, 0.5, stride=2),
+    Spec("same", 16, 0.5, shared=True, stride=2),
+    Spec("fourth", 16, 0.5, stride=4),
+  )
+  masks = drawn([0, 1, 2, 3], 9, (behind[0], *WIDTHS, *behind[1:]))
+  steps = {name: len(masks[name]) for name in ("half", "same", "fourth")}
+  assert steps == {"half": 5, "same": 5, "fourth": 3}
+  for name, mask in drawn([0, 1, 2, 3], 9).items():
+    assert np.array_equal(masks[name], mask)
+  some = drawn([3, 8, 1], 13, behind)  # a longer batch with rows 3 and 1
+  for name, count in steps.items():
+    assert np.array_equal(some[name][:count, [0, 2]], masks[name][:, [3, 1]])
+  half, same, fourth = (masks[name] for name in steps)
+  assert np.all(same == same[:1])
+  assert np.any(half[0] != half[1])
+  assert np.any(half[:3] != fourth) and np.any(half[0] != same[0])
+
+
+@pytest.mark.quick
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.8])
 def test_masks_keep_the_mean(rate):
   mask = np.asarray(

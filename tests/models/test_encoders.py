@@ -247,6 +247,31 @@ def test_encoder_with_masks_equals_a_loop(name):
 
 
 @pytest.mark.quick
+@pytest.mark.parametrize("stride", [1, 4])
+def test_masks_are_drawn_at_the_rate_of_their_layer(stride):
+  """No mask is drawn for positions that its layer does not have."""
+  front = frontends.Convolution(3, 2) if stride == 4 else frontends.Frames(3)
+  model, _, _ = encoding(
+    "pyramid", embed=front, dropout=layers.Dropout(**RATES)
+  )
+  specs = model.mask_specs()
+  assert {spec.name for spec in specs if spec.shared} == {
+    f"{direction}_{i}/state"
+    for direction in ("forward", "backward")
+    for i in range(3)
+  }
+  keys = dropout_masks.row_keys(0, 1, np.arange(2, dtype=np.int32))
+  masks = jax.eval_shape(lambda: dropout_masks.draw(keys, 37, specs))
+  frames = -(-37 // stride)
+  assert masks["embed"].shape[0] == masks["word"].shape[0] == frames
+  for i, steps in enumerate((frames, -(-frames // 2), -(-frames // 4))):
+    parts = ("state", "update")
+    names = [f"{d}_{i}/{p}" for d in ("forward", "backward") for p in parts]
+    for name in (f"layer_{i}", *names):
+      assert masks[name].shape[0] == steps, name
+
+
+@pytest.mark.quick
 def test_which_masks_are_shared_by_all_steps():
   """Gal's are, word dropout and zoneout are not, the state's always is."""
   keys = dropout_masks.row_keys(0, 1, np.arange(9, dtype=np.int32))
