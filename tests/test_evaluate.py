@@ -36,7 +36,7 @@ def test_evaluate_scores_the_same_however_many_at_a_time(whole, tmp_path):
 
 
 def test_evaluate_writes_its_outputs_and_tells_of_other_data(
-  whole, tmp_path, caplog
+  whole, tmp_path, caplog, capsys
 ):
   run = tmp_path / "run"
   shutil.copytree(whole, run)
@@ -45,9 +45,15 @@ def test_evaluate_writes_its_outputs_and_tells_of_other_data(
   (run / "run.json").write_text(json.dumps(record))
   out, scores = tmp_path / "out.txt", tmp_path / "scores.json"
   command = ["--workdir", str(run), "--split", "valid", "--output", str(out)]
-  command += ["--json", str(scores), "--metric", "empty"]
+  command += ["--json", str(scores), "--metric", "empty", "--metric", "wer"]
   assert evaluate.main(command) == 0
   found = json.loads(scores.read_text())
+  printed = capsys.readouterr().out.splitlines()
+  kinds = ("substitutions", "deletions", "insertions")
+  parts = [found[f"wer_{kind}"] for kind in kinds]
+  assert sum(parts) == pytest.approx(found["wer"])
+  for name in ("ser", "reference_words", *(f"wer_{kind}" for kind in kinds)):
+    assert f"{name}: {found[name]:.4f}" in printed
   lines = out.read_text().splitlines()
   assert len(lines) == found["sentences"] > 3
   assert found["empty"] == 100 * sum(not x for x in lines) / len(lines)

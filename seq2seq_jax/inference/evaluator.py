@@ -90,6 +90,13 @@ def metrics_of(
   return list(found.values())
 
 
+def reported_metrics(
+  conf: config.Config, more: Iterable[str] = ()
+) -> list[metrics.Metric]:
+  """The same, each followed by the parts that `evaluate` gives beside it."""
+  return metrics.with_parts(metrics_of(conf, more))
+
+
 class Evaluator:
   """A split, encoded once, and the programs that score it.
 

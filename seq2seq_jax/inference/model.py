@@ -343,7 +343,7 @@ class Model:
       data, metrics, progress: as those of `evaluate`.
       batch_size: sources searched together, by default all; changes no output.
     """
-    chosen = evaluation.metrics_of(self.config, metrics)
+    chosen = evaluation.reported_metrics(self.config, metrics)
     present = self.vocabularies.source.present
     checks.check_metrics(chosen, present)
     scored = self.evaluator(self._examples(data))

@@ -4,8 +4,7 @@
 output texts by the field's own packages (SacreBLEU for BLEU, chrF and TER,
 rouge-score for ROUGE, jiwer for WER and CER), and diagnostics of outputs and of
 the search that made them. A new metric is one more record in the file of its
-kind:
-`model.py`, `texts.py`, `search.py`.
+kind: `model.py`, `texts.py`, `error_rates.py`, `search.py`.
 
 Importing this is cheap; the packages are imported where they are used.
 """
@@ -18,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from seq2seq_jax import types
-from seq2seq_jax.metrics import model, search, texts
+from seq2seq_jax.metrics import error_rates, model, search, texts
 from seq2seq_jax.metrics.record import Comparison, Metric, Texts, ratio
 
 __all__ = [
@@ -35,12 +34,16 @@ __all__ = [
   "sentences",
   "token_sentences",
   "values",
+  "with_parts",
 ]
 
-METRICS: dict[str, Metric] = {
-  metric.name: metric
-  for metric in (*model.RECORDS, *texts.RECORDS, *search.RECORDS)
-}
+_RECORDS = (
+  *model.RECORDS,
+  *texts.RECORDS,
+  *error_rates.RECORDS,
+  *search.RECORDS,
+)
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _RECORDS}
 AS_WRITTEN = Comparison()
 
 
@@ -61,6 +64,15 @@ def label(name: str) -> str:
 def bounds(name: str) -> tuple[float, float] | None:
   """The least and the largest that a metric can be; None if not listed."""
   return METRICS[name].bounds if name in METRICS else None
+
+
+def with_parts(chosen: Iterable[Metric]) -> list[Metric]:
+  """Metrics, each followed by those that are given beside it; each once."""
+  records: dict[str, Metric] = {}
+  for metric in chosen:
+    beside = [METRICS[name] for name in metric.parts]
+    records |= {m.name: m for m in (metric, *beside) if m.name not in records}
+  return list(records.values())
 
 
 class Sentences(NamedTuple):
@@ -86,13 +98,10 @@ def score(
 
   `signature` maps the names of those that have one to the settings and version
   used for their values, for BLEU, chrF and TER SacreBLEU's own. exact_match,
-  WER and CER first make every run of blanks one; CER counts a blank as a
-  character. WER and CER are the edits of the corpus over the words or
-  characters of all references; if a reference is empty, its hypothesis counts
-  as insertions. If all are empty they are 0 without edits, else 100. ROUGE is
-  F1 without stemming, the mean over sentences; an empty side scores 0. chrF and
-  TER treat empty sides as SacreBLEU does. length_ratio is that of BLEU's
-  brevity penalty.
+  WER, CER and SER first make every run of blanks one; see `error_rates.py` for
+  these. ROUGE is F1 without stemming, the mean over sentences; an empty side
+  scores 0. chrF and TER treat empty sides as SacreBLEU does. length_ratio is
+  that of BLEU's brevity penalty.
   Raises types.UserError for different counts, none at all, unknown names.
   """
   records = [_of_outputs(metric) for metric in dict.fromkeys(chosen)]
@@ -166,16 +175,17 @@ def closest(
   right that equals any of them, and edits are divided by the length of those
   chosen.
   """
+  comparison = Comparison(lowercase)
   chosen: list[str] = []
   for hypothesis, references in zip(hypotheses, alternatives, strict=True):
     if len(references) == 1:
       chosen += references
       continue
-    edits = [
-      texts.count_edits("wer", [hypothesis], [r], lowercase)[0]
-      for r in references
-    ]
-    chosen.append(references[edits.index(min(edits))])
+    counts = error_rates.count_edits(
+      "words", [hypothesis] * len(references), references, comparison
+    )
+    edits = counts[:, : error_rates.TOTAL].sum(axis=1)
+    chosen.append(references[int(np.argmin(edits))])
   return chosen
 
 

@@ -20,6 +20,17 @@ class Comparison(NamedTuple):
   tokenize: str = "13a"  # SacreBLEU's for BLEU; `none`: it is tokenised already
 
 
+def comparable(texts: Texts, comparison: Comparison) -> list[str]:
+  """Texts as they are compared: every run of blanks one, none at the ends."""
+  texts = [" ".join(text.split()) for text in texts]
+  return [text.lower() for text in texts] if comparison.lowercase else texts
+
+
+def case(comparison: Comparison) -> str:
+  """What a signature says of upper and lower case."""
+  return f"case:{'lc' if comparison.lowercase else 'mixed'}"
+
+
 def ratio(sums: np.ndarray) -> np.ndarray:
   """The first sum over the second, in percent. [..., 2] -> [...]."""
   sums = np.asarray(sums, np.float64)
@@ -63,6 +74,8 @@ class Metric:
   `of_ensembles` is False if an ensemble of models has no such score.
 
   `bounds` are the least and the largest that a score can be, for intervals.
+
+  `parts` names the listed metrics that `evaluate` gives beside it.
   """
 
   name: str
@@ -77,6 +90,7 @@ class Metric:
   of_ensembles: bool = True
   bounds: tuple[float, float] = (-math.inf, math.inf)
   undecided: Callable[[Texts, Comparison], str] = decides
+  parts: tuple[str, ...] = ()
 
   def __post_init__(self) -> None:
     if not self.label:

@@ -1,7 +1,8 @@
 """Metrics of output texts against references, by the field's own packages.
 
-SacreBLEU for BLEU, chrF and TER, rouge-score for ROUGE, jiwer for WER and CER.
-Each is imported where it is used: some of them take seconds.
+SacreBLEU for BLEU, chrF and TER, rouge-score for ROUGE; WER and CER have a file
+of their own, `error_rates.py`. Each package is imported where it is used: some
+of them take seconds.
 """
 
 import functools
@@ -111,23 +112,14 @@ def _length_ratio(
   return 100 * (bleu.sys_len / bleu.ref_len if bleu.ref_len else 0.0)
 
 
-def _collapse(texts: record.Texts, lowercase: bool) -> list[str]:
-  texts = [" ".join(text.split()) for text in texts]
-  return [text.lower() for text in texts] if lowercase else texts
-
-
-def _case(comparison: record.Comparison) -> str:
-  return f"case:{'lc' if comparison.lowercase else 'mixed'}"
-
-
 def _exact_match(
   hypotheses: record.Texts,
   references: record.Texts,
   comparison: record.Comparison,
 ) -> float:
   pairs = zip(
-    _collapse(hypotheses, comparison.lowercase),
-    _collapse(references, comparison.lowercase),
+    record.comparable(hypotheses, comparison),
+    record.comparable(references, comparison),
   )
   return 100 * sum(a == b for a, b in pairs) / len(references)
 
@@ -188,45 +180,6 @@ def _rouge_metric(name: str) -> record.Metric:
   )
 
 
-def _jiwer_signature(comparison: record.Comparison) -> str:
-  version = importlib.metadata.version("jiwer")
-  return f"jiwer|{_case(comparison)}|version:{version}"
-
-
-def _error_rate_metric(name: str) -> record.Metric:
-  """The record of WER or CER."""
-
-  def function(
-    hypotheses: record.Texts,
-    references: record.Texts,
-    comparison: record.Comparison,
-  ) -> float:
-    edits, total = count_edits(
-      name, hypotheses, references, comparison.lowercase
-    )
-    return 100 * (edits / total if total else float(edits > 0))
-
-  def sums(
-    hypotheses: record.Texts,
-    references: record.Texts,
-    comparison: record.Comparison,
-  ) -> list[tuple[int, int]]:
-    return [
-      count_edits(name, [h], [r], comparison.lowercase)
-      for h, r in zip(hypotheses, references)
-    ]
-
-  return record.Metric(
-    name,
-    function,
-    lower_is_better=True,
-    label=name.upper(),
-    signature=_jiwer_signature,
-    sentence_sums=sums,
-    bounds=record.RATE,
-  )
-
-
 def _bleu_undecided(
   references: record.Texts, comparison: record.Comparison
 ) -> str:
@@ -246,30 +199,9 @@ def _rouge2_undecided(
   return "no reference has two words, so it is 0 for all outputs"
 
 
-def count_edits(
-  name: str, hypotheses: record.Texts, references: record.Texts, lowercase: bool
-) -> tuple[int, int]:
-  """Edits, and the words (`wer`) or characters (`cer`) of the references."""
-  import jiwer
-
-  hypotheses = _collapse(hypotheses, lowercase)
-  references = _collapse(references, lowercase)
-  split = str.split if name == "wer" else list
-  # jiwer refuses empty references.
-  pairs = [(h, r) for h, r in zip(hypotheses, references) if r]
-  edits = sum(len(split(h)) for h, r in zip(hypotheses, references) if not r)
-  total = sum(len(split(r)) for r in references)
-  if pairs:
-    align = jiwer.process_words if name == "wer" else jiwer.process_characters
-    outputs, targets = map(list, zip(*pairs))
-    counts = align(targets, outputs)
-    edits += counts.substitutions + counts.deletions + counts.insertions
-  return edits, total
-
-
 RECORDS = (
   record.Metric(
-    "exact_match", _exact_match, signature=_case, bounds=record.PERCENT
+    "exact_match", _exact_match, signature=record.case, bounds=record.PERCENT
   ),
   _sacrebleu_metric(
     "bleu",
@@ -285,8 +217,6 @@ RECORDS = (
     "ter", label="TER", lower_is_better=True, bounds=record.RATE
   ),
   *(_rouge_metric(name) for name in _ROUGE),
-  _error_rate_metric("wer"),
-  _error_rate_metric("cer"),
   record.Metric(
     "length_ratio",
     _length_ratio,
