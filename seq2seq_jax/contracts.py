@@ -84,6 +84,18 @@ class Side(Protocol):
     """
     ...
 
+  def padded(self, length: int, step: int) -> int:
+    """The padded length of a value of L positions, in search and scoring.
+
+    One of a few, as each is a compiled program; at most as many as grow with
+    log L.
+
+    Args:
+      length: L.
+      step: short lengths are padded to a multiple of it.
+    """
+    ...
+
   def cut(self, positions: Any, length: int) -> Any:
     """The first `length` of a value's positions, EOS one of them.
 

@@ -146,10 +146,12 @@ class Data:
   batch_size: int = fields.field(64, min=1, max=10**8)
   """Rows or padded tokens of a global batch; see `batch_unit`."""
   batch_unit: Literal["rows", "tokens"] = "rows"
-  """What `batch_size` counts; tokens are those of the longer padded side. A
-  batch has `row_multiple` rows at least, however long they are."""
+  """What `batch_size` counts; tokens are those of the longer padded side, of
+  audio the frames. A batch has `row_multiple` rows at least, however long they
+  are."""
   buckets: int = fields.field(4, min=1, max=1000)
-  """Most shapes of batch; each is one compiled program."""
+  """Most shapes of batch; each is one compiled program. Of read speech 16 leave
+  less than a tenth to padding."""
   row_multiple: int = fields.field(8, min=1, max=10**6)
   """Rows of a batch are a multiple of this; they must divide evenly over the
   devices and `optim.accumulate`."""

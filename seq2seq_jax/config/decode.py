@@ -73,9 +73,12 @@ class Decode:
   row of an answered one is given to a waiting one. Sources above 64 tokens have
   fewer in proportion."""
   length_step: int = fields.mutable_on_resume(24, min=1, max=10**5)
-  """Source lengths are padded up to a multiple of this, and doubled beyond
-  eight of them, when searching. Of each such length the last sentences leave
-  rows idle, which costs more than padding does."""
+  """Source lengths are padded up to a multiple of this when searching. Beyond
+  eight of them those of text are doubled; those of frames grow by a fifth each
+  wherever that is more than this (at 24 from 120 frames on), so that of read
+  speech less than a tenth is padding. Of each such length the last sentences
+  leave rows idle, which costs more than padding does: few utterances are
+  searched sooner with fewer lengths (128) or a small `batch_rows`."""
 
   def __post_init__(self) -> None:
     fields.validate(self, "decode")

@@ -21,6 +21,7 @@ from seq2seq_jax.data import corpus as corpus_lib
 
 PREFETCH = 8  # batches that the loader's thread keeps ready
 CACHE_BYTES = 2**28  # approximate size of the cache of encoded examples
+EVALUATION_STEP = 8  # short lengths are padded to a multiple of this
 PAIR_BYTES = 400  # approximate size of an encoded pair without its arrays
 
 Vocabularies = vocabulary.Vocabularies
@@ -347,8 +348,7 @@ def evaluation(
   """
   groups: dict[tuple[int, int], list[int]] = {}
   for i, pair in enumerate(pairs):
-    source, target = (ceil_length(n) for n in vocabularies.lengths(pair))
-    groups.setdefault((source, target), []).append(i)
+    groups.setdefault(_evaluation_shape(vocabularies, pair), []).append(i)
   for (source, target), members in sorted(groups.items()):
     n = rows_of(source, target, members) if rows_of else rows
     for first in range(0, len(members), n):
@@ -357,15 +357,14 @@ def evaluation(
       yield part, collate(vocabularies, chosen, np.arange(n), source, target)
 
 
-def ceil_length(length: int, step: int = 8) -> int:
-  """Rounds a length up to one of a few padded lengths.
-
-  These are multiples of `step` up to 8 * `step`, then its doubles, so that any
-  data needs at most 8 + log2(length) programs.
-  """
-  if length <= 8 * step:
-    return -(-length // step) * step
-  padded = 8 * step
-  while padded < length:
-    padded *= 2
-  return padded
+def _evaluation_shape(
+  vocabularies: Vocabularies, pair: types.EncodedPair
+) -> tuple[int, int]:
+  """Padded source and target length of an encoded pair."""
+  source, target = vocabularies.lengths(pair)
+  source = vocabularies.source.padded(source, EVALUATION_STEP)
+  step = EVALUATION_STEP
+  if vocabularies.source.features:
+    # A target costs little beside so many frames, and a program much.
+    step = max(step, source // 64 * 8)
+  return source, vocabularies.target.padded(target, step)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from seq2seq_jax import types
-from seq2seq_jax.data import stored
+from seq2seq_jax.data import ladder, stored
 
 
 class Frames(abc.ABC):
@@ -39,6 +39,9 @@ class Frames(abc.ABC):
         lengths[i] = len(row.values)
         values[i, : lengths[i]] = row.values
     return types.PaddedSide(values, lengths)
+
+  def padded(self, length: int, step: int) -> int:
+    return ladder.growing(length, step)
 
   def cut(self, positions: Any, length: int) -> Any:
     return positions[-length:] if self.reverse else positions[:length]

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from seq2seq_jax import contracts, types
-from seq2seq_jax.data import frames_side, stored, tokenizers
+from seq2seq_jax.data import frames_side, ladder, stored, tokenizers
 
 _EOS = np.array([types.EOS], np.int32)
 _EMPTY = np.zeros(0, np.int32)
@@ -82,6 +82,9 @@ class _Text:
       np.array([len(row.values) for row in filled], np.int32),
       extended,
     )
+
+  def padded(self, length: int, step: int) -> int:
+    return ladder.doubling(length, step)
 
   def cut(self, positions: Any, length: int) -> Any:
     if self.reverse:  # the first words are read last
@@ -262,6 +265,9 @@ class NoSource:
     self, rows: Sequence[types.EncodedSide | None], length: int
   ) -> types.PaddedSide:
     return types.PaddedSide(None, None)
+
+  def padded(self, length: int, step: int) -> int:
+    return ladder.doubling(length, step)
 
   def cut(self, positions: Any, length: int) -> Any:
     return positions

@@ -11,7 +11,6 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from seq2seq_jax import config, contracts, types
-from seq2seq_jax.data import batches
 from seq2seq_jax.decoding import beam, combine, exact, stepfn
 from seq2seq_jax.inference import sizing
 from seq2seq_jax.runtime import parallel
@@ -248,7 +247,8 @@ class Translator:
     )
     devices = self.mapper.devices
     pending: list[tuple[list[int], types.Hypotheses]] = []
-    pools = _pools(sizes, decode, len(devices), attention, size_of)
+    rungs = [self.side.padded(size, decode.length_step) for size in sizes]
+    pools = _pools(sizes, rungs, decode, len(devices), attention, size_of)
     for turn, (padded, pool) in enumerate(pools):
       named = sizing.named(pool, sizes[pool[0]], FIELDS)
       try:
@@ -368,6 +368,7 @@ class Translator:
 
 def _pools(
   sizes: Sequence[int],
+  rungs: Sequence[int],
   decode: config.Decode,
   devices: int,
   attention: bool,
@@ -375,8 +376,7 @@ def _pools(
 ) -> Iterator[tuple[int, list[int]]]:
   """Padded length and sources of each pool, short buckets first."""
   buckets: dict[int, list[int]] = {}
-  for i, size in enumerate(sizes):
-    padded = batches.ceil_length(size, decode.length_step)
+  for i, padded in enumerate(rungs):
     buckets.setdefault(padded, []).append(i)
   for padded, members in sorted(buckets.items()):
     # Long ones first: at the end of a pool only short ones are left.

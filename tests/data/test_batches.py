@@ -238,13 +238,6 @@ def test_a_pair_meets_the_same_evaluation_shape_in_any_company(frames):
   assert some == {i: whole[i] for i in (7, 3, 11)}
 
 
-def test_padded_lengths_are_few_and_never_too_short():
-  padded = [batches.ceil_length(n) for n in range(2000)]
-  assert all(p >= n for n, p in enumerate(padded))
-  assert padded == sorted(padded) and len(set(padded)) <= 1 + 8 + 5
-  assert padded[0] == 0 and padded[1] == 8 and padded[65] == 128
-
-
 def test_several_steps_are_stacked_in_the_widest_shape():
   train = _train()
   together = train.load_call(1, 3)
