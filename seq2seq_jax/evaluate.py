@@ -48,6 +48,11 @@ def parser() -> argparse.ArgumentParser:
   p.add_argument("--metric", action="append", help="another metric")
   p.add_argument("--json", help="file for the result")
   p.add_argument("--output", help="file for the outputs, a line a source")
+  p.add_argument(
+    "--trn",
+    metavar="DIR",
+    help="folder for hyp.trn and ref.trn, which NIST's sclite reads",
+  )
   return p
 
 
@@ -69,8 +74,9 @@ def run(args: argparse.Namespace, rest: Sequence[str] = ()) -> dict[str, Any]:
     return cli.override(conf, args, list(rest), "evaluate")
 
   if args.score:
-    if args.output:
-      raise types.UserError("--output: --score translates nothing")
+    if args.output or args.trn:
+      flag = "--output" if args.output else "--trn"
+      raise types.UserError(f"{flag}: --score translates nothing")
     model = model_lib.load(args.workdir, args.checkpoint, args.replica)
     model = model.with_config(configure(model.config))
     scores, log_probs = model.score_split(data)
@@ -89,6 +95,7 @@ def run(args: argparse.Namespace, rest: Sequence[str] = ()) -> dict[str, Any]:
       progress=progress,
       configure=configure,
       output=args.output,
+      trn=args.trn,
     )
 
 
@@ -114,14 +121,20 @@ def _run(args: argparse.Namespace, rest: list[str]) -> int:
 
 def _check_outputs(args: argparse.Namespace, rest: list[str]) -> None:
   """Refuses outputs that would replace what is read."""
-  from seq2seq_jax.inference import loading
+  from seq2seq_jax.inference import loading, trn
 
   def configure(conf: Any) -> Any:
     return cli.override(conf, args, rest, "evaluate")
 
   data_files, workdirs = loading.files_read(args.workdir, configure)
+  outputs = {"--json": args.json, "--output": args.output}
+  if args.trn == "":
+    raise types.UserError("--trn: is empty; give a folder, or . for this one")
+  if args.trn is not None:
+    names = ("--trn (outputs)", "--trn (references)")
+    outputs |= dict(zip(names, trn.paths(args.trn)))
   files.check_outputs(
-    {"--json": args.json, "--output": args.output},
+    outputs,
     [("--source", args.source), ("--reference", args.reference), *data_files],
     workdirs,
   )

@@ -31,6 +31,8 @@ class Evaluation:
   scores: dict[str, Any]
   texts: list[str]
   """One a source; none of a language model."""
+  evaluator: "Evaluator"
+  """Of the split."""
 
 
 def find_metric(name: str) -> metrics.Metric:

@@ -363,7 +363,7 @@ class Model:
       "checkpoint_step": [member.step for member in self.members],
       "seconds": time.monotonic() - start,
     }
-    return evaluation.Evaluation(scores, texts)
+    return evaluation.Evaluation(scores, texts, scored)
 
   def _examples(self, data: splits.Data) -> sources.Source:
     """A split of the run's own data, or pairs as examples."""

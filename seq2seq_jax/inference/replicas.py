@@ -11,6 +11,7 @@ from seq2seq_jax import config, types
 from seq2seq_jax.checkpoints import select
 from seq2seq_jax.data import sources
 from seq2seq_jax.inference import evaluator, loading, model, splits, text
+from seq2seq_jax.inference import trn as transcripts
 from seq2seq_jax.runtime import files, processes
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ def evaluate(
   progress: evaluator.Progress | None = None,
   configure: Callable[[config.Config], config.Config] | None = None,
   output: str | os.PathLike[str] | None = None,
+  trn: str | os.PathLike[str] | None = None,
   **decode: Any,
 ) -> dict[str, Any]:
   """The scores of a trained model on a split or on pairs.
@@ -42,6 +44,7 @@ def evaluate(
     progress: called with (answered sources, all of them).
     configure: changes the stored config, such as its search.
     output: file for the output texts, a line a source.
+    trn: folder for outputs and references as sclite reads them, see `trn.py`.
     **decode: fields of the config's decode section, such as `beam_size`.
 
   Returns:
@@ -49,6 +52,9 @@ def evaluate(
     deviations as `NAME_sd`, and each one's values under `replicas`.
   """
   metrics = list(metrics)
+  part = data if isinstance(data, str) else "pair"
+  files_of_texts = {"--output": output, "--trn": trn}
+  wanted = [flag for flag, path in files_of_texts.items() if path]
   if not isinstance(data, str):
     data = sources.as_source(data)  # an iterator could be read but once
 
@@ -56,23 +62,25 @@ def evaluate(
     loaded = model.load(runs, checkpoint, number).with_search(**decode)
     if configure:
       loaded = loaded.with_config(configure(loaded.config))
-    if output and not loaded.vocabularies.source.present:
-      raise types.UserError("--output: a language model translates nothing")
+    if wanted and not loaded.vocabularies.source.present:
+      raise types.UserError(f"{wanted[0]}: a language model translates nothing")
     evaluation = loaded.evaluation(
       data, metrics=metrics, batch_size=batch_size, progress=progress
     )
     if output and processes.is_first():
       with files.output(output) as out:
         out.writelines(text.lines([t]) for t in evaluation.texts)
+    if trn and processes.is_first():
+      transcripts.write(trn, evaluation.evaluator, evaluation.texts, part)
     return evaluation.scores
 
   numbers = undiverged(runs) if replica is None else None
   if numbers is None:
     return one(replica)
-  if output:
+  if wanted:
+    name = loading.run_names(runs)[0]
     raise types.UserError(
-      f"--output: {loading.run_names(runs)[0]} holds several runs; choose one "
-      "with --replica"
+      f"{wanted[0]}: {name} holds several runs; choose one with --replica"
     )
   return summary([{"replica": n} | one(n) for n in numbers])
 
