@@ -3,8 +3,8 @@
 A line is `WORDS (ID)`. Texts are written as WER compares them: every run of
 blanks one, in lower case where the comparison is. What sclite would not read as
 a word becomes its full-width form, one character for one, in both files alike:
-parentheses and braces (identifiers, alternatives), a word `@` (nothing at all)
-and two semicolons that begin a line (a comment).
+parentheses and braces (identifiers, alternatives), a word `@` (nothing at all),
+asterisks that begin a word and semicolons that begin a line (comments).
 """
 
 import itertools
@@ -22,7 +22,7 @@ OUTPUTS, REFERENCES = "hyp.trn", "ref.trn"
 
 _FULL_WIDTH = 0xFEE0  # from an ASCII character to its full-width form
 _BRACKETS = {ord(c): ord(c) + _FULL_WIDTH for c in "(){}"}
-_ALONE = re.compile(r"(?<!\S)@(?!\S)|^;;")
+_SPECIAL = re.compile(r"(?<!\S)(?:@(?!\S)|\*+)|^;+")
 
 
 def paths(folder: str | os.PathLike[str]) -> tuple[pathlib.Path, pathlib.Path]:
@@ -33,7 +33,7 @@ def paths(folder: str | os.PathLike[str]) -> tuple[pathlib.Path, pathlib.Path]:
 def line(text: str, name: str) -> str:
   """A text as a line, with the source's name as `names` gives it."""
   text = text.translate(_BRACKETS)
-  text = _ALONE.sub(lambda found: _full_width(found.group()), text)
+  text = _SPECIAL.sub(lambda found: _full_width(found.group()), text)
   return f"{text} ({name})\n"
 
 
