@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from seq2seq_jax import types
 
@@ -185,7 +185,7 @@ class Score(Protocol):
   """
 
   remembers: bool
-  """True if a state [B, Q, M] goes from step to step; it is 0 at first."""
+  """True if a state [B, Q, M] goes from step to step."""
 
   def reach(self) -> int | None:
     """Number of positions that can have weight; None: all of the source."""
@@ -204,6 +204,16 @@ class Score(Protocol):
     """Scores before masking and normalisation; H heads if it has several.
 
     A query's scores depend on no other query.
+    """
+    ...
+
+  def first_state(
+    self, mask: Bool[types.Array, "B M"]
+  ) -> Float[types.Array, "B 1 M"]:
+    """The state before the first step, if it remembers; by default 0.
+
+    Args:
+      mask: True at the real positions of each source.
     """
     ...
 

@@ -50,6 +50,9 @@ class Attention:
   """Channels of location_aware's convolution."""
   filter_width: int = fields.field(15, min=1, max=10**5)
   """Width of location_aware's convolution; odd."""
+  location_start: Literal["zeros", "uniform"] = "zeros"
+  """The weights that location_aware sees before its first step: none, or the
+  same for all source positions (ESPnet, SpeechBrain)."""
   positions: int = fields.field(100, min=1, max=10**7)
   """Positions that `location` has weights for; those after them get none."""
 

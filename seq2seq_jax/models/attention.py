@@ -156,6 +156,12 @@ class Attention(nn.Module):
     share = recurrence.product(hidden, self.window_v, dtype)[..., 0]
     return size * nn.sigmoid(share)
 
+  def first_state(
+    self, mask: Bool[types.Array, "B M"]
+  ) -> Float[types.Array, "B 1 M"]:
+    """The score's state before the first step, if it remembers."""
+    return self.score.first_state(mask)
+
   def next_state(
     self, state: Float[types.Array, "B Q M"], attended: Attended, keys: Any
   ) -> Float[types.Array, "B Q M"]:

@@ -13,7 +13,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from seq2seq_jax import types
 from seq2seq_jax.models import initializers, recurrence
@@ -36,6 +36,8 @@ class Score(nn.Module):
   dim: of the hidden layer, or of all heads' queries and keys together.
   positions: longest source (location).
   filters: channels and width of the convolution (location_aware).
+  start: the weights before the first step are `zeros`, or `uniform` over the
+    real positions (location_aware).
   """
 
   query_dim: int
@@ -44,14 +46,16 @@ class Score(nn.Module):
   heads: int = 1
   positions: int = 0
   filters: tuple[int, int] = (1, 1)
+  start: str = "zeros"
   init_kind: str = "xavier"
   init_scale: float = 0.08
   dtype: Any = jnp.float32
 
   must_define = ("__call__",)
   remembers = False
-  """True if the score has a state [B, Q, M] that goes from step to step: it is
-  0 at first, `__call__` sees it, and `next_state` makes the next one."""
+  """True if the score has a state [B, Q, M] that goes from step to step:
+  `first_state` begins it, `__call__` sees it, and `next_state` makes the next
+  one."""
   content_based = True
   """False if it does not look at the source vectors, but at places alone."""
   vectors_from_zero = True
@@ -85,6 +89,13 @@ class Score(nn.Module):
   def __call__(self, query: Query, keys: Any, state: State = None) -> Scores:
     """Scores of all source positions, padding included."""
     raise TypeError("a score defines its call")
+
+  @nn.nowrap
+  def first_state(
+    self, mask: Bool[types.Array, "B M"]
+  ) -> Float[types.Array, "B 1 M"]:
+    """The state before the first step, of sources with these positions."""
+    return jnp.zeros((mask.shape[0], 1, mask.shape[1]), jnp.float32)
 
   def next_state(
     self,
@@ -285,10 +296,20 @@ class Feedback(Additive):
 class LocationAware(Additive):
   """v^T tanh(W s + V h + U f + b), f = F * α' (Chorowski et al. 2015, eq. 9).
 
-  α' are the weights of the step before.
+  α' are the weights of the step before; the paper does not say what they are
+  before the first one. ESPnet and SpeechBrain start with uniform ones.
   """
 
   remembers = True
+
+  @nn.nowrap
+  def first_state(
+    self, mask: Bool[types.Array, "B M"]
+  ) -> Float[types.Array, "B 1 M"]:
+    if self.start == "zeros":
+      return super().first_state(mask)
+    real = mask.astype(jnp.float32)
+    return (real / jnp.sum(real, axis=1, keepdims=True))[:, None]
 
   def setup(self) -> None:
     super().setup()

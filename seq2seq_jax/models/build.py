@@ -166,6 +166,7 @@ def _attention(model: config.Model, width: int) -> dict[str, Any]:
       "heads": section.heads,
       "positions": section.positions,
       "filters": (section.filters, section.filter_width),
+      "start": section.location_start,
     },
     "window": section.window,
     "window_size": section.window_size,

@@ -132,7 +132,8 @@ class Decoder(decoder_fields.DecoderFields):
       width = self.readout_width() if is_readout else self.memory_dim
       carry = carry._replace(fed_input=zeros(width))
     if self.attention and self.attention.remembers():
-      carry = carry._replace(attention_state=zeros(size))
+      state = self.attention.first_state(memory.mask)
+      carry = carry._replace(attention_state=state)
     if self.attention and self.attention.counts():
       carry = carry._replace(step=jnp.zeros((rows, 1), jnp.int32))
     if self.head_class.feeds_back_copies:

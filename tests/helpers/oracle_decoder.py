@@ -147,13 +147,16 @@ def slow_start(m, p, source):
       leaves,
     )
   size = len(source["values"])
+  past = np.zeros(size)
+  if m.attention.location_start == "uniform":
+    past = np.full(size, 1 / size)
   width = source["values"].shape[1]
   read = p["head"]["kernel"].shape[0]
   return {
     "cells": cells,
     "read": np.zeros(read),  # the last readout
     "context": np.zeros(width),
-    "past": np.zeros(size) if remembers(m.attention.score) else None,
+    "past": past if remembers(m.attention.score) else None,
     "copied": np.zeros(size),
     "t": 0,
   }

@@ -137,6 +137,10 @@ MORE = {
     "decoder.placement": "cgru",
     "attention.score": "concat",
   },
+  "location_from_uniform": {
+    "attention.score": "location_aware",
+    "attention.location_start": "uniform",
+  },
   "none_start": {"attention.score": "none", "decoder.input_feeding": False},
   "none_every_step": {
     "attention.score": "none",
