@@ -4,10 +4,11 @@
 (`S`, or fewer if the encoder shortens the source; a copying model needs
 `M = S`), `T` target length, `K` hypotheses per source, `Q` queries (1 in a
 training scan, K in a beam, T where all steps are computed at once), `N`
-hypotheses returned, `D` features (where several widths meet, of a query), `E`
-those of source vectors, `R` those that the head reads, `G` a cell's gate
-columns, `H` heads, `V` vocabulary, `X` words that only the source has (0, or M
-if the model copies), `F` mel bins. Lengths count real tokens, EOS included.
+hypotheses returned, `P` parts of a score, `D` features (where several widths
+meet, of a query), `E` those of source vectors, `R` those that the head reads,
+`G` a cell's gate columns, `H` heads, `V` vocabulary, `X` words that only the
+source has (0, or M if the model copies), `F` mel bins. Lengths count real
+tokens, EOS included.
 
 Shapes are written as jaxtyping annotations in these letters. They are comments
 at run time; the tests check them (`tests/helpers/shapes.py`).
@@ -174,3 +175,5 @@ class Hypotheses(NamedTuple):
   """True where exact search has ruled out every other output."""
   improved: Bool[Array, " B"] | None = None
   """True where exact search found a better output than the beam."""
+  parts: Float[Array, "B N P"] | None = None
+  """Sums over tokens of what each part of the step gives; None: it is one."""

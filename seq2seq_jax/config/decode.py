@@ -29,6 +29,21 @@ class Decode:
   """A sentence's search stops once patience x beam_size hypotheses have ended
   (Kasai et al. 2022; 1 is what most toolkits do); 0: it stops only when no live
   one can become the best, which takes longer."""
+  ctc_weight: float = fields.mutable_on_resume(0.0, min=0, max=1)
+  """Share w of CTC in the search, of a run with the objective `ctc`: a step's
+  score is (1 - w) log P of the decoder plus w log P of CTC (Watanabe et al.
+  2017), which keeps a decoder from ending early or repeating itself. At 1 the
+  decoder is not run, and a beam of one is the best path, each position's most
+  probable label, unless a language model or a shortest length has a say.
+  Validation does the same."""
+  lm: str = fields.mutable_on_resume("")
+  """Workdir of a run with `data.task language_model` whose log P joins the
+  search (shallow fusion, Gulcehre et al. 2015), or DIR#REPLICA; its best
+  checkpoint. It has the target's vocabulary: train it with `data.vocabulary`,
+  the workdir of the run that it joins."""
+  lm_weight: float = fields.mutable_on_resume(0.0, min=0, max=100)
+  """Weight of the language model's log P; at 0 it is not loaded. Validation
+  leaves it out."""
   exact: int = fields.mutable_on_resume(0, min=0, max=10**9)
   """Steps that exact search spends on a sentence after the beam's, backtracking
   included, to find the best of all outputs (Stahlberg & Byrne 2019); 0 is none.
@@ -98,7 +113,37 @@ class Decode:
       "gives no attention: neither coverage nor replace_unknown goes with it",
     )
     fields.check(
+      not self.exact or not (self.ctc_weight or self.lm_weight),
+      "decode.exact",
+      "searches with the decoder alone: neither ctc_weight nor lm_weight goes "
+      "with it",
+    )
+    fields.check(
+      self.ctc_weight < 1 or not (self.coverage or self.replace_unknown),
+      "decode.ctc_weight",
+      "at 1 gives no attention: neither coverage nor replace_unknown goes with "
+      "it",
+    )
+    fields.check(
+      not self.lm_weight or self.lm != "",
+      "decode.lm_weight",
+      "needs a language model: name its workdir by decode.lm",
+    )
+    fields.check(
       not (self.forbid_unknown and self.replace_unknown),
       "decode.forbid_unknown",
       "leaves no unknown word for replace_unknown",
     )
+
+  def parts(self) -> tuple[str, ...]:
+    """What a step's score is the sum of: `attention`, `ctc`, `lm`."""
+    weights = self.part_weights()
+    return tuple(name for name, weight in weights.items() if weight)
+
+  def part_weights(self) -> dict[str, float]:
+    """The weight of each part's log P in the score of a step."""
+    return {
+      "attention": 1.0 - self.ctc_weight,
+      "ctc": self.ctc_weight,
+      "lm": self.lm_weight,
+    }

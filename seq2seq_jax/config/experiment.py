@@ -139,6 +139,18 @@ class Config:
       "ctc is on the encoder, and a language model has none",
     )
     fields.check(
+      not self.decode.ctc_weight or "ctc" in objectives,
+      "decode.ctc_weight",
+      "needs a run that was trained with CTC (--optim.objectives "
+      "likelihood=0.5 ctc=0.5); set it to 0",
+    )
+    fields.check(
+      self.model.head == "softmax"
+      or not (self.decode.ctc_weight or self.decode.lm_weight),
+      "decode.ctc_weight, decode.lm_weight",
+      "know no words that are copied from the source; set both to 0",
+    )
+    fields.check(
       not lm
       or {self.train.metric, *self.train.metrics}
       <= set(metrics.names("model")),

@@ -192,12 +192,17 @@ def for_new_run(
 ) -> Vocabularies:
   """The vocabularies of the run `data.vocabulary`; if it is empty, new ones.
 
+  A language model takes that run's target side alone, whatever its sources are.
+
   Raises:
     types.UserError: that run's vocabularies contradict the config.
   """
   if not data.vocabulary:
     return train(data, corpus, copies)
   folder = pathlib.Path(data.vocabulary) / "tokenizers"
+  if not data.has_source():
+    target = sides.TargetText(tokenizers.load(folder / TARGET_FILE))
+    return _checked(Vocabularies(sides.NoSource(), target), data, folder)
   two_files = (folder / SOURCE_FILE).exists()
   if _without_vocabulary(data, corpus) is None and two_files == data.joint:
     raise types.UserError(
@@ -217,7 +222,13 @@ def load(
     types.UserError: a file is missing or damaged, or holds another side than
       the config says.
   """
-  vocabularies = _load(data, folder, copies)
+  return _checked(_load(data, folder, copies), data, folder)
+
+
+def _checked(
+  vocabularies: Vocabularies, data: config.Data, folder: pathlib.Path
+) -> Vocabularies:
+  """The vocabularies of a folder, if they are what the config says of them."""
   target = data.source if data.joint else data.target
   for name, side, text in (
     ("source", vocabularies.source, data.source),

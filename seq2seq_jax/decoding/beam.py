@@ -20,6 +20,8 @@ class _Paths(NamedTuple):
   """-inf: there is no such hypothesis."""
   length: Int[jax.Array, "B K"]
   attention: Float[jax.Array, "B K T M"] | None
+  parts: Float[jax.Array, "B K P"] | None
+  """Sums of what each part of the step gives."""
 
 
 class _Finished(NamedTuple):
@@ -165,6 +167,7 @@ class _BeamSearch:
       log_prob=none,
       length=jnp.zeros((rows, k), jnp.int32),
       attention=attention,
+      parts=stepfn.part_sums(self.step_fn, rows, k),
     )
     return _Beam(
       step=jnp.zeros((rows,), jnp.int32),
@@ -183,8 +186,8 @@ class _BeamSearch:
   ) -> tuple[_Beam, Bool[jax.Array, " B"]]:
     """Extends the live hypotheses of every row by a token, as in `search`."""
     k = self.beam_size
-    carry, log_probs, weights = self.step_fn(
-      sources.memory, old.carry, old.last
+    carry, log_probs, weights, parts = stepfn.advance(
+      self.step_fn, sources.memory, old.carry, old.last
     )
     length = old.step + 1  # of every path of a row, this step's token included
 
@@ -197,7 +200,7 @@ class _BeamSearch:
       lambda ids: stepfn.is_forbidden(ids, length, sources.min_len, self.eos),
       1 + max(types.PAD, types.BOS, self.eos),
     )
-    paths = _extend(old, total, parent, token, log_probs, weights)
+    paths = _extend(old, total, parent, token, log_probs, weights, parts)
     attention_total = None
     if self.coverage:
       assert old.attention_total is not None and weights is not None
@@ -289,6 +292,7 @@ class _BeamSearch:
       token_log_probs=blank(paths.token_log_probs, 0.0),
       finished=exists & finished.ended,
       attention=None if attention is None else blank(attention, 0.0),
+      parts=None if paths.parts is None else blank(paths.parts, 0.0),
     )
 
 
@@ -299,16 +303,19 @@ def _extend(
   token: Int[jax.Array, "B N"],
   log_probs: Float[jax.Array, "B K V"],
   weights: Float[jax.Array, "B K M"] | None,
+  parts: tuple[Float[jax.Array, "B K V"], ...],
 ) -> _Paths:
   """The live hypotheses `parent`, each with one more `token`; N = 2K."""
   paths = stepfn.reorder(beam.live, parent)
-  flat = parent * log_probs.shape[-1] + token
-  rows = log_probs.reshape(log_probs.shape[0], -1)
-  log_prob = jnp.take_along_axis(rows, flat, axis=1)
+  log_prob = stepfn.chosen(log_probs, parent, token)
   attention = paths.attention
   if attention is not None:
     weights = stepfn.reorder(weights, parent)
     attention = stepfn.write_step(attention, beam.step, weights)
+  sums = paths.parts
+  if sums is not None:
+    gains = [stepfn.chosen(part, parent, token) for part in parts]
+    sums += jnp.stack(gains, axis=-1)
   return _Paths(
     tokens=stepfn.write_step(paths.tokens, beam.step, token),
     token_log_probs=stepfn.write_step(
@@ -317,6 +324,7 @@ def _extend(
     log_prob=total,
     length=paths.length + 1,
     attention=attention,
+    parts=sums,
   )
 
 

@@ -25,6 +25,7 @@ for the end of the sentence these sum to the probability of the prefix h, so
 that a step is a distribution and the steps of a whole output multiply to P.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -148,6 +149,50 @@ def extend(
     jnp.where(same, carry.label, label),
     jnp.where(same, carry.blank, blank),
     jnp.where(same[..., 0], carry.last, tokens),
+  )
+
+
+class Prefixes(NamedTuple):
+  """Log-probabilities of all prefixes of some labels, the empty one first."""
+
+  starts: Float[jax.Array, "B L1"]
+  """That a labelling starts with the prefix."""
+  ends: Float[jax.Array, "B L1"]
+  """That it is the prefix."""
+
+
+def prefixes(memory: Memory, labels: Int[jax.Array, "B L"]) -> Prefixes:
+  """The prefixes of given labels, in one pass over the positions.
+
+  It agrees with `step` along the labels. What stands behind a row's own labels
+  changes none of their prefixes.
+  """
+  rows, size = labels.shape
+  repeats = labels == jnp.pad(labels, ((0, 0), (1, 0)))[:, :-1]
+  here = jnp.take_along_axis(memory.log_probs, labels[:, None], axis=-1)
+  label = jnp.full((rows, size + 1), NEVER, jnp.float32)
+  blank = label.at[:, 0].set(0.0)
+
+  def body(
+    state: tuple[jax.Array, jax.Array, jax.Array],
+    log_probs: tuple[jax.Array, jax.Array],
+  ) -> tuple[tuple[jax.Array, jax.Array, jax.Array], None]:
+    label, blank, starts = state
+    of_label, of_blank = log_probs
+    either = jnp.logaddexp(label, blank)
+    before = jnp.where(repeats, blank[:, :-1], either[:, :-1])  # phi
+    starts = jnp.logaddexp(starts, before + of_label)
+    label = jnp.logaddexp(label[:, 1:], before) + of_label
+    label = jnp.pad(label, ((0, 0), (1, 0)), constant_values=NEVER)
+    blank = either + of_blank[:, None]
+    floor = functools.partial(jnp.maximum, NEVER)
+    return (floor(label), floor(blank), floor(starts)), None
+
+  steps = (here.swapaxes(0, 1), memory.log_probs[..., BLANK].swapaxes(0, 1))
+  first = (label, blank, jnp.full((rows, size), NEVER, jnp.float32))
+  (label, blank, starts), _ = jax.lax.scan(body, first, steps)
+  return Prefixes(
+    jnp.pad(starts, ((0, 0), (1, 0))), jnp.logaddexp(label, blank)
   )
 
 

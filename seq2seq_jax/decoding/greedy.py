@@ -26,6 +26,8 @@ class _Hypotheses(NamedTuple):
   attention: Float[jax.Array, "B 1 T M"] | None
   attention_total: Float[jax.Array, "B 1 M"] | None
   """Summed over steps, for a coverage penalty."""
+  parts: Float[jax.Array, "B 1 P"] | None
+  """Sums of what each part of the step gives."""
 
 
 def search(
@@ -91,14 +93,15 @@ class _Greedy:
       ended=jnp.zeros((rows,), bool),
       attention=attention,
       attention_total=attention_total,
+      parts=stepfn.part_sums(self.step_fn, rows, 1),
     )
 
   def step(
     self, sources: stepfn.Sources, old: _Hypotheses
   ) -> tuple[_Hypotheses, Bool[jax.Array, " B"]]:
     """Extends every row by its most probable token that is allowed."""
-    carry, log_probs, weights = self.step_fn(
-      sources.memory, old.carry, old.last
+    carry, log_probs, weights, parts = stepfn.advance(
+      self.step_fn, sources.memory, old.carry, old.last
     )
     length = old.step + 1
     log_probs = stepfn.mask_forbidden(
@@ -115,6 +118,11 @@ class _Greedy:
     if attention_total is not None:
       assert weights is not None
       attention_total = attention_total + weights
+    sums = old.parts
+    if sums is not None:
+      first = jnp.zeros_like(token)
+      gains = [stepfn.chosen(part, first, token) for part in parts]
+      sums += jnp.stack(gains, axis=-1)
     new = _Hypotheses(
       step=length,
       carry=carry,
@@ -126,6 +134,7 @@ class _Greedy:
       ended=ended,
       attention=attention,
       attention_total=attention_total,
+      parts=sums,
     )
     return new, ended | dead_end | (length >= sources.max_len)
 
@@ -143,6 +152,9 @@ class _Greedy:
     score += length_rules.coverage_penalty(
       self.coverage, last.attention_total, sources.mask
     )
+    parts = last.parts
+    if parts is not None:
+      parts = jnp.where(exists[..., None], parts, 0.0)
     return types.Hypotheses(
       tokens=jnp.where(exists[..., None], last.tokens, types.PAD),
       length=length,
@@ -151,4 +163,5 @@ class _Greedy:
       token_log_probs=jnp.where(exists[..., None], last.token_log_probs, 0.0),
       finished=exists & last.ended[:, None],
       attention=last.attention,
+      parts=parts,
     )

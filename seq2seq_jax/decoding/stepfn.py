@@ -7,7 +7,7 @@ without knowing what is in it.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +36,60 @@ class Sources(NamedTuple):
   """Source positions that a coverage penalty counts."""
 
 
+@runtime_checkable
+class InParts(Protocol):
+  """A step function that is a weighted sum of others (`combine.Combined`)."""
+
+  weights: tuple[float, ...]
+  """Of the parts."""
+
+  def in_parts(
+    self, memory: Any, carry: Any, tokens: Int[jax.Array, "B K"]
+  ) -> tuple[
+    Any, tuple[Float[jax.Array, "B K V"], ...], Float[jax.Array, "B K M"] | None
+  ]:
+    """The step with each part's log-probabilities."""
+    ...
+
+  def total(
+    self, log_probs: tuple[Float[jax.Array, "B K V"], ...]
+  ) -> Float[jax.Array, "B K V"]:
+    """The log-probabilities of the step, of those of its parts."""
+    ...
+
+
+class Advanced(NamedTuple):
+  """The results of a step."""
+
+  carry: Any
+  log_probs: Float[jax.Array, "B K V"]
+  attention: Float[jax.Array, "B K M"] | None
+  parts: tuple[Float[jax.Array, "B K V"], ...]
+  """Of each part; empty if the step is not made of parts."""
+
+
+def advance(
+  step_fn: contracts.StepFn,
+  memory: Any,
+  carry: Any,
+  tokens: Int[jax.Array, "B K"],
+) -> Advanced:
+  """One step, with what its parts give."""
+  if not isinstance(step_fn, InParts):
+    return Advanced(*step_fn(memory, carry, tokens), ())
+  carry, parts, attention = step_fn.in_parts(memory, carry, tokens)
+  return Advanced(carry, step_fn.total(parts), attention, parts)
+
+
+def part_sums(
+  step_fn: contracts.StepFn, rows: int, width: int
+) -> Float[jax.Array, "B K P"] | None:
+  """Zeros, to sum up what each of P parts gives; None without parts."""
+  if not isinstance(step_fn, InParts):
+    return None
+  return jnp.zeros((rows, width, len(step_fn.weights)), jnp.float32)
+
+
 def repeat_hypotheses(carry: Any, width: int) -> Any:
   """Repeats axis 1 of every leaf. [B, 1, ...] -> [B, K, ...]."""
   return jax.tree.map(lambda x: jnp.repeat(x, width, axis=1), carry)
@@ -49,6 +103,17 @@ def reorder(tree: Any, index: Int[jax.Array, "B N"]) -> Any:
     return jnp.take_along_axis(x, index.reshape(shape), axis=1)
 
   return jax.tree.map(take, tree)
+
+
+def chosen(
+  log_probs: Float[jax.Array, "B K V"],
+  parent: Int[jax.Array, "B N"],
+  token: Int[jax.Array, "B N"],
+) -> Float[jax.Array, "B N"]:
+  """The entries of these hypotheses and tokens."""
+  flat = parent * log_probs.shape[-1] + token
+  rows = log_probs.reshape(log_probs.shape[0], -1)
+  return jnp.take_along_axis(rows, flat, axis=1)
 
 
 def attention_buffers(

@@ -30,6 +30,11 @@ def check_search(
     )
   if attention and not conf.model.attends():
     raise types.UserError(f"attention: {run} has no attention")
+  if attention and "attention" not in decode.parts():
+    raise types.UserError(
+      "attention: a search by CTC alone has none; lower decode.ctc_weight "
+      "below 1, or leave attention out"
+    )
   if decode.oracle_length:
     raise types.UserError(
       "decode.oracle_length: there are no references here; set it to False"

@@ -46,12 +46,7 @@ def score_with_details(
     examples: sentences whose attention is kept.
   """
   token_scores = evaluator.token_scores(params)
-  with_text = [
-    scores
-    for scores, pair in zip(token_scores, evaluator.encoded)
-    if evaluation.has_text(pair)
-  ]
-  scores: dict[str, Any] = dict(evaluator.model_metrics(with_text))
+  scores: dict[str, Any] = dict(evaluator.metrics_with_text(token_scores))
   outputs: list[dict[str, Any]] = []
   attention: list[dict[str, Any]] = []
   side = evaluator.vocabularies.source

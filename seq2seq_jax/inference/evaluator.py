@@ -209,6 +209,18 @@ class Evaluator:
     """The metrics that need the model alone, of `Scorer.score`'s results."""
     return metrics.values("model", metrics_of(self.conf), token_scores)
 
+  def metrics_with_text(
+    self, token_scores: Sequence[np.ndarray]
+  ) -> dict[str, float]:
+    """`model_metrics` of all examples' scores: of those with text."""
+    return self.model_metrics(
+      [
+        scores
+        for scores, pair in zip(token_scores, self.encoded)
+        if has_text(pair)
+      ]
+    )
+
   def translate(
     self,
     params: tuple[Any, ...],

@@ -5,9 +5,10 @@ import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from seq2seq_jax import config, records, types
+from seq2seq_jax import config, contracts, records, types
 from seq2seq_jax.checkpoints import identity, run_record, select
 from seq2seq_jax.data import corpus, vocabulary
+from seq2seq_jax.inference import translator
 from seq2seq_jax.models import build
 from seq2seq_jax.runtime import parallel
 
@@ -88,6 +89,78 @@ def load_all(
         f"{run}: cannot join an ensemble with {runs[0]}: {difference}"
       )
   return members
+
+
+def add_parts(
+  searcher: translator.Translator,
+  decode: config.Decode,
+  members: Sequence[Loaded],
+  runs: Sequence[str],
+  mapper: parallel.Mapper,
+) -> None:
+  """Readies a translator for all that a search's score is the sum of.
+
+  Args:
+    searcher: of the members; it learns to know the language model.
+    decode: the search.
+    members: of an ensemble.
+    runs: what they were loaded from.
+    mapper: over the devices.
+
+  Raises:
+    types.UserError: a member has no CTC, or the language model cannot join.
+  """
+  if decode.ctc_weight:
+    _check_ctc(members, runs)
+  if decode.lm_weight and not searcher.knows_lm(decode.lm):
+    target = members[0].vocabularies.target
+    lm = _load_lm(decode.lm, target, runs[0], mapper)
+    searcher.add_lm(decode.lm, lm.model, lm.params)
+
+
+def _check_ctc(members: Sequence[Loaded], runs: Sequence[str]) -> None:
+  """Checks that all members of an ensemble can search with CTC.
+
+  Raises:
+    types.UserError: one was trained without.
+  """
+  for run, member in zip(runs, members):
+    if "ctc" not in member.config.optim.objective_weights():
+      raise types.UserError(
+        f"decode.ctc_weight: {run} was trained without CTC "
+        "(optim.objectives names no ctc); set it to 0"
+      )
+
+
+def _load_lm(
+  run: str, target: contracts.Side, joins: str, mapper: parallel.Mapper
+) -> Loaded:
+  """Reads the language model of `decode.lm`, at its best checkpoint.
+
+  Args:
+    run: its workdir, or DIR#REPLICA.
+    target: side of the model that it joins, whose ids it must share.
+    joins: run of that model.
+    mapper: over the devices.
+
+  Raises:
+    types.UserError: it cannot be loaded, or cannot join that model.
+  """
+  try:
+    (lm,) = load_all([run], "best", mapper)
+  except types.UserError as e:
+    raise types.UserError(f"decode.lm: {e}") from e
+  if lm.vocabularies.source.present:
+    raise types.UserError(
+      f"decode.lm: {run} is no language model: its data.task is "
+      f"{lm.config.data.task}, not language_model"
+    )
+  if lm.vocabularies.target.checksum() != target.checksum():
+    raise types.UserError(
+      f"decode.lm: the words of {run} are not the target's of {joins}; train "
+      f"it with --data.vocabulary {joins}"
+    )
+  return lm
 
 
 def run_names(runs: Run | Sequence[Run]) -> list[str]:

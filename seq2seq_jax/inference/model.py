@@ -230,7 +230,14 @@ class Model:
 
   def text_translator(self) -> text.TextTranslator:
     """Turns hypotheses of this model's search into texts."""
-    return text.TextTranslator(self.translator, self.vocabularies, self.config)
+    return text.TextTranslator(self._ready(), self.vocabularies, self.config)
+
+  def _ready(self) -> translator.Translator:
+    """The translator, with what joins the decoder in the config's search."""
+    loading.add_parts(
+      self.translator, self.config.decode, self.members, self.runs, self.mapper
+    )
+    return self.translator
 
   def score(
     self,
@@ -278,12 +285,7 @@ class Model:
       float(np.sum(scores[0])) if scores.shape[1] else math.nan
       for scores in token_scores
     ]
-    with_text = [
-      scores
-      for scores, pair in zip(token_scores, scored.encoded)
-      if evaluation.has_text(pair)
-    ]
-    scores: dict[str, Any] = dict(scored.model_metrics(with_text))
+    scores: dict[str, Any] = dict(scored.metrics_with_text(token_scores))
     return scores | {"sentences": len(log_probs)}, log_probs
 
   def evaluator(self, split: sources.Source) -> evaluation.Evaluator:
@@ -294,7 +296,7 @@ class Model:
       [member.model for member in self.members],
       split,
       self.mapper,
-      translator=self.translator,
+      translator=self._ready(),
       scorer=self.scorer,
     )
 

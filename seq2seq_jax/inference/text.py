@@ -34,6 +34,10 @@ class Translation:
   """Weight of each source position at each token; None: not asked for."""
   source_tokens: list[str] | None = None
   """What stands at each source position."""
+  parts: dict[str, float] | None = None
+  """What each part of the search gave, as the sum over tokens of its natural
+  logarithms, by `attention`, `ctc` and `lm`; None if there was but one. Times
+  their weights they add up to `log_prob`."""
 
   def __repr__(self) -> str:
     cut = "" if self.finished else ", finished=False"
@@ -49,6 +53,8 @@ class Translation:
       "token_log_probs": self.token_log_probs,
       "finished": self.finished,
     }
+    if self.parts is not None:
+      entry["parts"] = self.parts
     if self.attention is not None:
       entry["attention"] = [[float(w) for w in row] for row in self.attention]
     return entry
@@ -201,9 +207,18 @@ class TextTranslator:
           finished=bool(hypotheses.finished[n]),
           attention=weights,
           source_tokens=positions,
+          parts=self._parts(hypotheses, n),
         )
       )
     return translations
+
+  def _parts(
+    self, hypotheses: types.Hypotheses, n: int
+  ) -> dict[str, float] | None:
+    """What each part of the search gave the n-th best output."""
+    if hypotheses.parts is None:
+      return None
+    return dict(zip(self.decode.parts(), hypotheses.parts[n].tolist()))
 
   def json_line(
     self, source: Any, hypotheses: types.Hypotheses, attention: bool = False

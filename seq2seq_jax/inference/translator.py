@@ -3,16 +3,15 @@
 import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
 
 from seq2seq_jax import config, contracts, types
-from seq2seq_jax.decoding import beam, combine, exact, stepfn
-from seq2seq_jax.inference import sizing
+from seq2seq_jax.data import batches
+from seq2seq_jax.decoding import stepfn
+from seq2seq_jax.inference import programs, sizing
 from seq2seq_jax.runtime import parallel
 
 # Longest source for which a pool holds `decode.pool_batches` batches; longer
@@ -23,132 +22,6 @@ FIELDS = (
   "decode.max_source_length (decode.long_source says what becomes of longer "
   "sources), decode.beam_size or decode.batch_rows"
 )
-
-
-class SourceRows(NamedTuple):
-  """Encoded sources as rows of an encoder program, and their output limits."""
-
-  src: Int[types.Array, "B S"] | Float[types.Array, "B S F"] | None
-  src_len: Int[types.Array, " B"] | None
-  min_len: Int[types.Array, " B"]
-  max_len: Int[types.Array, " B"]
-  src_ext: Int[types.Array, "B S"] | None = None
-  """Ids in the extended vocabulary; None unless the model copies."""
-
-
-def make_encode(models: Sequence[Any]) -> Callable[..., stepfn.Sources]:
-  """Builds `encode(params, rows) -> stepfn.Sources`, without carries.
-
-  Args:
-    models: modules, one a member of an ensemble; `params` is a tuple of as
-      many trees.
-  """
-
-  def encode(params: tuple[Any, ...], rows: SourceRows) -> stepfn.Sources:
-    memories = tuple(
-      model.apply(
-        p, rows.src, rows.src_len, source=rows.src_ext, method="encode"
-      )
-      for model, p in zip(models, params)
-    )
-    # An ensemble attends as its first member does.
-    mask = memories[0].mask
-    return stepfn.Sources(memories, (), rows.min_len, rows.max_len, mask)
-
-  return encode
-
-
-def make_search(
-  models: Sequence[Any],
-  decode: config.Decode,
-  max_steps: int,
-  *,
-  rows: int,
-  n_best: int,
-  attention: bool,
-) -> Callable[..., types.Hypotheses]:
-  """Builds `search(params, parts, total) -> Hypotheses` for one bucket.
-
-  `parts` is a tuple of `stepfn.Sources`, `total` the number of sources in them.
-
-  Args:
-    models: modules, one a member of an ensemble; `params` is a tuple of as
-      many trees.
-    decode: the search.
-    max_steps: longest output of the bucket.
-    rows: searched at a time.
-    n_best: hypotheses returned of each source.
-    attention: return attention weights.
-  """
-
-  def search(
-    params: tuple[Any, ...], parts: tuple[stepfn.Sources, ...], total: Any
-  ) -> types.Hypotheses:
-    sources = parts[0]
-    if len(parts) > 1:
-      sources = jax.tree.map(lambda *xs: jnp.concatenate(xs), *parts)
-    carries = tuple(
-      model.apply(p, memory, max_steps, method="start")
-      for model, p, memory in zip(models, params, sources.memory)
-    )
-    sources = sources._replace(carry=carries)
-    embeddings = rows * decode.beam_size * max_steps
-    step_fn = combine.ensemble(
-      [_step_of(model, p, embeddings) for model, p in zip(models, params)]
-    )
-    if decode.forbid_unknown:
-      step_fn = combine.forbid(step_fn, types.UNK)
-    hypotheses = beam.search(
-      step_fn,
-      sources,
-      eos=types.EOS,
-      bos=types.BOS,
-      beam_size=decode.beam_size,
-      n_best=n_best,
-      max_steps=max_steps,
-      rule=decode.length_rule,
-      alpha=decode.alpha,
-      coverage=decode.coverage,
-      patience=decode.patience,
-      with_attention=attention,
-      rows=rows,
-      total=total,
-    )
-    if not decode.exact:
-      return hypotheses
-    return exact.improve(
-      step_fn,
-      sources,
-      hypotheses,
-      eos=types.EOS,
-      bos=types.BOS,
-      max_steps=max_steps,
-      rule=decode.length_rule,
-      alpha=decode.alpha,
-      limit=decode.exact,
-    )
-
-  return search
-
-
-def _step_of(model: Any, params: Any, embeddings: int) -> contracts.StepFn:
-  """The step of one model, its input products looked up if that is cheaper.
-
-  Args:
-    model: a module.
-    params: its parameters.
-    embeddings: tokens that the search will embed; the table of all V input
-      products is computed if there are no more.
-  """
-  table_of = functools.partial(model.apply, method="input_table")
-  table = jax.eval_shape(table_of, params)
-  if table is not None:
-    table = table_of(params) if table.shape[0] <= embeddings else None
-
-  def step(memory: Any, carry: Any, tokens: jax.Array) -> Any:
-    return model.apply(params, memory, carry, tokens, table, method="step")
-
-  return step
 
 
 def longest_output(decode: config.Decode, length: Any) -> np.ndarray:
@@ -197,9 +70,24 @@ class Translator:
     side: contracts.Side,
   ):
     self.models, self.mapper, self.side = tuple(models), mapper, side
-    self._encode = mapper.round_robin(make_encode(self.models))
+    self._lms: dict[str, tuple[Any, Any]] = {}
+    self._encode = mapper.round_robin(programs.make_encode(self.models))
     self._programs: dict[tuple, parallel.RoundRobin] = {}
     self._sizes: dict[tuple, sizing.Size] = {}
+
+  def add_lm(self, name: str, module: Any, params: Any) -> None:
+    """Makes a language model known to searches whose `decode.lm` it is.
+
+    Args:
+      name: `decode.lm`.
+      module: of a language model with the target's vocabulary.
+      params: on the mapper's devices.
+    """
+    self._lms[name] = module, params
+
+  def knows_lm(self, name: str) -> bool:
+    """True if `add_lm` was called with the name."""
+    return name in self._lms
 
   def pool_size(self, decode: config.Decode) -> int:
     """Sources that fill a pool on each device.
@@ -242,8 +130,11 @@ class Translator:
         (longest + 1, min(length, longest))
         for length, (_, longest) in zip(lengths, limits, strict=True)
       ]
+    every = params
+    if decode.lm_weight:
+      every = (*params, self._lms[decode.lm][1])
     size_of = functools.partial(
-      self._size, params, decode, n_best=n_best, attention=attention
+      self._size, params, every, decode, n_best=n_best, attention=attention
     )
     devices = self.mapper.devices
     pending: list[tuple[list[int], types.Hypotheses]] = []
@@ -268,9 +159,7 @@ class Translator:
           program = self._program(
             decode, padded, size.rows, n_best=n_best, attention=attention
           )
-          hypotheses = program(
-            params, (tuple(parts), np.int32(len(pool))), turn
-          )
+          hypotheses = program(every, (tuple(parts), np.int32(len(pool))), turn)
       except types.Unanswerable:
         # What is under way is answered all the same.
         for batch in pending:
@@ -294,13 +183,14 @@ class Translator:
     """The search program of a bucket, compiled at its first call."""
     key = (padded, rows, decode, n_best, attention)
     if key not in self._programs:
-      search = make_search(
+      search = programs.make_search(
         self.models,
         decode,
         int(longest_output(decode, padded)),
         rows=rows,
         n_best=n_best,
         attention=attention,
+        lm=self._lms[decode.lm][0] if decode.lm_weight else None,
       )
       self._programs[key] = self.mapper.round_robin(
         lambda params, pool: search(params, *pool)
@@ -310,6 +200,7 @@ class Translator:
   def _size(
     self,
     params: tuple[Any, ...],
+    every: tuple[Any, ...],
     decode: config.Decode,
     padded: int,
     *,
@@ -327,7 +218,7 @@ class Translator:
       )
       needs = (
         self._encode.bytes_needed(params, source_rows),
-        program.bytes_needed(params, (pool, np.int32(0))),
+        program.bytes_needed(every, (pool, np.int32(0))),
       )
       return max((n for n in needs if n is not None), default=None)
 
@@ -358,12 +249,14 @@ class Translator:
     self,
     batch: Sequence[tuple[types.EncodedSide | None, tuple[int, int]]],
     padded: int,
-  ) -> SourceRows:
+  ) -> programs.SourceRows:
     """Sources with their output limits, or None, as rows of a program."""
     rows, limits = zip(*batch)
     src = self.side.pad(rows, padded)
     min_len, max_len = np.array(limits, np.int32).T
-    return SourceRows(src.values, src.length, min_len, max_len, src.extended)
+    return programs.SourceRows(
+      src.values, src.length, min_len, max_len, src.extended
+    )
 
 
 def _pools(

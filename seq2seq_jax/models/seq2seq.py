@@ -104,6 +104,14 @@ class Seq2Seq(nn.Module):
     log_probs = self.decoder.head.log_probs(memory, output)
     return carry, log_probs, output.attention
 
+  def ctc_logits(self, memory: types.Memory) -> Array:
+    """Logits of the labels at each position of the memory [B, M, V].
+
+    The blank has pad's id. Only a model with a `ctc_head` has them.
+    """
+    assert self.ctc_head is not None
+    return self.ctc_head(memory.values)
+
   def unroll(
     self,
     memory: types.Memory,

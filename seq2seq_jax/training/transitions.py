@@ -300,7 +300,9 @@ def _validation_scores(
     decode = run.config.decode
     _, texts = run.evaluator.translate(
       params,
-      dataclasses.replace(decode, beam_size=decode.valid_beam_size, exact=0),
+      dataclasses.replace(
+        decode, beam_size=decode.valid_beam_size, exact=0, lm_weight=0.0
+      ),
       progress=functools.partial(writer.display.phase, "validating: decoding"),
     )
     scores = run.evaluator.text_scores(texts, chosen)

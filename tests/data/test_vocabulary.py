@@ -45,6 +45,32 @@ def test_vocabularies_of_another_run(tmp_path):
     vocabulary.for_new_run(joint, new)
 
 
+@pytest.mark.parametrize("kind", ["text", "joint", "frames"])
+def test_a_language_model_takes_the_targets_of_any_run(tmp_path, kind):
+  """Of two vocabularies, of one for both sides, and of a source of frames."""
+  pairs = [("a b", "c d"), ("c", "a")]
+  if kind == "frames":
+    pairs = [(np.zeros((3, 2), np.float32), text) for _, text in pairs]
+  data = config.Data(task="pairs", joint=kind == "joint")
+  theirs = vocabulary.train(data, corpus_lib.Corpus(data, pairs))
+  _store(theirs, tmp_path / "run" / "tokenizers")
+  alone = config.Data(
+    task="language_model",
+    train=("in memory",),
+    vocabulary=str(tmp_path / "run"),
+  )
+  texts = corpus_lib.Corpus(alone, [(None, "a c")])
+  ours = vocabulary.for_new_run(alone, texts)
+  assert ours.target.checksum() == theirs.target.checksum()
+  assert ours.sizes == (None, theirs.sizes[1]) and not ours.source.present
+  _store(ours, tmp_path / "lm")
+  again = vocabulary.load(alone, tmp_path / "lm")
+  assert again.checksum() == ours.checksum() and not again.source.present
+  other = dataclasses.replace(alone, target=config.Text(tokenizer="char"))
+  with pytest.raises(types.UserError, match=r"of the target are .* says"):
+    vocabulary.for_new_run(other, texts)
+
+
 def _copying(reverse=False):
   """Source words a and b, target words b and c."""
   source, target = (

@@ -7,6 +7,7 @@ import pytest
 
 from seq2seq_jax import types
 from seq2seq_jax.decoding import beam, combine, stepfn
+from tests.helpers import oracle_search
 
 pytestmark = pytest.mark.quick
 ROWS, V, LONGEST = 3, 7, 5
@@ -94,3 +95,76 @@ def test_what_is_forbidden_is_never_chosen(ids):
       )
     )(sources)
     assert np.isin(tokens, ids).any() != absent
+
+
+def _chain(table):
+  """The chain with a carry of its own, and without attention."""
+
+  def step(memory, carry, tokens):
+    del memory
+    return carry, jnp.asarray(table)[tokens], None
+
+  return step
+
+
+@pytest.mark.parametrize("beam_size", [1, 6])
+def test_fusion_finds_the_best_output_and_what_each_part_gave_it(beam_size):
+  """Of two Markov chains, by dynamic programming over their weighted sum."""
+  weights = (1.0, 0.7)
+  tables = [_table(seed) for seed in (7, 8)]
+  table = sum(w * t.astype(np.float64) for w, t in zip(weights, tables))
+  step_fn = combine.combine([_chain(t) for t in tables], weights)
+  count = 4
+  sources = stepfn.Sources(
+    (jnp.zeros(count), jnp.zeros(count)),
+    (jnp.zeros((count, 1)), jnp.zeros((count, 1))),
+    jnp.asarray([1, 1, 2, 3], jnp.int32),
+    jnp.asarray([5, 3, 5, 4], jnp.int32),
+  )
+  limits = dict(eos=types.EOS, bos=types.BOS, max_steps=LONGEST)
+
+  @jax.jit
+  def search(sources):
+    return beam.search(
+      step_fn, sources, beam_size=beam_size, n_best=beam_size, rows=2, **limits
+    )
+
+  out = jax.tree.map(np.asarray, search(sources))
+  assert out.parts.shape == (count, beam_size, 2)
+  for row in range(count):
+    best = oracle_search.viterbi(
+      table,
+      min_len=int(sources.min_len[row]),
+      max_len=int(sources.max_len[row]),
+      rule="none",
+      alpha=0.0,
+    )
+    found = tuple(out.tokens[row, 0, : out.length[row, 0]])
+    assert beam_size == 1 or found == best.tokens
+    for n in range(beam_size):
+      tokens = out.tokens[row, n, : out.length[row, n]]
+      before = np.append(types.BOS, tokens[:-1])
+      gave = [t[before, tokens].sum() for t in tables]
+      np.testing.assert_allclose(out.parts[row, n], gave, atol=1e-5)
+      np.testing.assert_allclose(
+        out.parts[row, n] @ weights, out.log_prob[row, n], atol=1e-5
+      )
+
+
+def test_a_search_of_one_part_has_no_parts():
+  sources = stepfn.Sources(
+    (jnp.zeros(ROWS),),
+    (jnp.zeros((ROWS, 1)),),
+    jnp.ones(ROWS, jnp.int32),
+    jnp.full(ROWS, LONGEST, jnp.int32),
+  )
+  limits = dict(eos=types.EOS, bos=types.BOS, max_steps=LONGEST)
+  step_fn = combine.ensemble([_chain(_table(0))])
+  for width in (1, 2):
+    shapes = jax.eval_shape(
+      lambda sources, width=width: beam.search(
+        step_fn, sources, beam_size=width, n_best=1, **limits
+      ),
+      sources,
+    )
+    assert shapes.parts is None

@@ -122,6 +122,25 @@ def test_an_outputs_steps_sum_to_its_ctc_loss():
   np.testing.assert_allclose(-total, loss, atol=1e-4, rtol=1e-5)
 
 
+@pytest.mark.parametrize("labels", [[], [4, 4, 5], [6, 5, 6, 6]])
+def test_prefixes_of_given_labels_are_those_of_the_steps(labels):
+  """Each row, whatever stands behind its own labels."""
+  memory = _memory(_logits(4))
+  steps = _follow(memory, labels)  # [B, T, V]
+  given = np.array([*labels, 5, 5], np.int32)
+  given = np.tile(given, (len(LENGTHS), 1))
+  got = ctc.prefixes(memory, jnp.asarray(given))
+  starts, ends = np.zeros(len(LENGTHS)), None
+  for n, token in enumerate([*labels, None]):
+    np.testing.assert_allclose(
+      np.exp(got.starts[:, n]), np.exp(starts), atol=1e-6
+    )
+    ends = starts + steps[:, n, types.EOS]
+    np.testing.assert_allclose(np.exp(got.ends[:, n]), np.exp(ends), atol=1e-6)
+    if token is not None:
+      starts = starts + steps[:, n, token]
+
+
 def test_what_stands_in_padding_changes_no_bit():
   logits = _logits(1)
   noisy = np.where(_mask()[..., None], logits, 50.0 * _logits(2))
