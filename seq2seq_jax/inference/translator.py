@@ -9,7 +9,6 @@ import jax
 import numpy as np
 
 from seq2seq_jax import config, contracts, types
-from seq2seq_jax.data import batches
 from seq2seq_jax.decoding import stepfn
 from seq2seq_jax.inference import programs, sizing
 from seq2seq_jax.runtime import parallel
