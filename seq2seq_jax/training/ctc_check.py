@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from seq2seq_jax import types
-from seq2seq_jax.data import batches, left_out, sources, vocabulary
+from seq2seq_jax.data import batches, vocabulary
 from seq2seq_jax.data import corpus as corpus_lib
 from seq2seq_jax.models import seq2seq
 
@@ -19,8 +19,8 @@ def unaligned(
   vocabularies: vocabulary.Vocabularies,
   indices: np.ndarray,
   lengths: np.ndarray,
-) -> left_out.Reason:
-  """Count and first place of examples with more labels than positions.
+) -> list[int]:
+  """Indices of the examples with more labels than positions.
 
   Positions are those of the memory; two equal labels in a row need another
   between them (Graves 2006). Sampled segmentations may be longer than those
@@ -28,23 +28,24 @@ def unaligned(
 
   Args:
     model: its encoder may shorten the source.
-    corpus: the training examples.
+    corpus: the training examples, of which only targets are read.
     vocabularies: encode them.
     indices: [N] those that are trained on.
     lengths: [N, 2] their source and target positions, EOS included.
   """
   available = memory_positions(model, vocabularies, lengths[:, 0])
   labels = lengths[:, 1] - 1
-  count, first = 0, None
+  found = []
   # No other can be too long, however many of its labels are equal.
   for n in np.flatnonzero(2 * labels - 1 > available).tolist():
     i = int(indices[n])
-    ids = vocabularies.encode(corpus.train[i]).target.values[:-1]
+    source, text = corpus.train[i]
+    copyable = vocabularies.source.copyable(source)
+    ids = vocabularies.target.encode(text, None, copyable).values[:-1]
     blanks = int(np.sum(ids[1:] == ids[:-1]))
     if len(ids) + blanks > available[n]:
-      count += 1
-      first = first or sources.place(corpus.train, i)
-  return left_out.Reason(count, first)
+      found.append(i)
+  return found
 
 
 def memory_positions(
@@ -60,9 +61,9 @@ def memory_positions(
     lengths: [N] positions of the sources.
   """
   distinct, place = np.unique(lengths, return_inverse=True)
-  example = batches.filler(
-    vocabularies, len(distinct), int(distinct[-1]), target=1
-  )
+  example = batches.filler(vocabularies, 1, int(distinct[-1]), target=1)
+  assert example.src is not None
+  source = np.broadcast_to(example.src, (len(distinct), *example.src.shape[1:]))
 
   def initial(batch: types.Batch) -> Any:
     return model.init(jax.random.key(0), batch, method="initialize")
@@ -76,7 +77,7 @@ def memory_positions(
     )
     memory: Any = model.apply(
       zeros(variables),
-      zeros(example.src),
+      zeros(source),
       lengths,
       method=lambda m, *args: m.encoder(*args),
     )

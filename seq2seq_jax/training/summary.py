@@ -6,13 +6,14 @@ import jax
 import numpy as np
 
 from seq2seq_jax import types
-from seq2seq_jax.data import left_out
+from seq2seq_jax.data import left_out, sources
 from seq2seq_jax.inference import translator
 from seq2seq_jax.training import ctc_check
 from seq2seq_jax.training import run as run_lib
 
 # Real text of another kind has far fewer unknown words.
 MOST_UNKNOWN = 0.5
+MOST_NAMED = 20  # examples in a message
 
 log = logging.getLogger(__name__)
 
@@ -39,10 +40,8 @@ def log_start(run: run_lib.Run) -> None:
       f"{count:,} of them have longer targets than search may write "
       "(decode.max_ratio, decode.max_extra)"
     )
-  for doubt in doubts(run):
+  for doubt in (*doubts(run), *unaligned(run)):
     log.warning(doubt)
-  if "ctc" in run.config.optim.objective_weights():
-    _warn_of_unaligned(run)
   warmup = run.config.optim.warmup_steps
   if warmup >= run.config.train.steps:
     log.warning(
@@ -82,22 +81,28 @@ def doubts(run: run_lib.Run) -> list[str]:
   return found
 
 
-def _warn_of_unaligned(run: run_lib.Run) -> None:
-  """Warns of training examples that CTC cannot learn from."""
-  reason = ctc_check.unaligned(
+def unaligned(run: run_lib.Run) -> list[str]:
+  """A warning that names training examples of which CTC can learn nothing."""
+  if "ctc" not in run.config.optim.objective_weights():
+    return []
+  found = ctc_check.unaligned(
     run.model,
     run.corpus,
     run.vocabularies,
     run.data.indices,
     run.data.lengths,
   )
-  if reason.examples:
-    log.warning(
-      f"ctc: {reason.examples:,} of {len(run.data.indices):,} examples have "
-      "more labels than the encoder has positions, counting one more between "
-      f"two equal labels (the first: {reason.first}); this objective learns "
-      "nothing from them (ctc_left_out); shorten the source less"
-    )
+  if not found:
+    return []
+  named = [sources.place(run.corpus.train, i) for i in found[:MOST_NAMED]]
+  rest = len(found) - len(named)
+  return [
+    f"ctc: {len(found):,} of {len(run.data.indices):,} examples have more "
+    "labels than the encoder has positions, counting one more between two "
+    "equal labels; this objective learns nothing from them (ctc_left_out); "
+    f"shorten the source less ({'; '.join(named)}"
+    + (f"; and {rest:,} more)" if rest else ")")
+  ]
 
 
 def unreachable_targets(run: run_lib.Run) -> int:
