@@ -10,6 +10,10 @@ COMMANDS = {
   "train": ("seq2seq_jax.train", "train a model, or resume its run"),
   "evaluate": ("seq2seq_jax.evaluate", "scores of a trained model"),
   "decode": ("seq2seq_jax.decode", "translate with a trained model"),
+  "rescore": (
+    "seq2seq_jax.rescore",
+    "weights of a search, tried on its n-best lists",
+  ),
   "ablate": ("seq2seq_jax.ablate", "a paper's ablation table, made again"),
   "scan": ("seq2seq_jax.data.scan", "print a split of SCAN"),
   "copynet-rules": (

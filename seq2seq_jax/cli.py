@@ -58,6 +58,31 @@ def whole(lowest: int = 0, highest: int | None = None) -> Callable[[str], int]:
 positive = whole(1)
 
 
+def numbers(
+  lowest: float, highest: float
+) -> Callable[[str], tuple[float, ...]]:
+  """A parser of numbers in a range, with commas between them."""
+
+  def parse(text: str) -> tuple[float, ...]:
+    found = []
+    for word in text.split(","):
+      shown = repr(word if len(word) <= 40 else word[:39] + "…")
+      if not re.fullmatch(
+        r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", word, re.IGNORECASE
+      ):
+        raise argparse.ArgumentTypeError(
+          f"{shown} is no number; give some with commas between, as 0,.1,.3"
+        )
+      if not lowest <= float(word) <= highest:
+        raise argparse.ArgumentTypeError(
+          f"{shown} is not from {lowest:g} to {highest:g}"
+        )
+      found.append(float(word))
+    return tuple(dict.fromkeys(found))
+
+  return parse
+
+
 def cpu_devices(text: str) -> int:
   """The value of --cpu-devices.
 
@@ -168,12 +193,17 @@ def add_process_flags(parser: argparse.ArgumentParser) -> None:
 
 def add_device_flags(parser: argparse.ArgumentParser) -> None:
   """Adds the flags that choose devices, and --version."""
+  add_version_flag(parser)
   parser.add_argument(
     "--cpu-devices",
     type=whole(1, MOST_DEVICES),
     metavar="N",
     help="simulate N devices on the CPU",
   )
+
+
+def add_version_flag(parser: argparse.ArgumentParser) -> None:
+  """Adds --version."""
   parser.add_argument(
     "--version", action="version", version=f"seq2seq_jax {version()}"
   )

@@ -38,7 +38,7 @@ ARROWS = {
   "__main__": {"cli"},
 }
 ENGINE = SERVICES | {"inference", "training", "ablation", "analysis"}
-COMMANDS = ("train", "evaluate", "decode", "ablate")
+COMMANDS = ("train", "evaluate", "decode", "rescore", "ablate")
 ARROWS |= {name: ENGINE | {"cli"} for name in COMMANDS}
 ARROWS["__init__"] = ENGINE  # the public names
 

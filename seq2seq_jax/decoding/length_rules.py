@@ -1,7 +1,8 @@
 """Scores by which hypotheses are ranked, and bounds of unfinished ones.
 
 Lengths count tokens with EOS. A new length rule is a function here, monotone in
-the length, and its name in `RULES` and in `config.Decode.length_rule`.
+the length, and its name in `RULES` and in `config.Decode.length_rule`. It takes
+arrays of JAX or NumPy.
 """
 
 from collections.abc import Callable
@@ -10,27 +11,35 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float
 
+from seq2seq_jax import types
 
-def _none(alpha: float, log_prob: jax.Array, length: jax.Array) -> jax.Array:
+
+def _none(
+  alpha: float, log_prob: types.Array, length: types.Array
+) -> types.Array:
   del alpha, length
   return log_prob
 
 
-def _average(alpha: float, log_prob: jax.Array, length: jax.Array) -> jax.Array:
+def _average(
+  alpha: float, log_prob: types.Array, length: types.Array
+) -> types.Array:
   return log_prob / length**alpha
 
 
-def _gnmt(alpha: float, log_prob: jax.Array, length: jax.Array) -> jax.Array:
+def _gnmt(
+  alpha: float, log_prob: types.Array, length: types.Array
+) -> types.Array:
   return log_prob / ((5.0 + length) / 6.0) ** alpha
 
 
 def _word_reward(
-  alpha: float, log_prob: jax.Array, length: jax.Array
-) -> jax.Array:
+  alpha: float, log_prob: types.Array, length: types.Array
+) -> types.Array:
   return log_prob + alpha * length
 
 
-RULES: dict[str, Callable[[float, jax.Array, jax.Array], jax.Array]] = {
+RULES: dict[str, Callable[[float, types.Array, types.Array], types.Array]] = {
   "none": _none,  # log P
   "average": _average,  # log P / |Y|^a
   "gnmt": _gnmt,  # log P / ((5 + |Y|) / 6)^a (Wu et al. 2016, eq. 14)
