@@ -1,6 +1,6 @@
 """What each layer promises: Protocols, in the shape letters of `types.py`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -47,8 +47,13 @@ class Side(Protocol):
     ...
 
   @classmethod
-  def like(cls, value: Any, reverse: bool) -> "Side | None":
-    """The side of sources like `value`; None if it must learn a vocabulary."""
+  def of_training(cls, values: Iterable[Any], data: Any) -> "Side | None":
+    """The side of a new run's sources; None if it must learn a vocabulary.
+
+    Args:
+      values: raw values of the training sources, at least one.
+      data: the config's section, `config.Data`.
+    """
     ...
 
   @staticmethod
@@ -72,6 +77,10 @@ class Side(Protocol):
 
   def length(self, encoded: types.EncodedSide) -> int:
     """L, EOS included; 0 for no source."""
+    ...
+
+  def positions(self, value: Any) -> int:
+    """`length` of a raw value's encoding without a generator, found cheaply."""
     ...
 
   def pad(

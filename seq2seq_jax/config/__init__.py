@@ -8,6 +8,7 @@ may change when a run is resumed; any other one belongs to the run, except
 
 from seq2seq_jax.config import extensions
 from seq2seq_jax.config.attention import SCORES, Attention
+from seq2seq_jax.config.audio import Audio
 from seq2seq_jax.config.data import Data, Synthetic, Text
 from seq2seq_jax.config.decode import Decode
 from seq2seq_jax.config.decoder import PLACEMENTS, Decoder, Readout
@@ -34,6 +35,7 @@ __all__ = [
   "PLACEMENTS",
   "SCORES",
   "Attention",
+  "Audio",
   "Config",
   "Data",
   "Decode",

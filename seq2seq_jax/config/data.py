@@ -5,6 +5,7 @@ import re
 from typing import Literal
 
 from seq2seq_jax.config import fields
+from seq2seq_jax.config.audio import Audio
 
 
 @fields.strict
@@ -81,6 +82,7 @@ TASKS = (
   "tsv",
   "jsonl",
   "tfds",
+  "audio",
   "language_model",
   "pairs",
 )
@@ -95,8 +97,9 @@ class Data:
   task: str = fields.name("scan", TASKS)
   """Kind of source: `scan`; `copy`, `reverse`, `sort`, `addition` and
   `copy_rules` are generated; `parallel` reads two text files a split, `tsv` and
-  `jsonl` one, `tfds` a prepared data set; `language_model` one text file a
-  split; `pairs` are in memory: given to `fit`. Or `FILE.py:NAME`, a function
+  `jsonl` one, `tfds` a prepared data set; `audio` reads a manifest of
+  utterances a split (see `python -m seq2seq_jax.data.manifest`);
+  `language_model` one text file a split; `pairs` are in memory: given to `fit`. Or `FILE.py:NAME`, a function
   (data, split) of your own that returns the split's pairs, or None."""
   root: str = fields.mutable_on_resume("")
   """Folder of the data sets; else the environment's SEQ2SEQ_JAX_DATA."""
@@ -127,6 +130,8 @@ class Data:
   """
   synthetic: Synthetic = Synthetic()
   """Size of the generated tasks."""
+  audio: Audio = Audio()
+  """Utterances to frames."""
   source: Text = Text()
   """Source text to ids."""
   target: Text = Text()
@@ -170,7 +175,7 @@ class Data:
 
   def __post_init__(self) -> None:
     fields.validate(self, "data")
-    files = {"parallel": 2, "tsv": 1, "jsonl": 1, "tfds": 1}
+    files = {"parallel": 2, "tsv": 1, "jsonl": 1, "tfds": 1, "audio": 1}
     files["language_model"] = 1
     n = files.get(self.task, 0)
     for split in ("train", "valid", "test"):
@@ -194,6 +199,11 @@ class Data:
       not self.alternatives or self.has_source(),
       "data.alternatives",
       "a language model has no sources",
+    )
+    fields.check(
+      self.task != "audio" or not self.joint,
+      "data.joint",
+      "frames of audio have no vocabulary to share",
     )
     fields.check(
       not self.joint or self.target in (Text(), self.source),

@@ -53,6 +53,19 @@ class Config:
       "model.recurrence",
       "cudnn cannot serve several seeds in one program; use scan",
     )
+    audio = self.data.task == "audio"
+    features = self.data.audio.features()
+    fields.check(
+      not audio or self.model.encoder.features == features,
+      "model.encoder.features",
+      f"must be data.audio.bins times data.audio.stack ({features}), not "
+      f"{self.model.encoder.features}",
+    )
+    fields.check(
+      not audio or not self.decode.replace_unknown,
+      "decode.replace_unknown",
+      "frames hold no words to copy",
+    )
     lm = not self.data.has_source()
     fields.check(
       not lm

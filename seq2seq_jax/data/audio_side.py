@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
-from seq2seq_jax import records, types
+from seq2seq_jax import config, records, types
 from seq2seq_jax.data import audio, features, frames_side
 
 ALL = ""  # the speaker of statistics over all utterances
@@ -59,6 +59,37 @@ def moments_of(statistics: features.Statistics) -> Moments:
   )
 
 
+def settings_of(section: config.Audio) -> Settings:
+  """What a config says of how utterances become frames."""
+  return Settings(
+    features.LogMel(
+      section.rate,
+      section.bins,
+      section.window_ms,
+      section.shift_ms,
+      section.low,
+      section.high,
+      section.window,
+    ),
+    section.resample,
+    None if section.channel < 0 else section.channel,
+    section.normalize,
+    section.stack,
+    section.stack_step,
+  )
+
+
+def masks_of(section: config.Audio) -> features.SpecAugment:
+  """What a config says of masks in training."""
+  return features.SpecAugment(
+    section.frequency_masks,
+    section.frequency_width,
+    section.time_masks,
+    section.time_width,
+    section.time_share,
+  )
+
+
 class SourceAudio(frames_side.Frames):
   """A source of utterances, read and turned into frames as they are needed.
 
@@ -105,11 +136,34 @@ class SourceAudio(frames_side.Frames):
     return side
 
   @classmethod
-  def restore(cls, settings: dict[str, Any], reverse: bool) -> "SourceAudio":
-    """The side of stored settings, without masks."""
+  def of_training(
+    cls, values: Iterable[audio.Utterance], data: config.Data
+  ) -> "SourceAudio":
+    return cls.learn(
+      values,
+      settings_of(data.audio),
+      masks_of(data.audio),
+      data.reverse_source,
+    )
+
+  @classmethod
+  def restore(
+    cls, settings: dict[str, Any], data: config.Data
+  ) -> "SourceAudio":
+    """The side of stored settings, with the config's masks.
+
+    Raises:
+      types.UserError: the config says other features than are stored.
+    """
     tree = {k: v for k, v in settings.items() if k != "kind"}
     content: _Stored = records.decode(_Stored, tree, "source.json")
-    return cls(content.settings, content.moments, reverse=reverse)
+    if data.task == "audio" and content.settings != settings_of(data.audio):
+      raise types.UserError(
+        f"source.json: the run's features are {content.settings}, but "
+        f"data.audio says {settings_of(data.audio)}; set it accordingly"
+      )
+    masks = masks_of(data.audio)
+    return cls(content.settings, content.moments, masks, data.reverse_source)
 
   def log_mel(self, utterance: audio.Utterance) -> Float[np.ndarray, "S F"]:
     """Features of an utterance before they are normalised.
@@ -158,14 +212,17 @@ class SourceAudio(frames_side.Frames):
       moments = moments_of(own)
     return moments.apply(frames)
 
+  def positions(self, value: audio.Utterance) -> int:
+    return -(-self.units(value) // self.settings.stack_step)
+
   def units(self, value: audio.Utterance) -> int:
-    """Frames, by the manifest if it says a length."""
-    if value.samples is None:
+    """Frames; by the manifest, if it says the samples at this rate."""
+    if value.samples is None or self.settings.resample:
       return len(self.log_mel(value))
     return self.settings.mel.frames(value.samples)
 
   def show(self, value: audio.Utterance) -> list[str]:
-    return [str(i) for i in range(len(self.encode(value).values))]
+    return [str(i) for i in range(self.positions(value))]
 
   def text(self, value: audio.Utterance) -> str:
     return value.id

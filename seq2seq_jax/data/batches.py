@@ -319,7 +319,7 @@ def measure(
         return stored["lengths"]
   lengths = np.zeros((len(corpus.indices), 2), np.int64)
   for n, i in enumerate(corpus.indices):
-    lengths[n] = vocabularies.lengths(vocabularies.encode(corpus.train[int(i)]))
+    lengths[n] = vocabularies.positions(corpus.train[int(i)])
   if cache is not None and write is not None:
     content = io.BytesIO()
     np.savez(content, key=key, lengths=lengths)

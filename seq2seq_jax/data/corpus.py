@@ -21,6 +21,7 @@ from seq2seq_jax.data import (
   sources,
   synthetic,
   text_files,
+  utterances,
 )
 
 log = logging.getLogger(__name__)
@@ -289,6 +290,7 @@ TASKS: dict[str, Callable[[config.Data, str], sources.Source | None]] = {
   "tsv": _from_files(sources.tsv, "source_field", "target_field", "only"),
   "jsonl": _from_files(sources.jsonl, "source_field", "target_field"),
   "tfds": _tfds,
+  "audio": _from_files(utterances.Manifest),
   "language_model": _from_files(sources.lines),
   "pairs": _in_memory,
 }

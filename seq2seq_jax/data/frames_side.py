@@ -2,12 +2,12 @@
 
 import abc
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from seq2seq_jax import types
+from seq2seq_jax import config, types
 from seq2seq_jax.data import ladder, stored
 
 
@@ -82,18 +82,23 @@ class SourceFrames(Frames):
   samples = False
 
   @classmethod
-  def like(cls, value: np.ndarray, reverse: bool) -> "SourceFrames":
+  def of_training(
+    cls, values: Iterable[np.ndarray], data: config.Data
+  ) -> "SourceFrames":
+    value = next(iter(values))
     if value.ndim != 2:
       raise types.UserError(
         f"a source has the shape {value.shape}; it must have two axes, time "
         "and features"
       )
-    return cls(value.shape[1], reverse)
+    return cls(value.shape[1], data.reverse_source)
 
   @classmethod
-  def restore(cls, settings: dict[str, Any], reverse: bool) -> "SourceFrames":
+  def restore(
+    cls, settings: dict[str, Any], data: config.Data
+  ) -> "SourceFrames":
     """The side of stored settings."""
-    return cls(settings["features"], reverse)
+    return cls(settings["features"], data.reverse_source)
 
   @staticmethod
   def is_blank(value: np.ndarray) -> bool:
@@ -115,6 +120,9 @@ class SourceFrames(Frames):
       )
     frames = np.asarray(value, np.float32)
     return types.EncodedSide(frames[::-1] if self.reverse else frames)
+
+  def positions(self, value: np.ndarray) -> int:
+    return len(value)
 
   def units(self, value: np.ndarray) -> int:
     return len(value)

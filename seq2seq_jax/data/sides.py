@@ -4,13 +4,20 @@ Each class implements `contracts.Side`. A new kind is a class, here or in a file
 of its own, and a line in `KINDS` and in `STORED`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from seq2seq_jax import contracts, types
-from seq2seq_jax.data import frames_side, ladder, stored, tokenizers
+from seq2seq_jax import config, contracts, types
+from seq2seq_jax.data import (
+  audio,
+  audio_side,
+  frames_side,
+  ladder,
+  stored,
+  tokenizers,
+)
 
 _EOS = np.array([types.EOS], np.int32)
 _EMPTY = np.zeros(0, np.int32)
@@ -52,7 +59,7 @@ class _Text:
     )
 
   @classmethod
-  def like(cls, value: str, reverse: bool) -> None:
+  def of_training(cls, values: Iterable[str], data: config.Data) -> None:
     return None
 
   @staticmethod
@@ -69,6 +76,9 @@ class _Text:
 
   def length(self, encoded: types.EncodedSide) -> int:
     return len(encoded.values)
+
+  def positions(self, value: str) -> int:
+    return self.length(self.encode(value))
 
   def pad(
     self, rows: Sequence[types.EncodedSide | None], length: int
@@ -237,11 +247,11 @@ class NoSource:
   segmentation = None
 
   @classmethod
-  def like(cls, value: None, reverse: bool) -> "NoSource":
+  def of_training(cls, values: Iterable[None], data: config.Data) -> "NoSource":
     return cls()
 
   @classmethod
-  def restore(cls, settings: dict[str, Any], reverse: bool) -> "NoSource":
+  def restore(cls, settings: dict[str, Any], data: config.Data) -> "NoSource":
     """The side of stored settings."""
     return cls()
 
@@ -259,6 +269,9 @@ class NoSource:
     return types.EncodedSide(_EMPTY)
 
   def length(self, encoded: types.EncodedSide) -> int:
+    return 0
+
+  def positions(self, value: None) -> int:
     return 0
 
   def pad(
@@ -306,12 +319,14 @@ class NoSource:
 KINDS: dict[type, type[contracts.Side]] = {
   str: SourceText,
   np.ndarray: frames_side.SourceFrames,
+  audio.Utterance: audio_side.SourceAudio,
   type(None): NoSource,
 }
 
-# Sources without a tokenizer: from stored settings and `data.reverse_source` to
+# Sources without a tokenizer: from stored settings and the config's section to
 # the side.
-STORED: dict[str, Callable[[dict[str, Any], bool], contracts.Side]] = {
+STORED: dict[str, Callable[[dict[str, Any], config.Data], contracts.Side]] = {
+  "audio": audio_side.SourceAudio.restore,
   "frames": frames_side.SourceFrames.restore,
   "none": NoSource.restore,
 }
@@ -328,7 +343,7 @@ def kind_of(value: Any) -> type[contracts.Side]:
       return kind
   raise types.UserError(
     f"a side of an example is {type(value).__name__}; it must be text (str), "
-    "an array of frames, or None as the source of a language model"
+    "an array of frames, an utterance, or None as the source of a language model"
   )
 
 

@@ -59,6 +59,12 @@ class Vocabularies:
     """Source and target positions, EOS included."""
     return self.source.length(pair.source), self.target.length(pair.target)
 
+  def positions(self, pair: tuple[Any, str]) -> tuple[int, int]:
+    """`lengths` of an example that is not encoded yet, by the cheapest way."""
+    if self.copies:  # the target's ids depend on the source's words
+      return self.lengths(self.encode(pair))
+    return self.source.positions(pair[0]), self.target.positions(pair[1])
+
   def target_text(
     self,
     ids: Sequence[int] | np.ndarray,
@@ -204,7 +210,8 @@ def for_new_run(
     target = sides.TargetText(tokenizers.load(folder / TARGET_FILE))
     return _checked(Vocabularies(sides.NoSource(), target), data, folder)
   two_files = (folder / SOURCE_FILE).exists()
-  if _without_vocabulary(data, corpus) is None and two_files == data.joint:
+  is_text = isinstance(corpus.train[int(corpus.indices[0])][0], str)
+  if is_text and two_files == data.joint:
     raise types.UserError(
       f"data.vocabulary: {folder} has "
       f"{'two vocabularies' if data.joint else 'a joint vocabulary'}, but "
@@ -266,7 +273,7 @@ def _load(
   settings = stored.load(path)
   restore = sides.STORED.get(settings["kind"])
   if restore is not None:
-    source = restore(settings, data.reverse_source)
+    source = restore(settings, data)
     return Vocabularies(source, sides.TargetText(target))
   tokenizer = tokenizers.build(settings, path)
   return _of_texts(tokenizer, target, data.reverse_source, copies)
@@ -306,4 +313,5 @@ def _without_vocabulary(
 ) -> contracts.Side | None:
   """The source side of frames or of no source; None if the source is text."""
   first = corpus.train[int(corpus.indices[0])][0]
-  return sides.kind_of(first).like(first, data.reverse_source)
+  values = (corpus.train[int(i)][0] for i in corpus.indices)
+  return sides.kind_of(first).of_training(values, data)

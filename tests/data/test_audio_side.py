@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from seq2seq_jax import types
+from seq2seq_jax import config, types
 from seq2seq_jax.data import audio, audio_side, features, stored
 
 pytestmark = pytest.mark.quick
@@ -69,7 +69,7 @@ def test_a_stored_side_is_the_same_and_a_change_is_seen(utterances, tmp_path):
   side = _side(utterances, stack=3, stack_step=2)
   path = tmp_path / "source.json"
   path.write_bytes(side.dump())
-  again = audio_side.SourceAudio.restore(stored.load(path), False)
+  again = audio_side.SourceAudio.restore(stored.load(path), config.Data())
   assert again.settings == side.settings and again.features == 30
   assert again.checksum() == side.checksum()
   frames = side.encode(utterances[1]).values
@@ -82,7 +82,7 @@ def test_a_stored_side_is_the_same_and_a_change_is_seen(utterances, tmp_path):
   with pytest.raises(types.UserError, match=r"settings\.mel\.bins must be"):
     audio_side.SourceAudio.restore(
       {k: v for k, v in tree.items() if k in ("kind", "settings", "moments")},
-      False,
+      config.Data(),
     )
 
 

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from seq2seq_jax import types
+from seq2seq_jax import config, types
 from seq2seq_jax.data import frames_side, sides, stored, tokenizers
 
 pytestmark = pytest.mark.quick
@@ -163,7 +163,7 @@ def test_frames_of_another_shape_are_refused(value):
   with pytest.raises(types.UserError, match="frames with 3 features"):
     frames_side.SourceFrames(3).encode(value)
   with pytest.raises(types.UserError, match="two axes"):
-    frames_side.SourceFrames.like(np.zeros(3), False)
+    frames_side.SourceFrames.of_training([np.zeros(3)], config.Data())
 
 
 def test_a_value_of_no_kind_is_refused():
@@ -176,6 +176,6 @@ def test_sides_without_a_vocabulary_are_stored_and_restored(tmp_path):
     path = tmp_path / "source.json"
     path.write_bytes(side.dump())
     settings = stored.load(path)
-    again = sides.STORED[settings["kind"]](settings, False)
+    again = sides.STORED[settings["kind"]](settings, config.Data())
     assert type(again) is type(side) and again.features == side.features
     assert again.checksum() == side.checksum()
