@@ -23,48 +23,38 @@ class Side(Protocol):
   @property
   def vocab_size(self) -> int | None:
     """Number of ids of its values, 0 for frames, None if it is not present."""
-    ...
 
   @property
   def features(self) -> int:
     """F of values [L, F]; 0 for ids and for no source."""
-    ...
 
   @property
   def reverse(self) -> bool:
     """True if the encoder reads it from last to first."""
-    ...
 
   @property
   def samples(self) -> bool:
     """True if `encode` depends on the generator that it is handed."""
-    ...
 
   @property
   def segmentation(self) -> tuple[str, bool, float, str, bool] | None:
     """What its tokenizer does: kind, lower-casing, sampling, normal form and
     whether invisible characters are dropped; None if it has none."""
-    ...
 
   @classmethod
   def of_training(cls, values: Iterable[Any], data: Any) -> "Side | None":
-    """The side of a new run's sources; None if it must learn a vocabulary.
+    """The side of training sources, as the config's section `data` says.
 
-    Args:
-      values: raw values of the training sources, at least one.
-      data: the config's section, `config.Data`.
+    None if it must learn a vocabulary.
     """
-    ...
 
   @staticmethod
   def is_blank(value: Any) -> bool:
     """True if a raw value holds nothing: an empty line, no frame."""
-    ...
 
   @staticmethod
   def content(value: Any) -> bytes:
     """Bytes that are equal for equal values alone, for checksums."""
-    ...
 
   def encode(
     self, value: Any, rng: np.random.Generator | None = None
@@ -73,15 +63,12 @@ class Side(Protocol):
 
     Texts end with EOS.
     """
-    ...
 
   def length(self, encoded: types.EncodedSide) -> int:
     """L, EOS included; 0 for no source."""
-    ...
 
   def positions(self, value: Any) -> int:
     """`length` of a raw value's encoding without a generator, found cheaply."""
-    ...
 
   def pad(
     self, rows: Sequence[types.EncodedSide | None], length: int
@@ -91,7 +78,6 @@ class Side(Protocol):
     A filler row of a source has one position, so that attention over it is
     defined; that of a target has none.
     """
-    ...
 
   def padded(self, length: int, step: int) -> int:
     """The padded length of a value of L positions, in search and scoring.
@@ -112,19 +98,15 @@ class Side(Protocol):
       positions: what there is for each position, in the encoder's order.
       length: fewer than that.
     """
-    ...
 
   def units(self, value: Any) -> int:
     """Length in the unit that a table groups by: words, characters, frames."""
-    ...
 
   def show(self, value: Any) -> list[str]:
     """One label for each of the L positions of the encoded value."""
-    ...
 
   def text(self, value: Any) -> str:
     """A raw value as text, for output files."""
-    ...
 
   def copyable(self, value: Any) -> list[str]:
     """Distinct words that a model may copy though it has no id for them.
@@ -132,7 +114,6 @@ class Side(Protocol):
     The n-th of them has id V + n, V being the size of the target's vocabulary.
     Empty if the model does not copy.
     """
-    ...
 
   def words(self, value: Any) -> list[str]:
     """Words in the order in which the encoder reads them.
@@ -140,23 +121,18 @@ class Side(Protocol):
     Raises:
       types.UserError: the side has no words of one id each.
     """
-    ...
 
   def spelled(self, value: Any) -> list[str]:
     """The same words as they were given, not lower-cased; raises as `words`."""
-    ...
 
   def unknown(self, value: Any) -> list[str]:
     """Distinct words, or characters, for which there is no id."""
-    ...
 
   def checksum(self) -> str:
     """SHA-256 of what encodes the values; empty if there is nothing."""
-    ...
 
   def dump(self) -> bytes:
     """The content of a file from which the side can be loaded again."""
-    ...
 
 
 class Encoder(Protocol):
@@ -167,7 +143,6 @@ class Encoder(Protocol):
 
   def mask_specs(self) -> tuple[Any, ...]:
     """The dropout masks of a call (`dropout_masks.MaskSpec`), in order."""
-    ...
 
   def __call__(
     self,
@@ -183,7 +158,6 @@ class Encoder(Protocol):
       masks: drawn masks by name, [S, B, W] or shorter by their stride; None:
         no dropout (search).
     """
-    ...
 
 
 class Score(Protocol):
@@ -198,11 +172,9 @@ class Score(Protocol):
 
   def reach(self) -> int | None:
     """Number of positions that can have weight; None: all of the source."""
-    ...
 
   def keys(self, values: Float[types.Array, "B M E"]) -> Any:
     """What depends on the source alone; computed once a source."""
-    ...
 
   def __call__(
     self,
@@ -214,7 +186,6 @@ class Score(Protocol):
 
     A query's scores depend on no other query.
     """
-    ...
 
   def first_state(
     self, mask: Bool[types.Array, "B M"]
@@ -233,7 +204,6 @@ class Score(Protocol):
     keys: Any,
   ) -> Float[types.Array, "B Q M"]:
     """The state after a step with these attention weights, if it remembers."""
-    ...
 
 
 class Head(Protocol):
@@ -255,18 +225,15 @@ class Head(Protocol):
   @staticmethod
   def state_width(features: int, leaves: int) -> int:
     """Width of `state_of`, for a cell with so many leaves of such width."""
-    ...
 
   @staticmethod
   def state_of(
     output: types.Array, carry: tuple[types.Array, ...]
   ) -> types.Array:
     """What it sees of the top layer, of its output and its carry."""
-    ...
 
   def keys(self, memory: types.Memory) -> Any:
     """What depends on the source alone; kept in `memory.keys.head`."""
-    ...
 
   def extra(
     self, memory: types.Memory, inputs: dict[str, Any], attended: Any
@@ -278,13 +245,11 @@ class Head(Protocol):
       inputs: `state` if it copies (`state_of`), `read` if it sees the input.
       attended: context [B, K, E] and attention weights [B, K, M].
     """
-    ...
 
   def log_probs(
     self, memory: types.Memory | None, output: types.StepOutput
   ) -> Float[types.Array, "B K VX"]:
     """Normalised log-probabilities of V + X words."""
-    ...
 
   def losses(
     self,
@@ -305,7 +270,6 @@ class Head(Protocol):
     gives, and 1 where the reference is the most probable word. Gradients flow
     through the sum alone, so a head may fuse it with its product.
     """
-    ...
 
 
 class Decoder(Protocol):
@@ -319,11 +283,9 @@ class Decoder(Protocol):
   @property
   def head(self) -> Head:
     """What turns the features of `advance` into words."""
-    ...
 
   def mask_specs(self) -> tuple[Any, ...]:
     """The dropout masks of a call (`dropout_masks.MaskSpec`), in order."""
-    ...
 
   def prepare(self, memory: types.Memory) -> types.Memory:
     """The memory with `keys`: what depends on the source alone.
@@ -331,7 +293,6 @@ class Decoder(Protocol):
     Called once a source, outside of every loop; the memory is shared by the K
     hypotheses and never repeated for them.
     """
-    ...
 
   def start(self, memory: types.Memory, steps: int = 1) -> Any:
     """The carry before the first step, leaves [B, 1, ...].
@@ -340,7 +301,6 @@ class Decoder(Protocol):
       memory: prepared.
       steps: most steps that will follow, for a decoder with a cache.
     """
-    ...
 
   def embed(
     self,
@@ -348,7 +308,6 @@ class Decoder(Protocol):
     masks: dict[str, types.Array] | None = None,
   ) -> Any:
     """What depends on the tokens alone; ids >= V are read as unk."""
-    ...
 
   def input_table(self) -> Float[types.Array, "V G"] | None:
     """First-layer input products [V, G], one row a word, or None.
@@ -356,7 +315,6 @@ class Decoder(Protocol):
     A search of many steps computes the table once, and then calls
     `lookup_inputs(inputs, tokens, table)` for `embed`'s.
     """
-    ...
 
   def advance(
     self,
@@ -373,7 +331,6 @@ class Decoder(Protocol):
       inputs: `embed` of this step's tokens.
       masks: of this step [B, 1, W] by name; None: no dropout.
     """
-    ...
 
   def unroll(
     self,
@@ -388,7 +345,6 @@ class Decoder(Protocol):
       tokens: inputs of the steps.
       masks: of all steps [T, B, W] by name; None: no dropout.
     """
-    ...
 
 
 @runtime_checkable
@@ -414,7 +370,6 @@ class StepFn(Protocol):
     V counts the words that a copying model takes from the source. Attention is
     None if the model does not attend.
     """
-    ...
 
 
 class Objective(Protocol):

@@ -45,6 +45,9 @@ ARROWS["__init__"] = ENGINE  # the public names
 # Files of a lower layer that build something from a config.
 READ_CONFIG = {
   "data/corpus.py",
+  "data/frames_side.py",
+  "data/sides.py",
+  "data/audio_side.py",
   "data/batches.py",
   "data/vocabulary.py",
   "models/build.py",

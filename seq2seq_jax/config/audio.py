@@ -67,7 +67,7 @@ class Audio:
     fields.check(
       self.rate * min(self.shift_ms, self.window_ms) >= 2000,
       "data.audio.shift_ms",
-      "a frame and its shift must have two samples at least",
+      "a frame, and its shift, must have two samples or more",
     )
 
   def features(self) -> int:

@@ -99,8 +99,9 @@ class Data:
   `copy_rules` are generated; `parallel` reads two text files a split, `tsv` and
   `jsonl` one, `tfds` a prepared data set; `audio` reads a manifest of
   utterances a split (see `python -m seq2seq_jax.data.manifest`);
-  `language_model` one text file a split; `pairs` are in memory: given to `fit`. Or `FILE.py:NAME`, a function
-  (data, split) of your own that returns the split's pairs, or None."""
+  `language_model` one text file a split; `pairs` are in memory: given to `fit`.
+  Or `FILE.py:NAME`, a function (data, split) of your own that returns the
+  split's pairs, or None."""
   root: str = fields.mutable_on_resume("")
   """Folder of the data sets; else the environment's SEQ2SEQ_JAX_DATA."""
   name: str = "simple"

@@ -77,9 +77,6 @@ class _Text:
   def length(self, encoded: types.EncodedSide) -> int:
     return len(encoded.values)
 
-  def positions(self, value: str) -> int:
-    return self.length(self.encode(value))
-
   def pad(
     self, rows: Sequence[types.EncodedSide | None], length: int
   ) -> types.PaddedSide:
@@ -170,6 +167,9 @@ class SourceText(_Text):
     extended = self._read(self._extended_ids(value, self.copyable(value)))
     return types.EncodedSide(ids, np.array([*extended, types.EOS], np.int32))
 
+  def positions(self, value: str) -> int:
+    return self.length(self.encode(value))
+
   def show(self, value: str) -> list[str]:
     return self.tokenizer.tokens(self.encode(value).values)
 
@@ -222,6 +222,9 @@ class TargetText(_Text):
       return types.EncodedSide(ids)
     extended = self._extended_ids(value, copyable)
     return types.EncodedSide(ids, np.array([*extended, types.EOS], np.int32))
+
+  def positions(self, value: str) -> int:
+    return self.length(self.encode(value))
 
   def show(self, value: str) -> list[str]:
     return self.tokenizer.tokens(self.encode(value).values)
@@ -343,7 +346,7 @@ def kind_of(value: Any) -> type[contracts.Side]:
       return kind
   raise types.UserError(
     f"a side of an example is {type(value).__name__}; it must be text (str), "
-    "an array of frames, an utterance, or None as the source of a language model"
+    "an array of frames, an utterance, or None as a language model's source"
   )
 
 

@@ -51,6 +51,7 @@ def test_lengths_and_labels_are_those_of_the_encoded_value(name):
   for value, length in zip(values, lengths, strict=True):
     encoded = side.encode(value)
     assert side.length(encoded) == len(encoded.values) == length
+    assert side.positions(value) == length
     assert len(side.show(value)) == length
     if encoded.extended is not None:
       assert len(encoded.extended) == length
