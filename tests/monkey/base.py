@@ -12,6 +12,7 @@ import shutil
 
 import numpy as np
 
+from tests.helpers import nbest_lists
 from tests.monkey import case as case_lib
 
 TEXT = """
@@ -138,6 +139,16 @@ def write_attention(folder: pathlib.Path) -> None:
   (folder / "links.txt").write_text("\n".join(links) + "\n")
 
 
+def write_lists(folder: pathlib.Path) -> None:
+  """Writes n-best lists with their parts, and references."""
+  folder.mkdir()
+  lines, references = nbest_lists.lists(
+    nbest_lists.weights(0.3, 0.5), "gnmt", 0.6, count=6
+  )
+  nbest_lists.write(folder / "n.jsonl", lines)
+  (folder / "ref.txt").write_text("\n".join(references) + "\n")
+
+
 def write_arrays(folder: pathlib.Path) -> None:
   """Writes parameters to begin with."""
   folder.mkdir()
@@ -211,6 +222,7 @@ def _table(base: Base) -> None:
 PARTS = {
   "data": lambda base: write_data(base.folder / "data"),
   "aligned": lambda base: write_attention(base.folder / "aligned"),
+  "lists": lambda base: write_lists(base.folder / "lists"),
   "arrays": lambda base: write_arrays(base.folder / "arrays"),
   "run": _train("words", "run"),
   "bpe": _train("bpe", "bpe"),

@@ -10,6 +10,7 @@ COMMANDS = {
   "data.scan": ("simple", "test"),
   "data.copynet_rules": ("all", "train"),
   "analysis.alignment": ("aligned/out.jsonl", "--order", "copy"),
+  "rescore": ("lists/n.jsonl", "--reference", "lists/ref.txt"),
 }
 NEEDS = {
   "train": (),
@@ -19,6 +20,7 @@ NEEDS = {
   "data.scan": (),
   "data.copynet_rules": (),
   "analysis.alignment": ("aligned",),
+  "rescore": ("lists",),
 }
 WRITES = ("new", "new/*", "table/*", "other", "other/*")
 

@@ -198,6 +198,25 @@ def alignment(rng: random.Random) -> Iterator[Case]:
     )
 
 
+def lists(rng: random.Random) -> Iterator[Case]:
+  """What `rescore` reads."""
+  ways = [(w, "n.jsonl") for w in (*spoil.ALL, *spoil.SHAPES)]
+  ways += [(w, "ref.txt") for w in spoil.ALL]
+  maybe = ("a bit", "a wrong value", "another wrong value", "a new key", "half")
+  for how, file in ways:
+    may = how in (*maybe, "doubled", "a lost key")
+    yield Case(
+      name=f"{file} {how}",
+      kind="n-best lists",
+      module="rescore",
+      words=("lists/n.jsonl", "--reference", "lists/ref.txt"),
+      needs=("lists",),
+      spoil=_break(f"lists/{file}", how, f"{file} {how}"),
+      expect=EITHER if may else REFUSED,
+      mentions=("n.jsonl", "ref.txt"),
+    )
+
+
 def arrays(rng: random.Random) -> Iterator[Case]:
   """Archives of arrays from which a run would begin."""
   for how in spoil.ALL:
@@ -246,5 +265,5 @@ def _odd_arrays(folder: pathlib.Path, *, how: str) -> None:
 
 def all_cases(rng: random.Random) -> Iterator[Case]:
   """All of this module."""
-  for make in (training, gzipped, texts, sources, alignment, arrays):
+  for make in (training, gzipped, texts, sources, alignment, arrays, lists):
     yield from make(rng)
