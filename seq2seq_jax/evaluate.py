@@ -149,8 +149,9 @@ def print_scores(result: dict[str, Any]) -> None:
         line = ", ".join(f"{k} {v:.4f}" for k, v in numbers.items())
         print(f"replica {scores['replica']}: {line}")
     elif isinstance(value, dict):
-      for key, text in value.items():
-        print(f"{name} {key}: {text}")
+      for text in dict.fromkeys(value.values()):
+        names = ", ".join(k for k, other in value.items() if other == text)
+        print(f"{name} {names}: {text}")
     elif isinstance(value, float):
       print(f"{name}: {value:.4f}")
     else:

@@ -50,6 +50,9 @@ def test_evaluate_writes_its_outputs_and_tells_of_other_data(
   found = json.loads(scores.read_text())
   printed = capsys.readouterr().out.splitlines()
   kinds = ("substitutions", "deletions", "insertions")
+  signatures = [line for line in printed if line.startswith("signature ")]
+  (of_wer,) = [line for line in signatures if "jiwer" in line]
+  assert of_wer.startswith("signature wer, wer_substitutions, wer_deletions, ")
   parts = [found[f"wer_{kind}"] for kind in kinds]
   assert sum(parts) == pytest.approx(found["wer"])
   for name in ("ser", "reference_words", *(f"wer_{kind}" for kind in kinds)):
