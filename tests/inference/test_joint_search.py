@@ -13,56 +13,11 @@ import numpy as np
 import pytest
 
 from seq2seq_jax import config, types
-from seq2seq_jax.data import corpus, vocabulary
 from seq2seq_jax.decoding import ctc
-from seq2seq_jax.inference import loading
 from seq2seq_jax.inference import model as model_lib
-from seq2seq_jax.models import build
 from seq2seq_jax.runtime import parallel
-from tests.helpers.numeric import scattered
+from tests.helpers import drawn_speech
 from tests.helpers.tiny_runs import tiny
-
-FEATURES, WORDS, LONGEST = 3, ("a", "b", "c", "d"), 4
-IDS = (4, 5, 6, 7)  # those before: pad (the blank), bos, eos and unknown
-SPEECH = {
-  "model.encoder.features": FEATURES,
-  "model.dropout.embed": 0.0,
-  "optim.objectives": ("likelihood=0.5", "ctc=0.5"),
-  "decode.length_rule": "none",
-  "decode.alpha": 0.0,
-  "decode.max_ratio": 0.0,
-  "decode.max_extra": LONGEST,
-  "decode.batch_rows": 8,
-}
-ALONE = {"data.task": "language_model", "data.train": ("in memory",)}
-ALONE |= {"model.attention.score": "none", "train.metric": "loss"}
-
-
-def _sources(count, seed=0, longest=6):
-  rng = np.random.default_rng(seed)
-  sizes = rng.integers(3, longest + 1, count)
-  return [
-    2 * rng.standard_normal((n, FEATURES)).astype(np.float32) for n in sizes
-  ]
-
-
-def _loaded(seed, source, mapper, changes):
-  """A drawn model as if it had been read from a workdir."""
-  conf = config.replace(tiny(), changes)
-  pairs = [(source, " ".join(WORDS))]
-  vocabularies = vocabulary.train(conf.data, corpus.Corpus(conf.data, pairs))
-  module = build.build(
-    conf.model,
-    *vocabularies.sizes,
-    ctc="ctc" in conf.optim.objective_weights(),
-  )
-  example = build.example(source is None, frames=FEATURES)
-  shapes = jax.eval_shape(
-    lambda key: module.init(key, example, method="initialize"),
-    jax.random.key(0),
-  )
-  params = mapper.replicate(scattered(shapes, seed))
-  return loading.Loaded(conf, vocabularies, module, params, 1)
 
 
 @pytest.fixture(scope="module")
@@ -72,33 +27,15 @@ def mapper():
 
 @pytest.fixture(scope="module")
 def speech(mapper):
-  """A model of frames that has a language model of the same words, `lm`."""
-  member = _loaded(0, _sources(1)[0], mapper, SPEECH)
-  model = model_lib.Model([member], mapper, ["speech"])
-  lm = _loaded(1, None, mapper, ALONE)
-  model.translator.add_lm("lm", lm.model, lm.params)
-  return model
-
-
-@pytest.fixture(scope="module")
-def lm(mapper):
-  member = _loaded(1, None, mapper, ALONE)
-  return model_lib.Model([member], mapper, ["lm"])
-
-
-@pytest.fixture(scope="module")
-def both(speech, mapper):
-  """An ensemble of two models."""
-  other = _loaded(2, _sources(1)[0], mapper, SPEECH)
-  return model_lib.Model([*speech.members, other], mapper, ["speech", "other"])
+  return drawn_speech.with_lm(mapper)
 
 
 def _outputs():
   """All outputs with an end, as ids without it."""
   return [
     labels
-    for n in range(LONGEST)
-    for labels in itertools.product(IDS, repeat=n)
+    for n in range(drawn_speech.LONGEST)
+    for labels in itertools.product(drawn_speech.IDS, repeat=n)
   ]
 
 
@@ -131,9 +68,10 @@ def _labellings(model, source):
 
 
 @pytest.fixture(scope="module")
-def known(speech, lm):
+def known(speech, mapper):
   """A source with what each part gives each output that has an end."""
-  source = _sources(1, seed=5, longest=5)[0][:4]
+  source = drawn_speech.sources(1, seed=5, longest=5)[0][:4]
+  lm = model_lib.Model([drawn_speech.language_model(mapper)], mapper, ["lm"])
   words = speech.vocabularies.target.tokenizer
   texts = [words.decode(labels) for labels in _outputs()]
   labellings = _labellings(speech, source)
@@ -190,7 +128,7 @@ def test_ctc_alone_runs_no_decoder(speech):
   def spoil(path, leaf):
     return leaf * np.nan if "decoder" in jax.tree_util.keystr(path) else leaf
 
-  sources = _sources(5)
+  sources = drawn_speech.sources(5)
   encoded = speech.text_translator().encode(sources)
 
   def search(params, beam_size):
@@ -213,8 +151,9 @@ def test_a_beam_of_one_of_ctc_alone_is_the_best_path(speech, known):
   source, parts = known
   decode = {"ctc_weight": 1.0, "forbid_unknown": True, "scores": True}
   (found,) = speech.translate([source], 1, max_extra=9, **decode)
-  labels = np.argmax(_logits(speech, source)[:, [0, *IDS]], axis=-1)
-  runs = [IDS[i - 1] for i, _ in itertools.groupby(labels) if i]
+  ids = drawn_speech.IDS
+  labels = np.argmax(_logits(speech, source)[:, [0, *ids]], axis=-1)
+  runs = [ids[i - 1] for i, _ in itertools.groupby(labels) if i]
   assert found.text == speech.vocabularies.target.tokenizer.decode(runs)
   assert found.log_prob == pytest.approx(parts[tuple(runs)]["ctc"], abs=1e-4)
   # A shortest length has a say: the prefix search of one hypothesis.
@@ -224,7 +163,7 @@ def test_a_beam_of_one_of_ctc_alone_is_the_best_path(speech, known):
 
 def test_a_weight_of_nothing_is_the_search_without_it(speech):
   """To the last bit, and the language model need not be there."""
-  sources = _sources(3)
+  sources = drawn_speech.sources(3)
   plain, zero = (
     speech.translate(sources, 3, 3, scores=True, **decode)
     for decode in (
@@ -235,27 +174,29 @@ def test_a_weight_of_nothing_is_the_search_without_it(speech):
   assert plain == zero
 
 
-def test_an_ensemble_is_the_mean_of_probabilities_in_each_part(both, mapper):
-  """Each step of what CTC of the members gives, given the prefix."""
-  source = _sources(1, seed=7)[0]
+def test_an_ensemble_is_the_mean_of_probabilities_in_each_part(speech, mapper):
+  """Of the members' CTC: of what may follow a prefix."""
+  members = [*speech.members, drawn_speech.speech(mapper, seed=2)]
+  both = model_lib.Model(members, mapper, ["speech", "other"])
+  source = drawn_speech.sources(1, seed=7)[0]
   (found,) = both.translate(
-    [source], 2, scores=True, ctc_weight=0.5, max_extra=12
+    [source], 1, scores=True, ctc_weight=0.5, max_extra=12
   )
   assert found.finished
+  (attention,) = both.score([source], [found.text])
   ids = both.vocabularies.target.tokenizer.encode(found.text)
-  given = {"ctc": [], "attention": []}
-  for member in both.members:
+  terms = []
+  for member in members:
     model = model_lib.Model([member], mapper, ["one"])
-    given["attention"] += model.score([source], [found.text], tokens=True)
     logits = jnp.asarray(_logits(model, source)[None])
     memory = ctc.prepare(logits, jnp.ones(logits.shape[:2], bool))
     prefixes = ctc.prefixes(memory, jnp.asarray([ids], jnp.int32))
-    steps = np.append(np.diff(prefixes.starts[0]), 0.0)
-    steps[-1] = prefixes.ends[0, -1] - prefixes.starts[0, -1]
-    given["ctc"].append(steps)
-  for name, terms in given.items():
-    total = np.log(np.mean(np.exp(terms), axis=0)).sum()
-    assert found.parts[name] == pytest.approx(total, abs=1e-4)
+    log_probs = np.append(prefixes.starts[0], prefixes.ends[0, -1])
+    terms.append(np.diff(log_probs))
+  of_ctc = np.log(np.mean(np.exp(terms), axis=0)).sum()
+  assert found.parts == pytest.approx(
+    {"attention": attention, "ctc": of_ctc}, abs=1e-4
+  )
 
 
 @pytest.mark.parametrize(
@@ -271,18 +212,18 @@ def test_an_ensemble_is_the_mean_of_probabilities_in_each_part(both, mapper):
 )
 def test_what_cannot_be_searched_is_refused(speech, fields, message):
   with pytest.raises(types.UserError, match=message):
-    speech.translate(_sources(1), **fields)
+    speech.translate(drawn_speech.sources(1), **fields)
 
 
 def test_a_model_without_ctc_cannot_search_with_it(speech, mapper):
-  plain = SPEECH | {"optim.objectives": ("likelihood",)}
-  member = _loaded(3, _sources(1)[0], mapper, plain)
+  optim = {"objectives": ("likelihood",)}
+  member = drawn_speech.speech(mapper, optim=optim)
   model = model_lib.Model([member], mapper, ["plain"])
   with pytest.raises(types.UserError, match="ctc_weight: needs a run that was"):
-    model.translate(_sources(1), ctc_weight=0.3)
+    model.translate(drawn_speech.sources(1), ctc_weight=0.3)
   two = model_lib.Model([*speech.members, member], mapper, ["speech", "plain"])
   with pytest.raises(types.UserError, match="plain was trained without CTC"):
-    two.translate(_sources(1), ctc_weight=0.3)
+    two.translate(drawn_speech.sources(1), ctc_weight=0.3)
 
 
 def test_a_head_that_copies_is_refused():
