@@ -1,12 +1,12 @@
 """Frames in memory, from `fit` to scores: no code asks what a source is."""
 
-import dataclasses
+import json
 
 import numpy as np
 import pytest
 
 import seq2seq_jax as s2s
-from seq2seq_jax import types
+from seq2seq_jax import config, types
 from seq2seq_jax.inference import details
 from seq2seq_jax.training import loop
 from tests.helpers.tiny_runs import small
@@ -29,9 +29,13 @@ def _pairs(n, seed):
 
 def _config(features=FEATURES, steps=60):
   base = small(train={"steps": steps, "validate_every": steps})
-  encoder = dataclasses.replace(base.model.encoder, features=features)
-  return dataclasses.replace(
-    base, model=dataclasses.replace(base.model, encoder=encoder)
+  return config.replace(
+    base,
+    {
+      "model.encoder.features": features,
+      "optim.objectives": ("likelihood", "ctc=0.3"),
+      "train.metric": "ctc_cer",
+    },
   )
 
 
@@ -39,10 +43,16 @@ def test_frames_are_trained_on_translated_and_scored(tmp_path):
   valid = _pairs(40, 1)
   run = loop.fit(_config(), tmp_path, train=_pairs(300, 0), valid=valid)
   assert run.config.data.task == "pairs"
-  assert run.selection[0].best_score < 0.8 * np.log(SYMBOLS)
+  scores = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
+  assert scores["split"] == "valid"
+  assert scores["loss"] < 0.8 * np.log(SYMBOLS)
+  assert run.selection[0].best_score == scores["ctc_cer"] < 100
   detail = details.score_with_details(
-    run.evaluator, (run.params(),), ["exact_match"], "loss"
+    run.evaluator, (run.params(),), ["exact_match"], "ctc_cer"
   )
+  assert detail.scores["ctc_cer"] == scores["ctc_cer"]
+  sums = detail.sentences.rows.sum(axis=0)
+  assert detail.sentences.score(sums) == scores["ctc_cer"]
   assert len(detail.outputs) == len(valid)
   assert detail.outputs[0]["source"] == f"{len(valid[0][0])} frames"
   assert detail.outputs[0]["length"] == len(valid[0][0])

@@ -85,7 +85,7 @@ def _find(base: Any, file: pathlib.Path) -> Any:
 
 def check_metrics(ablation: suite.Ablation, where: str) -> None:
   """Refuses metrics that `evaluate` does not know, with the nearest names."""
-  scores = metrics.names("model", "outputs", diagnostics=False)
+  scores = metrics.names("model", "outputs", "ctc", diagnostics=False)
   known_names = [(ablation.metric, scores)]
   known_names += [(name, metrics.names()) for name in ablation.metrics]
   for name, known in known_names:

@@ -147,3 +147,20 @@ class Decode:
       "ctc": self.ctc_weight,
       "lm": self.lm_weight,
     }
+
+  def best_path(self) -> "Decode":
+    """Greedy search of CTC alone, in which nothing else has a say."""
+    return dataclasses.replace(
+      self,
+      ctc_weight=1.0,
+      lm_weight=0.0,
+      beam_size=1,
+      min_ratio=0.0,
+      min_length=0,
+      # An output has no more labels than there are positions.
+      max_ratio=min(self.max_ratio, 1.0),
+      coverage=0.0,
+      exact=0,
+      oracle_length=False,
+      replace_unknown=False,
+    )

@@ -151,6 +151,15 @@ class Config:
       "optim.objectives",
       "ctc is on the encoder, and a language model has none",
     )
+    of_ctc = {self.train.metric, *self.train.metrics} & set(
+      metrics.names("ctc")
+    )
+    fields.check(
+      not of_ctc or ("ctc" in objectives and self.model.head == "softmax"),
+      "train.metric, train.metrics",
+      f"{', '.join(sorted(of_ctc))} needs model.head softmax and the objective "
+      "ctc (--optim.objectives likelihood=0.5 ctc=0.5)",
+    )
     fields.check(
       not self.decode.ctc_weight or "ctc" in objectives,
       "decode.ctc_weight",

@@ -77,8 +77,8 @@ class Train:
         f"train.{name}",
         f"must be a multiple of train.steps_per_call ({self.steps_per_call})",
       )
-    deciding = metrics.names("model", "outputs", diagnostics=False)
+    deciding = metrics.names("model", "outputs", "ctc", diagnostics=False)
     fields.check_name("train.metric", self.metric, deciding)
-    known = metrics.names("model", "outputs")
+    known = metrics.names("model", "outputs", "ctc")
     for name in self.metrics:
       fields.check_name("train.metrics", name, known)

@@ -66,18 +66,23 @@ def check_fields(names: Iterable[str]) -> None:
       )
 
 
-def check_metrics(chosen: Iterable[metrics.Metric], present: bool) -> None:
+def check_metrics(chosen: Iterable[metrics.Metric], module: Any) -> None:
   """Checks that a model has what these metrics compare.
 
   Args:
     chosen: the metrics.
-    present: the model has sources.
+    module: of the model.
 
   Raises:
     types.UserError: one needs outputs, and there are none.
   """
   for metric in chosen:
-    if metric.needs == "outputs" and not present:
+    if metric.needs == "ctc" and module.ctc_head is None:
+      raise types.UserError(
+        f"metric {metric.name}: needs a run that was trained with CTC "
+        "(--optim.objectives likelihood=0.5 ctc=0.5)"
+      )
+    if metric.needs == "outputs" and module.encoder is None:
       raise types.UserError(
         f"metric {metric.name}: a language model has no outputs to compare; "
         "there are loss, perplexity and token_accuracy"

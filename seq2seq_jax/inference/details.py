@@ -47,6 +47,8 @@ def score_with_details(
   """
   token_scores = evaluator.token_scores(params)
   scores: dict[str, Any] = dict(evaluator.metrics_with_text(token_scores))
+  ctc_texts = evaluator.ctc_texts(params)
+  scores |= evaluator.ctc_metrics(ctc_texts)
   outputs: list[dict[str, Any]] = []
   attention: list[dict[str, Any]] = []
   side = evaluator.vocabularies.source
@@ -72,10 +74,15 @@ def score_with_details(
   if record.needs == "model":
     sentences = metrics.token_sentences(record, token_scores)
   else:
+    compared = [output["hypothesis"] for output in outputs]
+    if record.needs == "ctc":
+      compared = ctc_texts
+      if not compared:
+        raise types.UserError(f"metric {metric}: the model has no CTC")
     sentences = metrics.sentences(
       record,
-      [output["hypothesis"] for output in outputs],
-      [output["reference"] for output in outputs],
+      compared,
+      evaluator.closest_references(compared),
       evaluator.comparison(),
     )
   parameters = sum(x.size for x in jax.tree.leaves(params))

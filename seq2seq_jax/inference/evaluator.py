@@ -113,6 +113,7 @@ class Evaluator:
 
   Attributes:
     encoded: every example of the split.
+    has_ctc: outputs of CTC alone can be scored.
     skipped: places of examples whose sources are too long.
     sources: raw source values, each once if it has alternative references.
     references: of each source.
@@ -133,6 +134,11 @@ class Evaluator:
     scorer: scoring.Scorer | None = None,
   ):
     self.conf, self.vocabularies = conf, vocabularies
+    self.has_ctc = (
+      len(models) == 1
+      and models[0].ctc_head is not None
+      and conf.model.head == "softmax"
+    )
     pairs = [split[i] for i in range(len(split))]
     self.skipped: set[int] = set()
     self._told: set[str] = set()
@@ -195,13 +201,17 @@ class Evaluator:
     return [scores.get(i, nothing) for i in range(len(self.encoded))]
 
   def model_scores(self, params: tuple[Any, ...]) -> dict[str, float]:
-    """The metrics that need the model alone, of references with text."""
+    """The metrics that need no search: the model's own, and those of CTC.
+
+    They are of references with text, those of CTC of all sources.
+    """
     places = [
       i
       for i, pair in enumerate(self.encoded)
       if has_text(pair) and i not in self.skipped
     ]
-    return self.model_metrics(self._scores_of(params, places))
+    scores = self.model_metrics(self._scores_of(params, places))
+    return scores | self.ctc_metrics(self.ctc_texts(params))
 
   def model_metrics(
     self, token_scores: Sequence[np.ndarray]
@@ -220,6 +230,23 @@ class Evaluator:
         if has_text(pair)
       ]
     )
+
+  def ctc_texts(self, params: tuple[Any, ...]) -> list[str]:
+    """Each source's output by CTC's best path, without the decoder.
+
+    None if there is no such path: of a model without CTC, and of an ensemble.
+    """
+    if not self.has_ctc:
+      return []
+    return self.translate(params, self.conf.decode.best_path())[1]
+
+  def ctc_metrics(self, texts: Sequence[str]) -> dict[str, float]:
+    """The metrics of `ctc_texts`' outputs; none if there are none."""
+    if not texts:
+      return {}
+    references = self.closest_references(texts)
+    chosen = metrics_of(self.conf)
+    return metrics.values("ctc", chosen, texts, references, self.comparison())
 
   def translate(
     self,
@@ -244,6 +271,7 @@ class Evaluator:
       source, empty for a blank one.
     """
     text_translator = self.text_translator(decode)
+    no_oracle = decode is not None and not decode.oracle_length
     is_blank = self.vocabularies.source.is_blank
     places = [
       i
@@ -259,7 +287,9 @@ class Evaluator:
       batch = places[first : first + size]
       batch = [batch[n] for n in processes.own_places(len(batch))]
       answers = text_translator.search(
-        params, self.encoded_sources(batch), lengths=self.oracle_lengths(batch)
+        params,
+        self.encoded_sources(batch),
+        lengths=None if no_oracle else self.oracle_lengths(batch),
       )
       found = {}
       with long_sources.placed([self._first[i] for i in batch]):

@@ -347,7 +347,7 @@ class Model:
     """
     chosen = evaluation.reported_metrics(self.config, metrics)
     present = self.vocabularies.source.present
-    checks.check_metrics(chosen, present)
+    checks.check_metrics(chosen, self.members[0].model)
     scored = self.evaluator(self._examples(data))
     start = time.monotonic()
     scores: dict[str, Any] = dict(scored.model_scores(self.params))

@@ -156,7 +156,7 @@ def values(
   """Every listed metric that needs this, and those of `chosen` that do.
 
   Args:
-    needs: `model` or `search`.
+    needs: `model`, `ctc` or `search`.
     chosen: further metrics; those that need something else are left out.
     *inputs: what a metric's function takes.
   """
@@ -205,7 +205,7 @@ def _value(metric: Metric, *inputs: Any) -> float | None:
 def _of_outputs(chosen: str | Metric) -> Metric:
   """The record of a metric that compares output texts with references."""
   metric = METRICS.get(chosen) if isinstance(chosen, str) else chosen
-  if metric is None or metric.needs != "outputs":
+  if metric is None or metric.needs not in ("outputs", "ctc"):
     raise types.UserError(
       f"metric {chosen}: not one of {', '.join(names('outputs'))}"
     )

@@ -13,6 +13,7 @@ sclite weighs a substitution 4 and others 3: it can split the same edits in
 another way, and in rare sentences find one or two more.
 """
 
+import dataclasses
 import functools
 import importlib.metadata
 from typing import Literal
@@ -201,6 +202,11 @@ def _sentence_signature(comparison: record.Comparison) -> str:
 RECORDS = (
   *_records("wer", "words"),
   *_records("cer", "characters"),
+  dataclasses.replace(
+    _rate("ctc_cer", "characters", label="CTC CER"),
+    needs="ctc",
+    of_ensembles=False,
+  ),
   record.Metric(
     "ser",
     _sentence_error_rate,

@@ -60,6 +60,8 @@ class Metric:
     model: (token_scores,), the references' scores under the model, an array a
       sentence: [2, T] log-probability of each token and whether it ranked
       first; [1, T] of an ensemble, which does not know the latter.
+    ctc: as outputs, but of texts that the encoder's CTC head alone gives: the
+      best path. Only a single model with the objective `ctc` has them.
     search: (hypotheses,), the `types.Hypotheses` of each source.
   It may return None where the metric is not defined.
 
@@ -82,7 +84,7 @@ class Metric:
   function: Callable[..., float | None]
   lower_is_better: bool = False
   label: str = ""  # for tables and figures; by default the name in words
-  needs: Literal["model", "outputs", "search"] = "outputs"
+  needs: Literal["model", "outputs", "ctc", "search"] = "outputs"
   diagnostic: bool = False  # printed, but never chooses a checkpoint or a row
   signature: Callable[[Comparison], str] = _no_signature  # settings, versions
   sentence_sums: Callable[..., npt.ArrayLike] | None = None

@@ -6,7 +6,7 @@ import math
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from seq2seq_jax.training import progress
 
@@ -70,9 +70,10 @@ class Display(progress.Display):
     score: float | None,
     best_step: int | None,
     best_score: float | None,
+    beside: Mapping[str, float] | None = None,
   ) -> None:
     """Shows a validation's score and the best so far."""
-    super().validation(step, metric, score, best_step, best_score)
+    super().validation(step, metric, score, best_step, best_score, beside)
     self._draw()
 
   def _draw_if_due(self) -> None:

@@ -3,7 +3,7 @@
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TextIO
 
 import rich.console
@@ -41,6 +41,7 @@ class Hidden:
     score: float | None,
     best_step: int | None,
     best_score: float | None,
+    beside: Mapping[str, float] | None = None,
   ) -> None:
     """Does nothing."""
 
@@ -179,8 +180,12 @@ class Display(Hidden):
     score: float | None,
     best_step: int | None,
     best_score: float | None,
+    beside: Mapping[str, float] | None = None,
   ) -> None:
-    """Shows a validation's score and the best so far, if there is one."""
+    """Shows a validation's score and the best so far, if there is one.
+
+    `beside` are further scores of this validation.
+    """
     if score is None:
       return
     self._scores = [
@@ -190,6 +195,8 @@ class Display(Hidden):
       self._scores.append(
         _item("best", f"{_score(best_score)} at step {best_step:,}")
       )
+    for name, value in (beside or {}).items():
+      self._scores.append(_item(f"valid {name}", _score(value)))
     if self._plain_lines:
       self.write_line(_join(self._scores))
 

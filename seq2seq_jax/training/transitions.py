@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from seq2seq_jax import types
+from seq2seq_jax import metrics, types
 from seq2seq_jax.inference import evaluator
 from seq2seq_jax.runtime import processes, signals
 from seq2seq_jax.training import (
@@ -163,14 +163,16 @@ def validate(
     scores |= {run.metric_name(k, replica): v for k, v in values_of_one.items()}
     apply_score(run, replica, step, values_of_one[metric])
   writer.write(step, "valid", scores)
-  for replica in replicas:
+  for replica, values_of_one in zip(replicas, values, strict=True):
     selection = run.selection[replica]
+    of_ctc = [m for m in metrics.names("ctc") if m in values_of_one]
     writer.display.validation(
       step,
       run.metric_name(metric, replica),
       selection.last_score,
       selection.best_step,
       selection.best_score,
+      {m: values_of_one[m] for m in of_ctc if m != metric},
     )
   return True
 

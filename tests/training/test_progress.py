@@ -45,7 +45,7 @@ def test_plain_lines(tmp_path):
     clock.now += 0.25
     display.progress(step, step // 50, VALUES | {"loss": 2.0})
   display.phase("validating", 1, 32)
-  display.validation(100, "bleu", 35.2, 90, 36.125)
+  display.validation(100, "bleu", 35.2, 90, 36.125, {"ctc_cer": 21.5})
   display.write_line(
     "warning: \x1b[2Ja long message " + "x" * 200, style="warning"
   )
@@ -61,7 +61,8 @@ def test_plain_lines(tmp_path):
     "step 64/1,000  epoch 1  loss 2.0000  lr 3.00e-04  "
     "tok/s 1,234,567 (padded 1,345,678)  stall 5%  3:54 left"
   )
-  assert "valid bleu 35.20 at step 100  best 36.12 at step 90" in lines
+  best = "best 36.12 at step 90  valid ctc_cer 21.50"
+  assert f"valid bleu 35.20 at step 100  {best}" in lines
   assert "warning: [2Ja long message " + "x" * 200 in lines
   assert len(lines) == 7
   assert all(c.isprintable() or c == "\n" for c in out.getvalue())
