@@ -1,4 +1,4 @@
-"""Rescoring against a ranking by hand, and against the search itself."""
+"""Rescoring against a ranking by hand; `test_rescored_search.py` searches."""
 
 import itertools
 
