@@ -41,7 +41,16 @@ def _config(features=FEATURES, steps=60):
 
 def test_frames_are_trained_on_translated_and_scored(tmp_path):
   valid = _pairs(40, 1)
-  run = loop.fit(_config(), tmp_path, train=_pairs(300, 0), valid=valid)
+  # Validation searches by CTC alone, and without the language model, which
+  # need not be there yet.
+  joint = {
+    "train.metrics": ("exact_match",),
+    "decode.ctc_weight": 1.0,
+    "decode.lm": "not_there",
+    "decode.lm_weight": 0.5,
+  }
+  conf = config.replace(_config(), joint)
+  run = loop.fit(conf, tmp_path, train=_pairs(300, 0), valid=valid)
   assert run.config.data.task == "pairs"
   scores = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
   assert scores["split"] == "valid"
@@ -57,12 +66,15 @@ def test_frames_are_trained_on_translated_and_scored(tmp_path):
   assert detail.outputs[0]["source"] == f"{len(valid[0][0])} frames"
   assert detail.outputs[0]["length"] == len(valid[0][0])
   assert 0 <= detail.scores["exact_match"] <= 100
-  model = s2s.load(tmp_path, "last")
+  model = s2s.load(tmp_path, "last").with_search(lm_weight=0.0)
+  best_path = model.with_search(1).evaluate(valid)
+  assert scores["exact_match"] == best_path["exact_match"] > 0
+  model = model.with_search(ctc_weight=0.3)
   frames = [source for source, _ in valid]
-  texts = model.translate(frames)
-  assert len(texts) == len(valid) and len(set(texts)) > 3
-  record = model.translate(frames[:1], attention=True)[0]
-  assert len(record.source_tokens) == len(frames[0])
+  records = model.translate(frames, attention=True)
+  assert len(records) == len(valid)
+  assert len({record.text for record in records}) > 3
+  assert len(records[0].source_tokens) == len(frames[0])
   scores = model.score(frames, [target for _, target in valid])
   right = np.mean(scores)
   wrong = np.mean(model.score(frames[::-1], [target for _, target in valid]))

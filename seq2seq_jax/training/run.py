@@ -252,8 +252,11 @@ class Run:
   def _evaluator(self) -> evaluator.Evaluator | None:
     if self.corpus.valid is None:
       return None
-    # Rows of an ablation that differ in the oracle alone share their training.
-    decode = dataclasses.replace(self.config.decode, oracle_length=False)
+    # Rows of an ablation that differ in the oracle or in a language model
+    # alone share their training.
+    decode = dataclasses.replace(
+      self.config.decode, oracle_length=False, lm_weight=0.0
+    )
     return evaluator.Evaluator(
       dataclasses.replace(self.config, decode=decode),
       self.vocabularies,

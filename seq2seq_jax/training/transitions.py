@@ -299,12 +299,10 @@ def _validation_scores(
   writer.display.phase("validating: loss")
   values = run.evaluator.model_scores(params)
   if any(metric.needs == "outputs" for metric in chosen):
-    decode = run.config.decode
+    decode = run.evaluator.conf.decode
     _, texts = run.evaluator.translate(
       params,
-      dataclasses.replace(
-        decode, beam_size=decode.valid_beam_size, exact=0, lm_weight=0.0
-      ),
+      dataclasses.replace(decode, beam_size=decode.valid_beam_size, exact=0),
       progress=functools.partial(writer.display.phase, "validating: decoding"),
     )
     scores = run.evaluator.text_scores(texts, chosen)
