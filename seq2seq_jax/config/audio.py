@@ -9,7 +9,7 @@ from seq2seq_jax.config import fields
 @fields.strict
 @dataclasses.dataclass(frozen=True)
 class Audio:
-  """How utterances become frames (data.task audio)."""
+  """How utterances become frames (data.task audio and tones)."""
 
   rate: int = fields.field(16000, min=100, max=10**6)
   """Samples a second; a file of another rate is an error, see `resample`."""

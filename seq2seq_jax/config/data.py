@@ -44,7 +44,7 @@ class Text:
 @fields.strict
 @dataclasses.dataclass(frozen=True)
 class Synthetic:
-  """Size of the generated tasks (copy, reverse, sort, addition)."""
+  """Size of the generated tasks (copy, reverse, sort, addition, tones)."""
 
   train: int = fields.field(20000, min=1, max=10**8)
   """Training examples."""
@@ -53,11 +53,12 @@ class Synthetic:
   test: int = fields.field(1000, min=1, max=10**8)
   """Test examples."""
   min_length: int = fields.field(1, min=1, max=10**6)
-  """Shortest source, in symbols (addition: digits of a number)."""
+  """Shortest source, in symbols (addition: digits of a number; tones: words).
+  """
   max_length: int = fields.field(10, min=1, max=10**6)
-  """Longest source, in symbols (addition: digits of a number)."""
+  """Longest source, in symbols (addition: digits of a number; tones: words)."""
   symbols: int = fields.field(10, min=2, max=10**6)
-  """Different symbols (addition always has ten digits)."""
+  """Different symbols (addition always has ten digits; tones: words)."""
   rules: int = fields.field(200, min=1, max=10**5)
   """Rules of copy_rules, as many of each kind; 100 instances each."""
 
@@ -83,6 +84,7 @@ TASKS = (
   "jsonl",
   "tfds",
   "audio",
+  "tones",
   "language_model",
   "pairs",
 )
@@ -98,7 +100,8 @@ class Data:
   """Kind of source: `scan`; `copy`, `reverse`, `sort`, `addition` and
   `copy_rules` are generated; `parallel` reads two text files a split, `tsv` and
   `jsonl` one, `tfds` a prepared data set; `audio` reads a manifest of
-  utterances a split (see `python -m seq2seq_jax.data.manifest`);
+  utterances a split (see `python -m seq2seq_jax.data.manifest`); `tones` are
+  utterances that are generated (see `python -m seq2seq_jax.data.tones`);
   `language_model` one text file a split; `pairs` are in memory: given to `fit`.
   Or `FILE.py:NAME`, a function (data, split) of your own that returns the
   split's pairs, or None."""
@@ -170,6 +173,10 @@ class Data:
   workers: int = fields.mutable_on_resume(0, min=0, max=256)
   """Worker processes that load batches; 0 is a thread."""
 
+  def is_audio(self) -> bool:
+    """Whether sources are utterances."""
+    return self.task in ("audio", "tones")
+
   def has_source(self) -> bool:
     """Whether examples have a source: those of a language model have none."""
     return self.task != "language_model"
@@ -202,7 +209,7 @@ class Data:
       "a language model has no sources",
     )
     fields.check(
-      self.task != "audio" or not self.joint,
+      not self.is_audio() or not self.joint,
       "data.joint",
       "frames of audio have no vocabulary to share",
     )

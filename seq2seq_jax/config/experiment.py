@@ -53,7 +53,7 @@ class Config:
       "model.recurrence",
       "cudnn cannot serve several seeds in one program; use scan",
     )
-    audio = self.data.task == "audio"
+    audio = self.data.is_audio()
     features = self.data.audio.features()
     fields.check(
       not audio or self.model.encoder.features == features,

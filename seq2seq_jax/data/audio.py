@@ -69,6 +69,21 @@ class Utterance:
   gaps: tuple[int, ...] = ()
 
 
+@dataclasses.dataclass(frozen=True)
+class Made(Utterance):
+  """An utterance whose samples are made when they are needed, not read.
+
+  Attributes:
+    rate: samples a second.
+  """
+
+  rate: int = 0
+
+  def signal(self) -> Float[np.ndarray, " N"]:
+    """Samples in [-1, 1], float32; the same at every call."""
+    raise NotImplementedError
+
+
 def read_manifest(path: str | os.PathLike[str]) -> list[Utterance]:
   """The utterances of a manifest, their paths joined to its folder.
 
@@ -195,6 +210,9 @@ class Reader:
       types.UserError: the file is missing, damaged, of another rate or length
         than is said, has several channels, or samples that are not finite.
     """
+    if isinstance(utterance, Made):
+      place = f"utterance {utterance.id}"
+      return self._at_rate(utterance.signal(), utterance.rate, place)
     if utterance.parts:
       return self._joined(utterance)
     library = _soundfile()

@@ -157,7 +157,7 @@ class SourceAudio(frames_side.Frames):
     """
     tree = {k: v for k, v in settings.items() if k != "kind"}
     content: _Stored = records.decode(_Stored, tree, "source.json")
-    if data.task == "audio" and content.settings != settings_of(data.audio):
+    if data.is_audio() and content.settings != settings_of(data.audio):
       raise types.UserError(
         f"source.json: the run's features are {content.settings}, but "
         f"data.audio says {settings_of(data.audio)}; set it accordingly"

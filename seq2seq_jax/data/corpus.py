@@ -21,6 +21,7 @@ from seq2seq_jax.data import (
   sources,
   synthetic,
   text_files,
+  tones,
   utterances,
 )
 
@@ -248,6 +249,21 @@ def _synthetic(data: config.Data, split: str) -> sources.Source:
   )
 
 
+def _tones(data: config.Data, split: str) -> sources.Source:
+  s = data.synthetic
+  return sources.Pairs(
+    tones.pairs(
+      split,
+      size=getattr(s, split),
+      min_length=s.min_length,
+      max_length=s.max_length,
+      symbols=s.symbols,
+      seed=data.seed,
+      rate=data.audio.rate,
+    )
+  )
+
+
 def _tfds(data: config.Data, split: str) -> sources.Source | None:
   names = getattr(data, split)
   if not names:
@@ -291,6 +307,7 @@ TASKS: dict[str, Callable[[config.Data, str], sources.Source | None]] = {
   "jsonl": _from_files(sources.jsonl, "source_field", "target_field"),
   "tfds": _tfds,
   "audio": _from_files(utterances.Manifest),
+  "tones": _tones,
   "language_model": _from_files(sources.lines),
   "pairs": _in_memory,
 }

@@ -196,7 +196,7 @@ def _width(model: config.Model) -> int:
 
 def _of_data(conf: config.Config) -> list[Part]:
   data, sizes = conf.data, conf.data.synthetic
-  generated = data.task in ("copy", "reverse", "sort", "addition")
+  generated = data.task in ("copy", "reverse", "sort", "addition", "tones")
   count = sizes.train + sizes.valid + sizes.test if generated else 0
   length = sizes.min_length + sizes.max_length  # twice the mean, of two texts
   rules = sizes.rules * 100 if data.task == "copy_rules" else 0
