@@ -100,19 +100,21 @@ def _run(args: argparse.Namespace) -> int:
   scored = [rescorer.score(search) for search in searches]
   best = scored.index(rescorer.best(scored))
   rows = [s.search._asdict() | {metric.name: s.value} for s in scored]
+  before = rescorer.as_searched()
   result = {
     "sentences": len(lists.sources),
     "signature": metric.signature(rescorer.comparison),
-    "as_searched": (own or {}) | {metric.name: rescorer.as_searched()},
+    "as_searched": (own._asdict() if own else {}) | {metric.name: before},
     "best": rows[best],
     "rows": rows,
   }
   print(
     f"{len(lists.sources):,} sentences, {lists.exists.sum():,} outputs, parts: "
     f"{', '.join(lists.parts)}; length rule: {searches[0].length_rule}\n"
-    f"as searched{_words(own)}: {metric.label} {rescorer.as_searched():.4f}\n"
+    f"as searched{_words(own, lists)}: {metric.label} {before:.4f}\n"
   )
-  print("\n".join(_table(rows, best, metric.label)))
+  columns = [*_settings(searches[0], lists), metric.name]
+  print("\n".join(_table(rows, columns, best, metric.label)))
   print(f"\n{ADVICE}")
   if args.json:
     with files.output(args.json) as out:
@@ -124,9 +126,7 @@ def _run(args: argparse.Namespace) -> int:
   return 0
 
 
-def _searches(
-  args: argparse.Namespace, lists: Any
-) -> tuple[dict[str, Any] | None, list[Any]]:
+def _searches(args: argparse.Namespace, lists: Any) -> tuple[Any, list[Any]]:
   """The search's own settings, if they can be found, and all to be tried.
 
   Raises:
@@ -150,7 +150,7 @@ def _searches(
   rule, alphas = _rule(args, own_rule)
   own = None
   if weights and own_rule:
-    own = rescoring.Search(*weights, *own_rule)._asdict()
+    own = rescoring.Search(*weights, *own_rule)
   ctc, lm = weights or (0.0, 0.0)
   return own, rescoring.grid(
     args.ctc_weight or (ctc,), args.lm_weight or (lm,), rule, alphas
@@ -185,19 +185,40 @@ def _rule(
   return rule, (own[1],)
 
 
-def _words(own: dict[str, Any] | None) -> str:
+def _settings(search: Any, lists: Any) -> list[str]:
+  """Names of a search's settings that matter."""
+  matter = {
+    "ctc_weight": {"attention", "ctc"} <= lists.parts.keys(),
+    "lm_weight": "lm" in lists.parts,
+    "alpha": search.length_rule != "none",
+  }
+  return [name for name, does in matter.items() if does]
+
+
+def _words(own: Any, lists: Any) -> str:
   """The search's own settings in words."""
   if own is None:
     return ""
-  return f" ({', '.join(f'{name} {_cell(own[name])}' for name in own)})"
+  names = ["length_rule", *_settings(own, lists)]
+  told = ", ".join(f"{name} {_cell(getattr(own, name))}" for name in names)
+  return f" ({told})"
 
 
 def _table(
-  rows: Sequence[dict[str, Any]], best: int, label: str
+  rows: Sequence[dict[str, Any]],
+  columns: Sequence[str],
+  best: int,
+  label: str,
 ) -> Iterator[str]:
-  """The lines of a table of what was tried, the best one marked."""
-  *settings, metric = rows[0]
-  settings.remove("length_rule")  # all have one
+  """The lines of a table of what was tried, the best one marked.
+
+  Args:
+    rows: name -> value.
+    columns: names of settings, and of the metric.
+    best: the row to be marked.
+    label: of the metric.
+  """
+  *settings, metric = columns
   cells = [[*settings, label]]
   cells += [
     [*(_cell(row[name]) for name in settings), f"{row[metric]:.4f}"]

@@ -55,7 +55,7 @@ def test_without_weights_the_search_s_own_are_tried(lists, capsys):
   assert rescore.main([*lists, "--metric", "chrf"]) == 0
   _, own, _, _, row, *_ = capsys.readouterr().out.splitlines()
   assert own.startswith(
-    "as searched (ctc_weight 0.3, lm_weight 0.5, length_rule word_reward, "
+    "as searched (length_rule word_reward, ctc_weight 0.3, lm_weight 0.5, "
     "alpha 0.2): chrF "
   )
   assert row.split()[:3] == ["0.3", "0.5", "0.2"]
@@ -101,12 +101,14 @@ def test_wrong_flags(words, message, lists):
   ],
   ids=["no lm", "no ctc", "no attention"],
 )
-def test_parts_that_are_not_there(parts, words, message, tmp_path):
+def test_parts_that_are_not_there(parts, words, message, tmp_path, capsys):
   lines, _ = nbest_lists.lists(parts, reference="a")
   path = nbest_lists.write(tmp_path / "n.jsonl", lines)
   with pytest.raises(types.UserError, match=message):
     rescore.main([str(path), *words])
-  assert rescore.main([str(path)]) == 0
+  assert rescore.main([str(path), "--length-rule", "none"]) == 0
+  head = capsys.readouterr().out.split("\n\n")[1].splitlines()[0].split()
+  assert head == ["lm_weight" if "lm" in parts else "ctc_weight", "WER"]
 
 
 def test_settings_that_cannot_be_found_must_be_given(lists, tmp_path, capsys):
