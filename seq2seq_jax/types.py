@@ -16,7 +16,7 @@ at run time; the tests check them (`tests/helpers/shapes.py`).
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxtyping import Bool, Float, Int
@@ -54,6 +54,20 @@ def check_local(name: str, path: str | os.PathLike[str]) -> None:
 
 class Diverged(UserError):
   """A run whose loss is not finite any more."""
+
+
+class Unreadable(UserError):
+  """Audio that cannot be used, while that of other sources may be.
+
+  Args:
+    reason: names the file.
+    reasons: of a search, those of all such sources by their places among the
+      ones given, from 0.
+  """
+
+  def __init__(self, reason: str, reasons: Mapping[int, str] | None = None):
+    super().__init__(reason)
+    self.reasons = dict(reasons or {})
 
 
 class Unanswerable(UserError):

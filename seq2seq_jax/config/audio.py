@@ -1,9 +1,13 @@
 """Schema: how utterances become frames, and how training masks them."""
 
 import dataclasses
+import re
 from typing import Literal
 
 from seq2seq_jax.config import fields
+
+SLOWEST, FASTEST = 0.3, 3.0
+_SPEED = re.compile(r"[0-9](\.[0-9]{1,3})?", re.ASCII)
 
 
 @fields.strict
@@ -48,6 +52,9 @@ class Audio:
   """A mask's width is uniform in 0 .. this,"""
   time_share: float = fields.field(0.2, min=0, max=1)
   """but at most this share of the utterance."""
+  speeds: tuple[str, ...] = ("1.0",)
+  """Speeds at which training hears every utterance, pitch included, each one
+  more example an epoch: `0.9 1.0 1.1` (Ko et al. 2015)."""
 
   def __post_init__(self) -> None:
     fields.validate(self, "data.audio")
@@ -69,7 +76,26 @@ class Audio:
       "data.audio.shift_ms",
       "a frame, and its shift, must have two samples or more",
     )
+    factors = self.factors()
+    fields.check(
+      0 < len(set(factors)) == len(factors),
+      "data.audio.speeds",
+      "names no speed, or one twice: " + " ".join(self.speeds),
+    )
 
   def features(self) -> int:
     """Features F of the frames that the encoder reads."""
     return self.bins * self.stack
+
+  def factors(self) -> tuple[float, ...]:
+    """The speeds as numbers."""
+    factors = []
+    for text in self.speeds:
+      fields.check(
+        bool(_SPEED.fullmatch(text)) and SLOWEST <= float(text) <= FASTEST,
+        "data.audio.speeds",
+        f"{fields.shown(text)} is not a speed from {SLOWEST} to {FASTEST} with "
+        "at most three decimals",
+      )
+      factors.append(float(text))
+    return tuple(factors)

@@ -13,14 +13,14 @@ import io
 import os
 import pathlib
 import tarfile
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from seq2seq_jax import records, types
+from seq2seq_jax.data import signals
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +55,7 @@ class Utterance:
     channel: which one of the file's, from 0; None: the file has one.
     parts: recordings to be joined, as `audio`, which is then empty.
     gaps: samples before, between and behind the parts, one more than these.
+    speed: at which it is heard, which `Reader` leaves to the features.
   """
 
   id: str
@@ -67,6 +68,18 @@ class Utterance:
   channel: int | None = None
   parts: tuple[str, ...] = ()
   gaps: tuple[int, ...] = ()
+  speed: float = 1.0
+
+
+def identity(utterance: Utterance) -> str:
+  """A text that is equal for equal utterances alone."""
+  values = {
+    field.name: getattr(utterance, field.name)
+    for field in dataclasses.fields(utterance)
+  }
+  speed = values.pop("speed")
+  text = repr(tuple(values.values()))
+  return text if speed == 1.0 else f"{text} at speed {speed}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,28 +176,12 @@ def _object(text: bytes, where: str) -> Any:
   return tree
 
 
-# Root mean squares of a joined recording and of the noise around it.
-_SPEECH, _NOISE = 0.05, 0.0005
-
-
-def joined(
-  recordings: Sequence[Float[np.ndarray, " M"]], gaps: Sequence[int], name: str
-) -> Float[np.ndarray, " N"]:
-  """Recordings at one loudness, with faint noise between them, float32.
-
-  Args:
-    recordings: with something in them.
-    gaps: samples of noise before, between and behind them.
-    name: of the utterance; the noise is drawn from its checksum, so that it is
-      the same in any order, process and run.
-  """
-  rng = np.random.default_rng(zlib.crc32(name.encode()))
-  out = [_NOISE * rng.standard_normal(gaps[0])]
-  for recording, gap in zip(recordings, gaps[1:], strict=True):
-    loudness = np.sqrt(np.mean(np.square(recording, dtype=np.float64)))
-    out.append(recording * (_SPEECH / max(loudness, 1e-9)))
-    out.append(_NOISE * rng.standard_normal(gap))
-  return np.concatenate(out).astype(np.float32)
+_MISSING = (
+  "audio is read with the libraries of the extra audio: "
+  "pip install 'seq2seq_jax[audio]'"
+)
+# The energy of greater samples is infinite in float32.
+_LARGEST = 1e9
 
 
 class Reader:
@@ -207,7 +204,7 @@ class Reader:
     """Samples in [-1, 1], float32.
 
     Raises:
-      types.UserError: the file is missing, damaged, of another rate or length
+      types.Unreadable: the file is missing, damaged, of another rate or length
         than is said, has several channels, or samples that are not finite.
     """
     if isinstance(utterance, Made):
@@ -221,17 +218,23 @@ class Reader:
       with library.SoundFile(self._open(utterance, place)) as file:
         rate = file.samplerate
         samples = self._piece(file, utterance, place)
-    except library.LibsndfileError as e:
-      raise types.UserError(
-        f"{place}: cannot be decoded: {e.error_string}; the file is damaged or "
-        "no audio"
+    # Also Python's own errors: for a header that promises more than memory
+    # holds, or a name that ends in .raw.
+    except (library.SoundFileError, TypeError, ValueError, MemoryError) as e:
+      reason = getattr(e, "error_string", str(e))
+      raise types.Unreadable(
+        f"{place}: cannot be decoded: {reason}; the file is damaged or no audio"
       ) from e
     samples = self._one_channel(samples, utterance, place)
-    if not np.all(np.isfinite(samples)):
-      first = int(np.argmin(np.isfinite(samples)))
-      raise types.UserError(
-        f"{place}: sample {first} is not a finite number; convert the file "
-        "again"
+    sound = np.abs(samples) < _LARGEST  # false of NaN
+    if not np.all(sound):
+      first = int(np.argmin(sound))
+      raise types.Unreadable(
+        f"{place}: sample {first} is "
+        + (
+          "too large" if np.isfinite(samples[first]) else "not a finite number"
+        )
+        + "; convert the file again"
       )
     return self._at_rate(samples, rate, place)
 
@@ -242,9 +245,9 @@ class Reader:
       self.read(dataclasses.replace(whole, audio=part))
       for part in utterance.parts
     ]
-    samples = joined(recordings, utterance.gaps, utterance.id)
+    samples = signals.joined(recordings, utterance.gaps, utterance.id)
     if utterance.samples not in (None, len(samples)):
-      raise types.UserError(
+      raise types.Unreadable(
         f"utterance {utterance.id}: its parts have {len(samples):,} samples, "
         f"but the manifest says {utterance.samples:,}"
       )
@@ -255,9 +258,12 @@ class Reader:
     archive, mark, member = utterance.audio.partition(".tar#")
     if not mark:
       path = pathlib.Path(utterance.audio)
-      if not path.is_file():
-        what = "is no file" if path.exists() else "does not exist"
-        raise types.UserError(f"{place}: {what}")
+      try:
+        if not path.is_file():
+          what = "is no file" if path.exists() else "does not exist"
+          raise types.Unreadable(f"{place}: {what}")
+      except OSError as e:  # a folder that may not be entered, a long name
+        raise types.Unreadable(f"{place}: cannot read: {e.strerror}") from e
       return utterance.audio
     path = pathlib.Path(f"{archive}.tar")
     try:
@@ -266,9 +272,9 @@ class Reader:
         file.seek(offset)
         return io.BytesIO(file.read(size))
     except KeyError as e:
-      raise types.UserError(f"{place}: {path} has no member {member}") from e
+      raise types.Unreadable(f"{place}: {path} has no member {member}") from e
     except (OSError, tarfile.TarError) as e:
-      raise types.UserError(f"{place}: cannot read the archive: {e}") from e
+      raise types.Unreadable(f"{place}: cannot read the archive: {e}") from e
 
   def _members(self, path: pathlib.Path) -> dict[str, tuple[int, int]]:
     """Offset and size of an archive's files, by name; looked up once."""
@@ -294,7 +300,7 @@ class Reader:
       count = round(utterance.duration * file.samplerate)
       tolerance = file.samplerate // 100  # durations are often rounded
     if start > file.frames:
-      raise types.UserError(
+      raise types.Unreadable(
         f"{place}: starts at {utterance.offset:g} s, but the file ends at "
         f"{file.frames / file.samplerate:g} s"
       )
@@ -303,12 +309,12 @@ class Reader:
     wanted = -1 if count is None else count
     samples: np.ndarray = file.read(wanted, dtype="float32", always_2d=True)
     if count is not None and len(samples) < count - tolerance:
-      raise types.UserError(
+      raise types.Unreadable(
         f"{place}: has {len(samples):,} samples, but the manifest says "
         f"{count:,}; the file is cut short"
       )
     if not len(samples):
-      raise types.UserError(f"{place}: has no samples")
+      raise types.Unreadable(f"{place}: has no samples")
     return samples
 
   def _one_channel(
@@ -320,12 +326,12 @@ class Reader:
       channel = self.channel
     if channel is None and channels > 1:
       # Their mean may be silence: opposite phases cancel out.
-      raise types.UserError(
+      raise types.Unreadable(
         f"{place}: has {channels} channels; name one in the manifest's "
         "'channel' or in data.audio.channel"
       )
     if channel is not None and channel >= channels:
-      raise types.UserError(
+      raise types.Unreadable(
         f"{place}: has {channels} channels, and channel {channel} (from 0) is "
         "asked for"
       )
@@ -337,12 +343,14 @@ class Reader:
     if rate == self.rate:
       return samples
     if not self.resample:
-      raise types.UserError(
+      raise types.Unreadable(
         f"{place}: has {rate} samples a second, but data.audio.rate is "
         f"{self.rate}; set data.audio.resample to convert it"
       )
-    import soxr
-
+    try:
+      import soxr
+    except (ImportError, OSError) as e:
+      raise types.UserError(f"data.audio.resample: {_MISSING}") from e
     converted: np.ndarray = soxr.resample(samples, rate, self.rate)
     return converted
 
@@ -369,8 +377,5 @@ def _soundfile() -> Any:
   try:
     import soundfile
   except (ImportError, OSError) as e:
-    raise types.UserError(
-      "audio is read with the libraries of the extra audio: "
-      "pip install 'seq2seq_jax[audio]'"
-    ) from e
+    raise types.UserError(_MISSING) from e
   return soundfile

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from seq2seq_jax import config, records, types
-from seq2seq_jax.data import audio, features, frames_side
+from seq2seq_jax.data import audio, features, frames_side, signals
 
 ALL = ""  # the speaker of statistics over all utterances
 
@@ -171,7 +171,7 @@ class SourceAudio(frames_side.Frames):
     Raises:
       types.UserError: the file cannot be used, or is shorter than a frame.
     """
-    samples = self._reader.read(utterance)
+    samples = signals.heard(self._reader.read(utterance), utterance.speed)
     frames = features.log_mel(samples, self.settings.mel)
     if not len(frames):
       raise types.UserError(
@@ -186,7 +186,7 @@ class SourceAudio(frames_side.Frames):
 
   @staticmethod
   def content(value: audio.Utterance) -> bytes:
-    return repr(dataclasses.astuple(value)).encode("utf-8", "surrogatepass")
+    return audio.identity(value).encode("utf-8", "surrogatepass")
 
   def encode(
     self, value: audio.Utterance, rng: np.random.Generator | None = None
@@ -219,7 +219,7 @@ class SourceAudio(frames_side.Frames):
     """Frames; by the manifest, if it says the samples at this rate."""
     if value.samples is None or self.settings.resample:
       return len(self.log_mel(value))
-    return self.settings.mel.frames(value.samples)
+    return self.settings.mel.frames(signals.length(value.samples, value.speed))
 
   def show(self, value: audio.Utterance) -> list[str]:
     return [str(i) for i in range(self.positions(value))]

@@ -19,6 +19,7 @@ from seq2seq_jax.data import (
   scan,
   sides,
   sources,
+  speeds,
   synthetic,
   text_files,
   tones,
@@ -80,15 +81,17 @@ def open_split(data: config.Data, split: str) -> sources.Source | None:
 def open_for_scoring(data: config.Data, split: str) -> sources.Source | None:
   """The examples of a split to score a trained model on; None without them.
 
-  The training split excludes blank and held-out examples; the validation split
-  is the held-out examples if the config names none.
+  The training split excludes blank and held-out examples, and has utterances
+  as they were recorded; the validation split is the held-out examples if the
+  config names none.
   """
   if split != "train":
     examples = open_split(data, split)
     if examples is not None or split == "test":
       return examples
     return Corpus(data).valid
-  corpus = Corpus(data)
+  recorded = dataclasses.replace(data.audio, speeds=("1.0",))
+  corpus = Corpus(dataclasses.replace(data, audio=recorded))
   return sources.Pairs(corpus.train[int(i)] for i in corpus.indices)
 
 
@@ -106,6 +109,8 @@ class Corpus:
   Attributes:
     train, valid, test: random-access sources of pairs.
     indices: [N] indices in `train` of the examples to train on, ascending.
+    once: [M] of these, every utterance at one of its speeds (`speeds.py`); all
+      where examples have none.
     blank: count and place of those that are left out for a blank side.
 
   Raises:
@@ -151,6 +156,10 @@ class Corpus:
         f"data.train: nothing to train on; of {len(self.train):,} examples are "
         f"left out: {left_out.describe(self.blank) or 'none'}"
       )
+    self.once = self.indices
+    self.train, self.indices = speeds.repeated(
+      self.train, self.once, data.audio.factors()
+    )
 
   def _hold_out(self, data: config.Data) -> None:
     """Moves random examples that occur once in training to validation.

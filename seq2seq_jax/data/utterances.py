@@ -40,7 +40,7 @@ class Manifest(sources.Pairs):
         audio=_name(utterance.audio),
         parts=tuple(_name(part) for part in utterance.parts),
       )
-      line = f"{dataclasses.astuple(local)!r}\t{text}\n"
+      line = f"{audio.identity(local)}\t{text}\n"
       digest.update(line.encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 

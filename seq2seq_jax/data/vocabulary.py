@@ -178,7 +178,7 @@ def train(
   """
 
   def texts(side: int) -> Iterator[str]:
-    return (corpus.train[int(i)][side] for i in corpus.indices)
+    return (corpus.train[int(i)][side] for i in corpus.once)
 
   source_side = _without_vocabulary(data, corpus)
   if source_side is not None:

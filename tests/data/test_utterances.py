@@ -1,59 +1,23 @@
 """A manifest as the examples of a run: task audio, from files to batches."""
 
-import json
-
 import numpy as np
 import pytest
 
 from seq2seq_jax import config, types
 from seq2seq_jax.data import batches, corpus, utterances, vocabulary
+from tests.helpers import speech
 
 pytestmark = pytest.mark.quick
-soundfile = pytest.importorskip("soundfile")
-RATE = 8000
-
-
-def write_manifest(folder, name, rows):
-  """A manifest of noise; `rows` are (id, samples, text)."""
-  rng = np.random.default_rng(len(rows))
-  folder.mkdir(exist_ok=True)
-  lines = []
-  for key, samples, text in rows:
-    signal = 0.1 * rng.standard_normal(samples)
-    soundfile.write(folder / f"{key}.wav", signal, RATE)
-    lines.append(
-      {"id": key, "audio": f"{key}.wav", "text": text, "samples": samples}
-    )
-  path = folder / name
-  path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-  return path
+pytest.importorskip("soundfile")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-  folder = tmp_path_factory.mktemp("speech")
-  rows = [
-    (f"u{n}", 800 + 400 * n, "one two"[: 3 + 4 * (n % 2)]) for n in range(6)
-  ]
-  write_manifest(folder, "train.jsonl", [*rows, ("mute", 900, "")])
-  write_manifest(folder, "valid.jsonl", [("v", 1200, "two")])
-  return folder
-
-
-def _data(folder, **audio):
-  return config.Data(
-    task="audio",
-    root=str(folder),
-    train=("train.jsonl",),
-    valid=("valid.jsonl",),
-    audio=config.Audio(rate=RATE, bins=8, **audio),
-    batch_size=8,
-    buckets=1,
-  )
+  return speech.write_splits(tmp_path_factory.mktemp("speech"))
 
 
 def test_batches_hold_the_frames_of_each_utterance(folder):
-  data = _data(folder, stack=2, stack_step=2)
+  data = speech.data(folder, stack=2, stack_step=2)
   split = corpus.Corpus(data)
   assert len(split.indices) == 6, "an utterance without text is left out"
   assert split.blank["blank target"].first.endswith("utterance mute")
@@ -69,7 +33,7 @@ def test_batches_hold_the_frames_of_each_utterance(folder):
   for row, length in zip(batch.src, batch.src_len):
     assert not row[length:].any()
   # The statistics are of the training set that is used: mean 0, deviation 1.
-  single = vocabulary.train(_data(folder), split)
+  single = vocabulary.train(speech.data(folder), split)
   encoded = [single.source.encode(split.train[i][0]) for i in range(6)]
   values = np.concatenate([e.values for e in encoded])
   np.testing.assert_allclose(values.mean(axis=0), 0.0, atol=1e-4)
@@ -77,7 +41,7 @@ def test_batches_hold_the_frames_of_each_utterance(folder):
 
 
 def test_lengths_are_known_without_reading_audio(folder, monkeypatch):
-  data = _data(folder)
+  data = speech.data(folder)
   split = corpus.Corpus(data)
   vocabularies = vocabulary.train(data, split)
   read = batches.measure(split, vocabularies)
@@ -88,7 +52,7 @@ def test_lengths_are_known_without_reading_audio(folder, monkeypatch):
 
 
 def test_masks_are_the_same_in_every_process_and_anew_each_epoch(folder):
-  data = _data(folder, frequency_masks=1, frequency_width=4, time_masks=1)
+  data = speech.data(folder, frequency_masks=1, frequency_width=4, time_masks=1)
   split = corpus.Corpus(data)
   vocabularies = vocabulary.train(data, split)
   training = batches.TrainData(data, split, vocabularies, seed=0)
@@ -122,16 +86,16 @@ def test_a_manifest_without_texts_is_refused(tmp_path):
 
 
 def test_a_stored_side_refuses_other_features(folder, tmp_path):
-  data = _data(folder)
+  data = speech.data(folder)
   vocabularies = vocabulary.train(data, corpus.Corpus(data))
   for name, content in vocabularies.files().items():
     (tmp_path / name).write_bytes(content)
   again = vocabulary.load(data, tmp_path)
   assert again.checksum() == vocabularies.checksum()
-  masked = vocabulary.load(_data(folder, time_masks=1), tmp_path)
+  masked = vocabulary.load(speech.data(folder, time_masks=1), tmp_path)
   assert masked.source.samples and not again.source.samples
   with pytest.raises(types.UserError, match=r"data\.audio says"):
-    vocabulary.load(_data(folder, window="hann"), tmp_path)
+    vocabulary.load(speech.data(folder, window="hann"), tmp_path)
 
 
 @pytest.mark.parametrize(
