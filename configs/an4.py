@@ -64,6 +64,12 @@ def get_config() -> config.Config:
       metrics=("wer",),
     ),
     decode=config.Decode(
-      beam_size=10, length_rule="none", max_ratio=0.25, max_extra=5
+      beam_size=10,
+      length_rule="none",
+      max_ratio=0.25,
+      max_extra=5,
+      # With few utterances, filler rows cost more than padding.
+      batch_rows=16,
+      length_step=128,
     ),
   )
