@@ -61,7 +61,7 @@ def draw(keys: types.Array, length: int, specs: Iterable[MaskSpec]) -> Masks:
     if spec.rate:
       groups.setdefault(_group(spec), []).append(spec)
   masks: Masks = {}
-  for group, members in groups.items():
+  for group, members in sorted(groups.items()):
     steps = 1 if group == SHARED else -(-length // members[0].stride)
     pairs = [(spec.width + 1) // 2 for spec in members]
     shape = (steps, sum(pairs))
