@@ -47,9 +47,9 @@ def experiments(path: pathlib.Path) -> list[config.Config]:
   return list(found.values())
 
 
-def sizes(data: config.Data) -> tuple[int, int]:
+def sizes(data: config.Data) -> tuple[int | None, int]:
   """Vocabularies of the largest size that the config allows."""
-  source = data.source.vocab_size
+  source = data.source.vocab_size if data.has_source() else None
   return source, source if data.joint else data.target.vocab_size
 
 

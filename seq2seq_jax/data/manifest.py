@@ -2,9 +2,11 @@
 
     python -m seq2seq_jax.data.manifest an4|fsdd|librispeech|kaldi DIR --out DIR
     python -m seq2seq_jax.data.manifest check MANIFEST [--rate 16000]
+    python -m seq2seq_jax.data.manifest text MANIFEST
 
-`check` decodes every file and names each bad one. See `data/audio.py` for what
-a manifest holds.
+`check` decodes every file and names each bad one; `text` prints what is said,
+an utterance a line, as language models are trained on. See `data/audio.py` for
+what a manifest holds.
 """
 
 import argparse
@@ -83,6 +85,18 @@ def check(reader: audio.Reader, path: pathlib.Path) -> int:
   return bad
 
 
+def texts(path: pathlib.Path) -> list[str]:
+  """What is said in the utterances of a manifest that say it.
+
+  Raises:
+    types.UserError: none does.
+  """
+  found = [u.text for u in audio.read_manifest(path) if u.text]
+  if not found:
+    raise types.UserError(f"{path}: no line has a 'text'")
+  return found
+
+
 def _parser() -> argparse.ArgumentParser:
   parser = argparse.ArgumentParser(
     prog="python -m seq2seq_jax.data.manifest",
@@ -106,12 +120,18 @@ def _parser() -> argparse.ArgumentParser:
   command.add_argument("--rate", type=int, default=16000, metavar="HZ")
   command.add_argument("--resample", action="store_true")
   command.add_argument("--channel", type=int, metavar="N")
+  text = "Prints what is said in a manifest's utterances, a line each."
+  command = commands.add_parser("text", help=text, description=text)
+  command.add_argument("manifest", type=pathlib.Path, metavar="MANIFEST")
   return parser
 
 
 def main() -> int:
   """Runs the command of `sys.argv`; returns the exit code."""
   args = _parser().parse_args()
+  if args.command == "text":
+    print("\n".join(texts(args.manifest)))
+    return 0
   if args.command != "check":
     make(args.command, args.folder, args.out)
     return 0

@@ -12,6 +12,7 @@ from seq2seq_jax.data import audio
 Line = dict[str, Any]
 # From a data set's folder to the lines of each part.
 Maker = Callable[[pathlib.Path], dict[str, list[Line]]]
+SHORT = 4  # digits of the longest short string
 
 
 def an4(folder: pathlib.Path) -> dict[str, list[Line]]:
@@ -31,7 +32,12 @@ def an4(folder: pathlib.Path) -> dict[str, list[Line]]:
 
 
 def fsdd(folder: pathlib.Path) -> dict[str, list[Line]]:
-  """Free Spoken Digits as strings of digits: train, dev, test and test_long."""
+  """Free Spoken Digits as strings of digits: train, dev, test and test_long.
+
+  Strings of one to seven digits, and of eight to twelve in test_long. Those of
+  at most four stand in train_short, dev_short and test_short once more, for
+  experiments on strings longer than any trained on.
+  """
   archive = _existing(folder / "fsdd.tar")
   table = folder / "recordings.tsv.gz"
   lengths = {
@@ -58,6 +64,10 @@ def fsdd(folder: pathlib.Path) -> dict[str, list[Line]]:
         "speaker": row["speaker"],
       }
       lines.append(line)
+  for part in ("train", "dev", "test"):
+    parts[f"{part}_short"] = [
+      line for line in parts[part] if len(line["parts"]) <= SHORT
+    ]
   return parts
 
 

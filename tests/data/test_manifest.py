@@ -112,6 +112,18 @@ def test_check_names_every_bad_file(tmp_path, monkeypatch, capsys):
   assert _run(monkeypatch, "check", path, "--rate", "16000") == 0
 
 
+def test_text_prints_a_line_for_each_utterance(tmp_path, monkeypatch, capsys):
+  path = tmp_path / "m.jsonl"
+  said = ("GO  ON", "", "one\ntwo", "é")
+  lines = [json.dumps({"audio": f"{t}.wav", "text": t}) for t in said]
+  path.write_text("\n".join(lines))
+  assert _run(monkeypatch, "text", path) == 0
+  assert capsys.readouterr().out == "GO ON\none two\né\n"
+  path.write_text(lines[1])
+  with pytest.raises(types.UserError, match="no line has a 'text'"):
+    _run(monkeypatch, "text", path)
+
+
 @pytest.mark.parametrize("kind", ["an4", "fsdd", "librispeech"])
 def test_a_folder_without_the_data_is_named(tmp_path, monkeypatch, kind):
   for folder, message in ((tmp_path, "no "), (tmp_path / "x", "is no folder")):
@@ -127,7 +139,10 @@ def test_an4_and_the_digit_strings(tmp_path, monkeypatch, shared_data):
     (
       "fsdd",
       8000,
-      {"train": 12000, "dev": 600, "test": 1200, "test_long": 600},
+      {
+        **{"train": 12000, "dev": 600, "test": 1200, "test_long": 600},
+        **{"train_short": 6836, "dev_short": 351, "test_short": 689},
+      },
     ),
   ):
     folder = shared_data(kind)
@@ -139,3 +154,4 @@ def test_an4_and_the_digit_strings(tmp_path, monkeypatch, shared_data):
       assert len(utterances) == count
       for utterance in (utterances[0], utterances[-1]):
         assert len(reader.read(utterance)) == utterance.samples
+  assert max(len(u.parts) for u in utterances) == 4  # of test_short
