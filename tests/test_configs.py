@@ -143,6 +143,7 @@ REFUSED = {
     "forbid_unknown: leaves no unknown word"
   ),
   "--data.joint True --data.target.lowercase True": "leave data.target",
+  "--data.task audio": "data.train: task audio takes 1 or more name",
   "--data.holdout 5 --data.valid x --data.task tsv --data.train x": (
     "where there is no data.valid"
   ),

@@ -99,8 +99,8 @@ class Data:
   task: str = fields.name("scan", TASKS)
   """Kind of source: `scan`; `copy`, `reverse`, `sort`, `addition` and
   `copy_rules` are generated; `parallel` reads two text files a split, `tsv` and
-  `jsonl` one, `tfds` a prepared data set; `audio` reads a manifest of
-  utterances a split (see `python -m seq2seq_jax.data.manifest`); `tones` are
+  `jsonl` one, `tfds` a prepared data set; `audio` reads one or more manifests
+  of utterances a split (see `python -m seq2seq_jax.data.manifest`); `tones` are
   utterances that are generated (see `python -m seq2seq_jax.data.tones`);
   `language_model` one text file a split; `pairs` are in memory: given to `fit`.
   Or `FILE.py:NAME`, a function (data, split) of your own that returns the
@@ -111,8 +111,9 @@ class Data:
   """SCAN's split, copy_rules' kind (`all`), or the TFDS set
   (`wmt14_translate/de-en`)."""
   train: tuple[str, ...] = ()
-  """Training files below `root`: source and target (`parallel`), or one; for
-  `tfds` a split expression. Empty where the task generates its data."""
+  """Training files below `root`: source and target (`parallel`), one or more
+  (`audio`), or one; for `tfds` a split expression. Empty where the task
+  generates its data."""
   valid: tuple[str, ...] = ()
   """Validation files, in the same form. Empty: see `holdout`."""
   test: tuple[str, ...] = fields.mutable_on_resume(())
@@ -183,20 +184,8 @@ class Data:
 
   def __post_init__(self) -> None:
     fields.validate(self, "data")
-    files = {"parallel": 2, "tsv": 1, "jsonl": 1, "tfds": 1, "audio": 1}
-    files["language_model"] = 1
-    n = files.get(self.task, 0)
     for split in ("train", "valid", "test"):
-      names = getattr(self, split)
-      allowed = (n,) if split == "train" else (0, n)
-      if self.task == "copy_rules" and split == "test":
-        allowed = (0, 1)
-      # A user's task may use these names as it likes.
-      fields.check(
-        self.task not in TASKS or len(names) in allowed,
-        f"data.{split}",
-        f"task {self.task} takes {n} name(s) a split, got {len(names)}",
-      )
+      self._check_names(split)
     fields.check(
       not self.only
       or (self.task == "tsv" and _ONLY.match(self.only) is not None),
@@ -227,4 +216,23 @@ class Data:
       self.batch_unit == "tokens" or self.batch_size % self.row_multiple == 0,
       "data.batch_size",
       f"must be a multiple of row_multiple ({self.row_multiple})",
+    )
+
+  def _check_names(self, split: str) -> None:
+    """Checks the number of a split's names."""
+    files = {"parallel": 2, "tsv": 1, "jsonl": 1, "tfds": 1, "audio": 1}
+    files["language_model"] = 1
+    n = files.get(self.task, 0)
+    names = getattr(self, split)
+    right = len(names) == n or (not names and split != "train")
+    wanted = str(n)
+    if self.task == "audio":
+      right, wanted = right or len(names) > 1, "1 or more"
+    if self.task == "copy_rules" and split == "test":
+      right = len(names) <= 1
+    # A user's task may use these names as it likes.
+    fields.check(
+      self.task not in TASKS or right,
+      f"data.{split}",
+      f"task {self.task} takes {wanted} name(s) a split, got {len(names)}",
     )

@@ -315,7 +315,7 @@ TASKS: dict[str, Callable[[config.Data, str], sources.Source | None]] = {
   "tsv": _from_files(sources.tsv, "source_field", "target_field", "only"),
   "jsonl": _from_files(sources.jsonl, "source_field", "target_field"),
   "tfds": _tfds,
-  "audio": _from_files(utterances.Manifest),
+  "audio": _from_files(utterances.Manifests),
   "tones": _tones,
   "language_model": _from_files(sources.lines),
   "pairs": _in_memory,

@@ -1,4 +1,4 @@
-"""The examples of a manifest: utterances and what is said in them."""
+"""The examples of manifests: utterances and what is said in them."""
 
 import dataclasses
 import functools
@@ -9,27 +9,39 @@ from seq2seq_jax import types
 from seq2seq_jax.data import audio, sources
 
 
-class Manifest(sources.Pairs):
-  """Pairs of an utterance and its text, from a manifest.
+class Manifests(sources.Pairs):
+  """Pairs of an utterance and its text, from one manifest or several.
 
   Args:
-    path: of the manifest; `audio.read_manifest` says what it holds.
+    paths: of the manifests, in their order; `audio.read_manifest` says what
+      one holds.
 
   Raises:
-    types.UserError: a line is wrong, or names no text.
+    types.UserError: a line is wrong, no line of a manifest has a text, or two
+      manifests have an utterance of the same id.
   """
 
-  def __init__(self, path: str | os.PathLike[str]):
-    utterances = audio.read_manifest(path)
+  def __init__(self, *paths: str | os.PathLike[str]):
+    pairs: list[sources.Pair] = []
+    places: dict[str, str] = {}  # manifest of each id
+    for path in paths:
+      utterances = audio.read_manifest(path)
+      if not any(utterance.text for utterance in utterances):
+        raise types.UserError(
+          f"{path}: no line has a 'text'; name what is said to train on it or "
+          "to score it"
+        )
+      for utterance in utterances:
+        if utterance.id in places:
+          raise types.UserError(
+            f"{path}: {places[utterance.id]} has an utterance {utterance.id} "
+            "as well; give one of them another id"
+          )
+        places[utterance.id] = os.fspath(path)
+        pairs.append((utterance, utterance.text))
     super().__init__(
-      [(utterance, utterance.text) for utterance in utterances],
-      functools.partial(_place, path=path, ids=[u.id for u in utterances]),
+      pairs, functools.partial(_place, places=list(places.items()))
     )
-    if not any(utterance.text for utterance in utterances):
-      raise types.UserError(
-        f"{path}: no line has a 'text'; name what is said to train on it or "
-        "to score it"
-      )
 
   def checksum(self) -> str:
     """SHA-256 of the lines, folders apart: the data may be moved."""
@@ -52,5 +64,6 @@ def _name(path: str) -> str:
 
 
 # A function with a name, as worker processes are handed sources pickled.
-def _place(i: int, path: str | os.PathLike[str], ids: list[str]) -> str:
-  return f"{path}, utterance {ids[i]}"
+def _place(i: int, places: list[tuple[str, str]]) -> str:
+  name, path = places[i]
+  return f"{path}, utterance {name}"

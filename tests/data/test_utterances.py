@@ -1,5 +1,7 @@
 """A manifest as the examples of a run: task audio, from files to batches."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -72,17 +74,17 @@ def test_a_manifest_is_the_same_in_another_folder(folder, tmp_path):
   there = tmp_path / "other.jsonl"
   content = here.read_text()
   there.write_text(content.replace('"u0.wav"', f'"{folder}/u0.wav"'))
-  sums = {utterances.Manifest(path).checksum() for path in (here, there)}
+  sums = {utterances.Manifests(path).checksum() for path in (here, there)}
   assert len(sums) == 1
   there.write_text(content.replace('"samples": 800', '"samples": 801'))
-  assert utterances.Manifest(there).checksum() not in sums
+  assert utterances.Manifests(there).checksum() not in sums
 
 
 def test_a_manifest_without_texts_is_refused(tmp_path):
   path = tmp_path / "m.jsonl"
   path.write_text('{"id": "a", "audio": "a.wav"}\n')
   with pytest.raises(types.UserError, match="no line has a 'text'"):
-    utterances.Manifest(path)
+    utterances.Manifests(path)
 
 
 def test_a_stored_side_refuses_other_features(folder, tmp_path):
@@ -117,3 +119,25 @@ def test_the_models_features_are_those_of_the_data():
     config.Config(data=data)
   encoder = config.Encoder(features=80)
   config.Config(data=data, model=config.Model(encoder=encoder))
+
+
+def test_several_manifests_are_one_set(folder, tmp_path):
+  train, valid = folder / "train.jsonl", tmp_path / "more.jsonl"
+  valid.write_text('{"audio": "x.wav", "text": "one", "id": "new"}\n')
+  both = utterances.Manifests(train, valid)
+  alone = utterances.Manifests(train)
+  assert len(both) == len(alone) + 1
+  assert [u.id for u, _ in both.pairs[-1:]] == ["new"]
+  assert both.place(0) == alone.place(0)
+  assert both.place(len(alone)) == f"{valid}, utterance new"
+  assert both.checksum() != alone.checksum()
+  data = speech.data(folder)
+  found = corpus.open_split(
+    dataclasses.replace(data, root="", train=(str(train), str(valid))), "train"
+  )
+  assert found.checksum() == both.checksum()
+  with pytest.raises(types.UserError, match="has an utterance u0 as well"):
+    utterances.Manifests(train, train)
+  valid.write_text('{"audio": "x.wav"}\n')
+  with pytest.raises(types.UserError, match=r"more.jsonl: no line has a 'te"):
+    utterances.Manifests(train, valid)
