@@ -20,6 +20,7 @@ if TYPE_CHECKING:
   from seq2seq_jax.ablation.run import run_ablation as run_ablation
   from seq2seq_jax.config.experiment import Config as Config
   from seq2seq_jax.config.overrides import load_config as load_config
+  from seq2seq_jax.data.audio import read_manifest as read_manifest
   from seq2seq_jax.inference.model import load as load
   from seq2seq_jax.inference.replicas import evaluate as evaluate
   from seq2seq_jax.training.loop import fit as fit
@@ -35,6 +36,7 @@ _PUBLIC = {
   "fit": ("seq2seq_jax.training.loop", "fit"),
   "load": ("seq2seq_jax.inference.model", "load"),
   "load_config": ("seq2seq_jax.config.overrides", "load_config"),
+  "read_manifest": ("seq2seq_jax.data.audio", "read_manifest"),
   "run_ablation": ("seq2seq_jax.ablation.run", "run_ablation"),
 }
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
   "fit",
   "load",
   "load_config",
+  "read_manifest",
   "run_ablation",
 ]
 

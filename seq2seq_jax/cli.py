@@ -245,11 +245,14 @@ def override(
 
 
 @contextlib.contextmanager
-def counter(shown: bool | None = None) -> Iterator[Callable[..., None] | None]:
-  """Counts answered sentences on one line of standard error.
+def counter(
+  shown: bool | None = None, items: str = "sentences"
+) -> Iterator[Callable[..., None] | None]:
+  """Counts what is answered on one line of standard error.
 
   Args:
     shown: draw the line; by default if standard error is a terminal.
+    items: what is counted.
 
   Yields:
     A function that is called with the number answered so far, and with that of
@@ -279,7 +282,7 @@ def counter(shown: bool | None = None) -> Iterator[Callable[..., None] | None]:
       of_all = f"/{total:,}" if total else ""
       # The first are answered when their programs are compiled.
       waiting = "" if answered else " (compiling and searching)"
-      bar.update(task, description=f"{answered:,}{of_all} sentences{waiting}")
+      bar.update(task, description=f"{answered:,}{of_all} {items}{waiting}")
 
     show(0)
     yield show

@@ -1,6 +1,6 @@
 """What each layer promises: Protocols, in the shape letters of `types.py`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -19,6 +19,12 @@ class Side(Protocol):
 
   present: ClassVar[bool]
   """False if examples have no such side: a language model has no source."""
+  item: ClassVar[str]
+  """What a value is called: line, utterance."""
+  unit: ClassVar[str]
+  """What its positions are called: tokens, frames."""
+  asked: ClassVar[str]
+  """What is typed at a prompt: a sentence."""
 
   @property
   def vocab_size(self) -> int | None:
@@ -107,6 +113,40 @@ class Side(Protocol):
 
   def text(self, value: Any) -> str:
     """A raw value as text, for output files."""
+
+  def accept(self, value: Any) -> Any:
+    """A source that a program gives, as a raw value.
+
+    Such as the name of an audio file as an utterance.
+
+    Raises:
+      types.UserError: it is no source of this kind.
+    """
+
+  def inputs(self, path: str | None) -> Iterator[types.Input]:
+    """The raw values of a file, which is opened at once, in order.
+
+    Args:
+      path: of the file; None: standard input.
+
+    Raises:
+      types.UserError: the file cannot be read, or holds nothing of this kind.
+    """
+    ...
+
+  @staticmethod
+  def reference(value: Any) -> str | None:
+    """The target that a raw value comes with, as in a manifest."""
+
+  def record(self, value: Any) -> dict[str, Any]:
+    """A raw value as keys of a line of JSON: `source` and what is known."""
+    ...
+
+  def picture(self, value: Any) -> types.Picture | None:
+    """What is drawn of a raw value, such as a spectrogram; None of text.
+
+    Its frames are in the order of time, whatever the encoder's order is.
+    """
 
   def copyable(self, value: Any) -> list[str]:
     """Distinct words that a model may copy though it has no id for them.

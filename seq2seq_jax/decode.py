@@ -1,11 +1,12 @@
 """`python -m seq2seq_jax.decode`: translate with a trained model.
 
 Text goes in on standard input or from --input, one sentence a line, and comes
-out in the same order. At a terminal, sentences can be typed.
+out in the same order. At a terminal, sentences can be typed. A model of speech
+reads audio files, and manifests of them as JSON lines.
 """
 
 import argparse
-import codecs
+import itertools
 import logging
 import sys
 import time
@@ -25,7 +26,13 @@ def parser() -> argparse.ArgumentParser:
     description=(__doc__ or "").split("\n\n")[0],
   )
   cli.add_model_flags(p)
-  p.add_argument("--input", help="text file, may be gzipped; else, or -, stdin")
+  p.add_argument(
+    "--input",
+    nargs="+",
+    metavar="FILE",
+    help="text files, may be gzipped; of speech, audio files and manifests; "
+    "else, or -, stdin",
+  )
   p.add_argument("--output", help="file to write; else, or -, stdout")
   p.add_argument(
     "--format",
@@ -57,20 +64,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(args: argparse.Namespace, rest: list[str]) -> int:
   if args.attention and args.format != "jsonl":
     raise types.UserError("--attention needs --format jsonl")
-  if args.input == "":
-    raise types.UserError("--input: is empty; give a file, or - for stdin")
-  args.input = None if args.input == "-" else args.input
+  paths = _input_paths(args.input)
   args.output = None if args.output == "-" else args.output
   from seq2seq_jax.inference import answers as answering
   from seq2seq_jax.inference import loading, prompt
   from seq2seq_jax.inference import model as model_lib
 
   data_files, workdirs = loading.files_read(args.workdir)
-  given = ("standard input", "/dev/stdin") if args.input is None else None
+  given = [
+    ("standard input", "/dev/stdin") if path is None else ("--input", path)
+    for path in paths
+  ]
   files.check_outputs(
-    {"--output": args.output},
-    [given or ("--input", args.input), *data_files],
-    workdirs,
+    {"--output": args.output}, [*given, *data_files], workdirs
   )
   model = model_lib.load(args.workdir, args.checkpoint, args.replica)
   model = model.with_config(cli.override(model.config, args, rest, "decode"))
@@ -79,102 +85,94 @@ def _run(args: argparse.Namespace, rest: list[str]) -> int:
   if not processes.is_first():
     answers.follow()
     return 0
-  if args.input is None and sys.stdin.isatty():
+  if paths == [None] and sys.stdin.isatty():
     with files.output(args.output) as out:
       prompt.converse(answers, out)
   else:
     size = args.batch_size or model.pool_size() * processes.count()
-    chunks = _chunks(args.input, size)
-    _translate_all(answers, chunks, args.input, args.output)
+    # Each is opened now: before any work is done.
+    inputs = [model.vocabularies.source.inputs(path) for path in paths]
+    chunks = _chunks(itertools.chain(*inputs), size)
+    _translate_all(answers, chunks, args.output)
   answers.finish()
   return 0
 
 
+def _input_paths(given: list[str] | None) -> list[str | None]:
+  """Files to read; None stands for standard input."""
+  for path in given or ():
+    if not path:
+      raise types.UserError("--input: is empty; give a file, or - for stdin")
+  paths = [None if path == "-" else path for path in given or ["-"]]
+  if paths.count(None) > 1:
+    raise types.UserError("--input: standard input (-) is given twice")
+  return paths
+
+
 def _translate_all(
-  answers: Any,
-  chunks: Iterator[list[str]],
-  source: str | None,
-  output: str | None,
+  answers: Any, chunks: Iterator[list[types.Input]], output: str | None
 ) -> None:
   """Writes the answers to all lines, a chunk at a time, and counts them.
 
   Raises:
-    types.UserError: a line has no answer; those before it are written.
+    types.UserError: a line has no answer; those before it are written. Or audio
+      cannot be used; the answers to all others are written.
   """
   start = time.monotonic()
+  item, name = answers.item, output or "standard output"
   with files.output(output) as out:
     error = _write(answers, chunks, out, output)
     if error and not answers.count:
-      raise _without_answer(error, source, "no line was answered")
+      raise types.UserError(f"{error}; no {item} was answered")
   if error:
-    raise _without_answer(
-      error,
-      source,
-      f"{output or 'standard output'} holds the answers to the "
-      f"{answers.count:,} lines before the first without one",
+    raise types.UserError(
+      f"{error}; {name} holds the answers to the {answers.count:,} {item}s "
+      "before the first without one"
     )
   answers.tally.tell()
   seconds = time.monotonic() - start
   cut = f", {answers.cut:,} cut at the longest length" if answers.cut else ""
-  log.info(f"{answers.count:,} sentences in {seconds:.1f} s{cut}")
+  log.info(f"{answers.count:,} {item}s in {seconds:.1f} s{cut}")
+  if bad := answers.unreadable:
+    raise types.UserError(
+      f"{len(bad):,} of {answers.count:,} {item}s cannot be used, the first: "
+      f"{bad[0]}; {name} holds the answers to the others"
+    )
 
 
 def _write(
   answers: Any,
-  chunks: Iterator[list[str]],
+  chunks: Iterator[list[types.Input]],
   out: TextIO,
   output: str | None,
-) -> types.Unanswerable | None:
-  """Writes what can be answered; returns why the rest cannot."""
+) -> str | None:
+  """Writes what can be answered; returns where and why the rest cannot."""
   # Answers that are seen to come need no count.
   counted = sys.stderr.isatty() and bool(output or not sys.stdout.isatty())
-  with cli.counter(shown=counted) as show:
-    for lines in chunks:
+  with cli.counter(counted, f"{answers.item}s") as show:
+    for chunk in chunks:
+      before = answers.count
 
-      def progress(n: int, before: int = answers.count) -> None:
+      def progress(n: int, before: int = before) -> None:
         if show:
           show(before + n)
 
-      written, error = answers.to(lines, progress)
+      written, error = answers.to([line.value for line in chunk], progress)
       out.write("".join(written))
       out.flush()
       if error:
-        return error
+        return f"{chunk[error.places[0] - before].place}: {error.reason}"
       if show:
         show(answers.count)
   return None
 
 
-def _without_answer(
-  error: types.Unanswerable, source: str | None, kept: str
-) -> types.UserError:
-  """The error of a line, with what became of the others."""
-  name = source or "standard input"
-  line = error.places[0] + 1
-  return types.UserError(f"{name}, line {line:,}: {error.reason}; {kept}")
-
-
-def _chunks(path: str | None, size: int) -> Iterator[list[str]]:
-  """Lists of at most `size` lines of a file or of standard input."""
-  from seq2seq_jax.data import text_files
-
-  chunk: list[str] = []
-  for line in text_files.read(path) if path else _stdin():
-    chunk.append(line)
-    if len(chunk) == size:
-      yield chunk
-      chunk = []
-  if chunk:
+def _chunks(
+  inputs: Iterator[types.Input], size: int
+) -> Iterator[list[types.Input]]:
+  """Lists of at most `size` of the inputs."""
+  while chunk := list(itertools.islice(inputs, size)):
     yield chunk
-
-
-def _stdin() -> Iterator[str]:
-  for n, line in enumerate(sys.stdin.buffer, 1):
-    line = line.removeprefix(codecs.BOM_UTF8) if n == 1 else line
-    try:
-      yield line.decode("utf-8").rstrip("\n").removesuffix("\r")
-    except UnicodeDecodeError as e:
-      raise types.UserError(f"standard input, line {n}: not UTF-8") from e
 
 
 if __name__ == "__main__":

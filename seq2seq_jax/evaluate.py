@@ -38,8 +38,11 @@ def parser() -> argparse.ArgumentParser:
   )
   cli.add_model_flags(p)
   p.add_argument("--split", choices=("train", "valid", "test"), default="test")
-  p.add_argument("--source", help="text file to translate")
-  p.add_argument("--reference", help="its translation, line by line")
+  p.add_argument("--source", help="text file or manifest to translate")
+  p.add_argument(
+    "--reference",
+    help="its translation, line by line; not needed by a manifest with texts",
+  )
   p.add_argument(
     "--score",
     action="store_true",
@@ -60,13 +63,11 @@ def run(args: argparse.Namespace, rest: Sequence[str] = ()) -> dict[str, Any]:
   """Scores a trained model; metric name to value."""
   from seq2seq_jax.data import sources
   from seq2seq_jax.inference import model as model_lib
-  from seq2seq_jax.inference import replicas
+  from seq2seq_jax.inference import replicas, splits
 
   data: Any = args.split
-  if args.source and not args.reference:
-    raise types.UserError("--source and --reference are given together")
   if args.source:
-    data = sources.parallel(args.source, args.reference)
+    data = splits.Files(args.source, args.reference)
   elif args.reference:
     data = sources.lines(args.reference)
 

@@ -104,6 +104,26 @@ class Batch(NamedTuple):
   tgt_ext: Int[Array, "B T"] | None = None
 
 
+class Input(NamedTuple):
+  """What a file gives a trained model to answer."""
+
+  value: Any
+  """A raw value."""
+  place: str
+  """Where it stands, for messages."""
+
+
+class Picture(NamedTuple):
+  """What is drawn of a source that is not text."""
+
+  values: Float[Array, "L F"]
+  """The lowest feature first."""
+  seconds: float | None
+  """From one frame to the next; None: not known."""
+  hertz: tuple[float, ...] | None
+  """Frequency of each feature; None: it has none."""
+
+
 class EncodedSide(NamedTuple):
   """One side of an example as arrays, without padding."""
 

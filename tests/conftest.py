@@ -129,3 +129,26 @@ def model(whole):
   from seq2seq_jax.inference import model as model_lib
 
   return model_lib.load(whole)
+
+
+@pytest.fixture(scope="session")
+def spoken(tmp_path_factory):
+  """A run of the language of tones."""
+  from seq2seq_jax.training import loop
+  from tests.helpers import tiny_speech
+
+  workdir = tmp_path_factory.mktemp("spoken")
+  loop.fit(tiny_speech.conf(), workdir)
+  return workdir
+
+
+@pytest.fixture(scope="session")
+def recordings(tmp_path_factory):
+  """A folder with four sentences of tones and their manifest, test.jsonl."""
+  from seq2seq_jax.data import tones
+  from tests.helpers import tiny_speech
+
+  folder = tmp_path_factory.mktemp("recordings")
+  sentences = tones.pairs("test", 4, 1, 3, 5, 0, tiny_speech.RATE)
+  tones.write(folder, "test", [sentence for sentence, _ in sentences])
+  return folder

@@ -77,6 +77,11 @@ class Encoder:
         "need stacking joint",
       )
 
+  def stride(self) -> int:
+    """Source positions to one of the memory."""
+    halvings = self.reductions + (2 if self.front_end == "convolution" else 0)
+    return 2**halvings
+
   def widths(self) -> list[int]:
     """Width of the output of each recurrent layer, both directions joined."""
     both = self.direction == "both" or self.stacking == "gnmt"

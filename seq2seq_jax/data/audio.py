@@ -92,8 +92,8 @@ class Made(Utterance):
 
   rate: int = 0
 
-  def signal(self) -> Float[np.ndarray, " N"]:
-    """Samples in [-1, 1], float32; the same at every call."""
+  def signal(self) -> Float[np.ndarray, "..."]:
+    """Samples [N] or [N, C] in [-1, 1], float32; the same at every call."""
     raise NotImplementedError
 
 
@@ -109,7 +109,17 @@ def read_manifest(path: str | os.PathLike[str]) -> list[Utterance]:
     content = pathlib.Path(path).read_bytes()
   except OSError as e:
     raise types.UserError(f"{place}: cannot read: {e.strerror}") from e
-  utterances = list(_utterances(content, place, pathlib.Path(path).parent))
+  return parse_manifest(content, place, pathlib.Path(path).parent)
+
+
+def parse_manifest(
+  content: bytes, place: str, folder: pathlib.Path
+) -> list[Utterance]:
+  """The utterances of a manifest's content, which `place` names in messages.
+
+  Paths start from `folder`; raises as `read_manifest`.
+  """
+  utterances = list(_utterances(content, place, folder))
   if not utterances:
     raise types.UserError(f"{place}: has no utterances")
   lines: dict[str, int] = {}
@@ -170,10 +180,17 @@ def _check_parts(line: _Line, where: str) -> None:
 def _object(text: bytes, where: str) -> Any:
   """A line's object, without the keys that are not ours."""
   tree = records.parse(text, where)
-  if isinstance(tree, dict):
-    names = {field.name for field in dataclasses.fields(_Line)}
-    return {key: value for key, value in tree.items() if key in names}
-  return tree
+  if not isinstance(tree, dict):
+    return tree
+  names = {field.name for field in dataclasses.fields(_Line)}
+  return {key: value for key, value in tree.items() if key in names}
+
+
+def place_of(utterance: Utterance) -> str:
+  """An utterance's file and name, for messages."""
+  if utterance.audio == utterance.id:
+    return utterance.id
+  return f"{utterance.audio} (utterance {utterance.id})".strip()
 
 
 _MISSING = (
@@ -207,17 +224,33 @@ class Reader:
       types.Unreadable: the file is missing, damaged, of another rate or length
         than is said, has several channels, or samples that are not finite.
     """
-    if isinstance(utterance, Made):
-      place = f"utterance {utterance.id}"
-      return self._at_rate(utterance.signal(), utterance.rate, place)
     if utterance.parts:
       return self._joined(utterance)
+    place = place_of(utterance)
+    if isinstance(utterance, Made):
+      rate, samples = utterance.rate, utterance.signal()
+      samples = samples if samples.ndim > 1 else samples[:, None]
+    else:
+      samples, rate = self._file(utterance, place)
+    samples = self._one_channel(samples, utterance, place)
+    sound = np.abs(samples) < _LARGEST  # false of NaN
+    if not np.all(sound):
+      first = int(np.argmin(sound))
+      finite = np.isfinite(samples[first])
+      fault = "too large" if finite else "not a finite number"
+      raise types.Unreadable(
+        f"{place}: sample {first} is {fault}; convert the file again"
+      )
+    return self._at_rate(samples, rate, place)
+
+  def _file(
+    self, utterance: Utterance, place: str
+  ) -> tuple[Float[np.ndarray, "N C"], int]:
+    """The utterance's samples in its file, all channels, and their rate."""
     library = _soundfile()
-    place = f"{utterance.audio} (utterance {utterance.id})"
     try:
       with library.SoundFile(self._open(utterance, place)) as file:
-        rate = file.samplerate
-        samples = self._piece(file, utterance, place)
+        return self._piece(file, utterance, place), int(file.samplerate)
     # Also Python's own errors: for a header that promises more than memory
     # holds, or a name that ends in .raw.
     except (library.SoundFileError, TypeError, ValueError, MemoryError) as e:
@@ -225,18 +258,6 @@ class Reader:
       raise types.Unreadable(
         f"{place}: cannot be decoded: {reason}; the file is damaged or no audio"
       ) from e
-    samples = self._one_channel(samples, utterance, place)
-    sound = np.abs(samples) < _LARGEST  # false of NaN
-    if not np.all(sound):
-      first = int(np.argmin(sound))
-      raise types.Unreadable(
-        f"{place}: sample {first} is "
-        + (
-          "too large" if np.isfinite(samples[first]) else "not a finite number"
-        )
-        + "; convert the file again"
-      )
-    return self._at_rate(samples, rate, place)
 
   def _joined(self, utterance: Utterance) -> Float[np.ndarray, " N"]:
     """The parts with gaps around them, all at the loudness of speech."""

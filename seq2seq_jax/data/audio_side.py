@@ -1,14 +1,20 @@
 """The source side of utterances: from a line of a manifest to frames."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
 
 from seq2seq_jax import config, records, types
-from seq2seq_jax.data import audio, features, frames_side, signals
+from seq2seq_jax.data import (
+  audio,
+  audio_inputs,
+  features,
+  frames_side,
+  signals,
+)
 
 ALL = ""  # the speaker of statistics over all utterances
 
@@ -169,14 +175,14 @@ class SourceAudio(frames_side.Frames):
     """Features of an utterance before they are normalised.
 
     Raises:
-      types.UserError: the file cannot be used, or is shorter than a frame.
+      types.Unreadable: the file cannot be used, or is shorter than a frame.
     """
     samples = signals.heard(self._reader.read(utterance), utterance.speed)
     frames = features.log_mel(samples, self.settings.mel)
     if not len(frames):
-      raise types.UserError(
-        f"{utterance.audio} (utterance {utterance.id}): has {len(samples)} "
-        f"samples, fewer than a frame of {self.settings.mel.frame_length}"
+      raise types.Unreadable(
+        f"{audio.place_of(utterance)}: has {len(samples)} samples, fewer than "
+        f"a frame of {self.settings.mel.frame_length}"
       )
     return frames
 
@@ -186,7 +192,7 @@ class SourceAudio(frames_side.Frames):
 
   @staticmethod
   def content(value: audio.Utterance) -> bytes:
-    return audio.identity(value).encode("utf-8", "surrogatepass")
+    return audio_inputs.content(value)
 
   def encode(
     self, value: audio.Utterance, rng: np.random.Generator | None = None
@@ -222,10 +228,32 @@ class SourceAudio(frames_side.Frames):
     return self.settings.mel.frames(signals.length(value.samples, value.speed))
 
   def show(self, value: audio.Utterance) -> list[str]:
-    return [str(i) for i in range(self.positions(value))]
+    """The second at which each frame starts."""
+    mel = self.settings.mel
+    step = self.settings.stack_step * mel.frame_shift / mel.rate
+    labels = [f"{i * step:.4g}" for i in range(self.positions(value))]
+    return labels[::-1] if self.reverse else labels
 
   def text(self, value: audio.Utterance) -> str:
     return value.id
+
+  def accept(self, value: Any) -> audio.Utterance:
+    return audio_inputs.utterance(value, self.settings.mel.rate)
+
+  def inputs(self, path: str | None) -> Iterator[types.Input]:
+    return audio_inputs.read(path)
+
+  @staticmethod
+  def reference(value: audio.Utterance) -> str | None:
+    return value.text or None
+
+  def record(self, value: audio.Utterance) -> dict[str, Any]:
+    return audio_inputs.record(value)
+
+  def picture(self, value: audio.Utterance) -> types.Picture:
+    mel = self.settings.mel
+    seconds = mel.frame_shift / mel.rate
+    return types.Picture(self.log_mel(value), seconds, mel.centres())
 
   def _settings(self) -> dict[str, Any]:
     content = dataclasses.asdict(_Stored(self.settings, self.moments))

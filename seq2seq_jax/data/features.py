@@ -65,6 +65,13 @@ class LogMel:
       return 0
     return 1 + (samples - self.frame_length) // self.frame_shift
 
+  def centres(self) -> tuple[float, ...]:
+    """The frequency in Hz at the middle of each filter."""
+    edges = np.linspace(
+      _mel(self.low), _mel(self.high or self.rate / 2), self.bins + 2
+    )
+    return tuple((700.0 * np.expm1(edges[1:-1] / 1127.0)).tolist())
+
 
 def log_mel(
   samples: Float[np.ndarray, " N"], settings: LogMel

@@ -2,7 +2,7 @@
 
 import abc
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,6 +20,9 @@ class Frames(abc.ABC):
   """
 
   present: ClassVar[bool] = True
+  item: ClassVar[str] = "utterance"
+  unit: ClassVar[str] = "frames"
+  asked: ClassVar[str] = "the name of an audio file"
   vocab_size = 0
   segmentation = None
 
@@ -65,6 +68,26 @@ class Frames(abc.ABC):
 
   def dump(self) -> bytes:
     return stored.dump(self._settings())
+
+  def accept(self, value: Any) -> Any:
+    return value
+
+  def inputs(self, path: str | None) -> Iterator[types.Input]:
+    raise types.UserError(
+      "the model reads arrays of frames, which no file holds: translate them "
+      "in a program"
+    )
+
+  @staticmethod
+  def reference(value: Any) -> str | None:
+    return None
+
+  def record(self, value: Any) -> dict[str, Any]:
+    return {"source": self.text(value)}
+
+  @abc.abstractmethod
+  def text(self, value: Any) -> str:
+    """A raw value as text."""
 
   @abc.abstractmethod
   def _settings(self) -> dict[str, Any]:
@@ -132,6 +155,9 @@ class SourceFrames(Frames):
 
   def text(self, value: np.ndarray) -> str:
     return f"{len(value)} frames"
+
+  def picture(self, value: np.ndarray) -> types.Picture:
+    return types.Picture(value, None, None)
 
   def _settings(self) -> dict[str, Any]:
     return {"kind": "frames", "features": self.features}

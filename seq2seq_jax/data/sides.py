@@ -16,6 +16,7 @@ from seq2seq_jax.data import (
   frames_side,
   ladder,
   stored,
+  text_inputs,
   tokenizers,
 )
 
@@ -23,7 +24,7 @@ _EOS = np.array([types.EOS], np.int32)
 _EMPTY = np.zeros(0, np.int32)
 
 
-class _Text:
+class _Text(text_inputs.Lines):
   """A side of text, the base of source and target.
 
   Args:
@@ -239,7 +240,7 @@ class TargetText(_Text):
     return self.tokenizer.words(value)
 
 
-class NoSource:
+class NoSource(text_inputs.Lines):
   """The absent source of a language model."""
 
   present: ClassVar[bool] = False

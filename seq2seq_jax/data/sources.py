@@ -140,7 +140,12 @@ def _nonempty(path: Path, lines: list[T]) -> list[T]:
 
 def parallel(source_path: Path, target_path: Path) -> Pairs:
   """Pairs from two text files, line by line."""
-  source, target = text_files.read(source_path), text_files.read(target_path)
+  return paired(text_files.read(source_path), source_path, target_path)
+
+
+def paired(source: list[Any], source_path: Path, target_path: Path) -> Pairs:
+  """Pairs of the sources that a file's lines hold and the lines of another."""
+  target = text_files.read(target_path)
   if len(source) != len(target):
     raise types.UserError(
       f"{source_path} has {len(source)} lines and {target_path} "

@@ -12,7 +12,9 @@ import io
 import os
 import pathlib
 import stat
+import sys
 import zlib
+from collections.abc import Iterator
 
 from seq2seq_jax import types
 
@@ -26,6 +28,7 @@ CHUNK = 2**24
 
 MISSING = "no such file"
 
+_AUDIO = "is audio, not text; a model of speech reads it"
 # First bytes of what is no text, and the way out.
 _ARCHIVES = {
   b"\x1f\x8b": "is gzipped; let its name end in .gz",
@@ -33,6 +36,10 @@ _ARCHIVES = {
   b"BZh": "is a bzip2 file, not text; unpack it",
   b"\xfd7zXZ\x00": "is an xz file, not text; unpack it",
   b"\x28\xb5\x2f\xfd": "is a zstd file, not text; unpack it",
+  b"fLaC\0": _AUDIO,
+  b"OggS\0": _AUDIO,
+  b"ID3\3\0": _AUDIO,
+  b"ID3\4\0": _AUDIO,
 }
 # UTF-32's mark begins with UTF-16's, so it comes first.
 _MARKS = {
@@ -70,6 +77,20 @@ def read(path: Path) -> list[str]:
   if os.fspath(path).endswith(".gz"):
     data = _unzipped(data, path)
   return _split(data, path)
+
+
+def standard_input() -> Iterator[str]:
+  """The lines of standard input, as they come.
+
+  Raises:
+    types.UserError: a line is not UTF-8.
+  """
+  for n, line in enumerate(sys.stdin.buffer, 1):
+    line = line.removeprefix(codecs.BOM_UTF8) if n == 1 else line
+    try:
+      yield line.decode("utf-8").rstrip("\n").removesuffix("\r")
+    except UnicodeDecodeError as e:
+      raise types.UserError(f"standard input, line {n}: not UTF-8") from e
 
 
 def problem(path: Path) -> str | None:
@@ -126,6 +147,8 @@ def _split(data: bytes, path: Path) -> list[str]:
   for start, text in _ARCHIVES.items():
     if data.startswith(start):
       raise types.UserError(f"{path}: {text}")
+  if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
+    raise types.UserError(f"{path}: {_AUDIO}")
   for start, name in _MARKS.items():
     if data.startswith(start):
       raise types.UserError(

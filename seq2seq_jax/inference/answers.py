@@ -1,16 +1,30 @@
-"""Answers to lines of text, as `decode` writes them."""
+"""Answers to lines of text or utterances, as `decode` writes them."""
 
+import logging
 from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
-from seq2seq_jax import types
+from seq2seq_jax import contracts, types
 from seq2seq_jax.inference import long_sources, model, text
 from seq2seq_jax.runtime import processes
 
 FORMATS = ("text", "jsonl", "nbest")
+log = logging.getLogger(__name__)
+
+
+class _Part(NamedTuple):
+  """What one process has found, by the places of lines."""
+
+  answers: dict[int, tuple[str, bool]]
+  """And whether the best output was cut."""
+  failed: tuple[str, list[int]] | None
+  """Why and where there are no answers."""
+  unreadable: dict[int, str]
+  """Why audio cannot be used."""
 
 
 class Answers:
-  """Answers lines of text in one of `FORMATS`.
+  """Answers lines, which utterances may be too, in one of `FORMATS`.
 
   Args:
     searcher: with the search to use.
@@ -24,6 +38,7 @@ class Answers:
     count: lines answered.
     cut: outputs cut at the longest length.
     tally: of lines cut and skipped.
+    unreadable: lines whose audio cannot be used.
   """
 
   def __init__(
@@ -33,17 +48,20 @@ class Answers:
     self.attention = attention
     self.text_translator = searcher.text_translator()
     self.count = self.cut = 0
-    self.tally = long_sources.Tally(searcher.config.decode, "line")
+    side = searcher.vocabularies.source
+    self.item = side.item
+    self.tally = long_sources.Tally(side, searcher.config.decode, self.item)
+    self.unreadable: list[str] = []
 
   def to(
-    self, lines: Sequence[str], progress: Callable[[int], None] | None = None
+    self, lines: Sequence[Any], progress: Callable[[int], None] | None = None
   ) -> tuple[list[str], types.Unanswerable | None]:
-    """The answers to lines, a blank one's blank.
+    """The answers to lines, that to a blank or an unreadable one blank.
 
     Several processes share the lines; all but the first call `follow`.
 
     Args:
-      lines: of text.
+      lines: raw source values.
       progress: called with the number of those answered.
 
     Returns:
@@ -56,12 +74,19 @@ class Answers:
     before, waiting = self.count, self._waiting(lines)
     answers = [self._blank(line) for line in lines]
     errors = []
-    for found, failed in processes.gather(self._search(lines, progress)):
-      for i, (answer, is_cut) in found.items():
+    unreadable: dict[int, str] = {}
+    for part in processes.gather(self._search(lines, progress)):
+      for i, (answer, is_cut) in part.answers.items():
         answers[i] = answer
         self.cut += is_cut
         waiting.discard(i)
-      errors += [failed] if failed else []
+      errors += [part.failed] if part.failed else []
+      unreadable |= part.unreadable
+    for i, reason in sorted(unreadable.items()):
+      answers[i] = self._blank(lines[i], reason)
+      waiting.discard(i)
+      self.unreadable.append(reason)
+      log.warning(reason)
     whole = min(waiting, default=len(lines)) if errors else len(lines)
     self.count += whole
     if not errors:
@@ -80,8 +105,8 @@ class Answers:
     processes.broadcast(False)
 
   def _search(
-    self, lines: Sequence[str], progress: Callable[[int], None] | None
-  ) -> tuple[dict[int, tuple[str, bool]], tuple[str, list[int]] | None]:
+    self, lines: Sequence[Any], progress: Callable[[int], None] | None
+  ) -> _Part:
     """This process's part of the answers, and why and where there are none."""
     found = self.model.search(
       lines,
@@ -98,10 +123,12 @@ class Answers:
         if progress:
           progress(n)
     except types.Unanswerable as e:
-      return answers, (e.reason, list(e.places))
-    return answers, None
+      return _Part(answers, (e.reason, list(e.places)), {})
+    except types.Unreadable as e:
+      return _Part(answers, None, e.reasons)
+    return _Part(answers, None, {})
 
-  def _waiting(self, lines: Sequence[str]) -> set[int]:
+  def _waiting(self, lines: Sequence[Any]) -> set[int]:
     """Places of the lines that need a search."""
     side, decode = self.model.vocabularies.source, self.model.config.decode
     places = {i for i, line in enumerate(lines) if not side.is_blank(line)}
@@ -110,17 +137,17 @@ class Answers:
     return {
       i
       for i in places
-      if not long_sources.is_long(side.length(side.encode(lines[i])), decode)
+      if not long_sources.is_long(_positions(side, lines[i]), decode)
     }
 
-  def _blank(self, line: str) -> str:
+  def _blank(self, line: Any, error: str = "") -> str:
     """The answer to a line with nothing to search for."""
     if self.form == "jsonl":
-      return self.text_translator.blank_json_line(line, self.attention)
+      return self.text_translator.blank_json_line(line, self.attention, error)
     return "\n" * self.n_best if self.form == "text" else ""
 
   def _answer(
-    self, line: str, hypotheses: types.Hypotheses, number: int
+    self, line: Any, hypotheses: types.Hypotheses, number: int
   ) -> str:
     if self.form == "jsonl":
       return self.text_translator.json_line(line, hypotheses, self.attention)
@@ -136,3 +163,11 @@ class Answers:
   def _is_cut(self, hypotheses: types.Hypotheses) -> bool:
     """True if the best output was cut at the longest length."""
     return bool(hypotheses.length[0]) and not hypotheses.finished[0]
+
+
+def _positions(side: contracts.Side, line: Any) -> int:
+  """Positions of a line; none if it cannot be read."""
+  try:
+    return side.positions(line)
+  except types.Unreadable:
+    return 0

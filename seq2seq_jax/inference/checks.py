@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from seq2seq_jax import config, metrics, types
+from seq2seq_jax import config, contracts, metrics, types
 
 
 def check_search(
@@ -90,31 +90,40 @@ def check_metrics(chosen: Iterable[metrics.Metric], module: Any) -> None:
 
 
 def pairs(
-  sources: Sequence[Any] | None, targets: Sequence[str], present: bool
+  sources: Sequence[Any] | None, targets: Sequence[str], side: contracts.Side
 ) -> list[tuple[Any, str]]:
-  """Sources with their targets, to be scored.
+  """Sources as raw values with their targets, to be scored.
 
   Args:
-    sources: raw source values; None of a language model.
+    sources: as a program gives them; None of a language model.
     targets: as many texts.
-    present: the model has sources.
+    side: of the sources.
 
   Raises:
     types.UserError: sources and targets do not match, or nor does the model.
   """
   targets = as_list(targets)
-  if present != (sources is not None):
+  if side.present != (sources is not None):
     raise types.UserError(
       "score: a source is needed for every target"
-      if present
+      if side.present
       else "score: a language model has no sources; give targets=[...] alone"
     )
-  raw = [None] * len(targets) if sources is None else as_list(sources)
+  raw = [None] * len(targets) if sources is None else accepted(sources, side)
   if len(raw) != len(targets):
     raise types.UserError(
       f"score: {len(raw)} sources but {len(targets)} targets"
     )
   return list(zip(raw, targets))
+
+
+def accepted(sources: Sequence[Any], side: contracts.Side) -> list[Any]:
+  """Sources that a program gives, as raw values.
+
+  Raises:
+    types.UserError: one is none that this side reads, or there is no list.
+  """
+  return [side.accept(value) for value in as_list(sources)]
 
 
 def as_list(texts: Sequence[Any]) -> Sequence[Any]:

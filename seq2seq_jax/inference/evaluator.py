@@ -167,7 +167,7 @@ class Evaluator:
   def _encode(self, pairs: Sequence[Any]) -> list[types.EncodedPair]:
     """The examples, long sources cut; notes and tells which are skipped."""
     decode, side = self.conf.decode, self.vocabularies.source
-    tally = long_sources.Tally(decode)
+    tally = long_sources.Tally(side, decode)
     encoded = []
     for i, raw in enumerate(pairs):
       pair = self.vocabularies.encode(raw)

@@ -34,7 +34,7 @@ def limited(
     return None
   if decode.long_source == "refuse":
     raise types.Unanswerable(
-      f"has {length:,} tokens, more than decode.max_source_length "
+      f"has {length:,} {side.unit}, more than decode.max_source_length "
       f"{longest:,}; raise that, or choose with decode.long_source to cut or "
       "to skip longer sources",
       [place],
@@ -78,12 +78,15 @@ class Tally:
   """Counts the sources that were cut or skipped.
 
   Args:
+    side: of the sources.
     decode: the search.
     what: a source is called: `line`.
   """
 
-  def __init__(self, decode: config.Decode, what: str = "source"):
-    self.decode, self.what = decode, what
+  def __init__(
+    self, side: contracts.Side, decode: config.Decode, what: str = "source"
+  ):
+    self.decode, self.what, self.unit = decode, what, side.unit
     self.total, self.long = 0, 0
     self.first = ""
 
@@ -99,9 +102,9 @@ class Tally:
     if self.long:
       done = "cut to it" if self.decode.long_source == "cut" else "skipped"
       log.warning(
-        f"{self.long:,} of {self.total:,} sources have more tokens than "
+        f"{self.long:,} of {self.total:,} sources have more {self.unit} than "
         f"decode.max_source_length {self.decode.max_source_length:,} and were "
-        f"{done}; the first is {self.first} tokens"
+        f"{done}; the first is {self.first} {self.unit}"
       )
 
 
@@ -110,7 +113,7 @@ def all_limited(
   texts: Sequence[Any],
   decode: config.Decode,
   tally: Tally,
-) -> tuple[list[int], list[types.EncodedSide], types.Unanswerable | None]:
+) -> tuple[list[int], list[types.EncodedSide], types.UserError | None]:
   """Sources as the search reads them.
 
   Args:
@@ -121,19 +124,26 @@ def all_limited(
 
   Returns:
     The places of those to search for, these, and the error of the first that
-    is refused.
+    is refused, or of all whose audio cannot be used.
   """
   places, encoded = [], []
   refused: types.Unanswerable | None = None
+  unreadable: dict[int, str] = {}
   for i, value in enumerate(texts):
-    whole = None if side.is_blank(value) else side.encode(value)
-    tally.add(None if whole is None else side.length(whole))
     try:
+      whole = None if side.is_blank(value) else side.encode(value)
+      tally.add(None if whole is None else side.length(whole))
       kept = whole and limited(side, whole, decode, i)
     except types.Unanswerable as e:
       refused = refused or e
-      continue
-    if kept is not None:
-      places.append(i)
-      encoded.append(kept)
+    except types.Unreadable as e:
+      tally.add(None)
+      unreadable[i] = str(e)
+    else:
+      if kept is not None:
+        places.append(i)
+        encoded.append(kept)
+  if unreadable and refused is None:
+    first = next(iter(unreadable.values()))
+    return places, encoded, types.Unreadable(first, unreadable)
   return places, encoded, refused

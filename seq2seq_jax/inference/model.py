@@ -131,7 +131,7 @@ class Model:
     """The best output of every source.
 
     Args:
-      texts: raw source values; one that is blank has an empty output.
+      texts: sources, as `Side.accept` takes them; of a blank one nothing.
       beam_size: hypotheses kept; 1 is greedy search; by default the config's.
       n_best: outputs of each source.
       scores: return `text.Translation`, with the score, instead of a text.
@@ -149,7 +149,8 @@ class Model:
     """
     model = self.with_search(beam_size, **decode)
     text_translator = model.text_translator()
-    outputs: list[list[Any]] = [[] for _ in checks.as_list(texts)]
+    texts = checks.accepted(texts, self.vocabularies.source)
+    outputs: list[list[Any]] = [[] for _ in texts]
     records = scores or attention
     answers = model.search(texts, n_best=n_best, attention=attention)
     for count, (i, hypotheses) in enumerate(answers, 1):
@@ -180,7 +181,7 @@ class Model:
     A source that cannot be answered is an error after all others' answers.
 
     Args:
-      texts: raw source values.
+      texts: as those of `translate`.
       n_best: outputs of each source.
       attention: with attention weights.
       tally: counts sources that are cut or skipped; by default they are told.
@@ -190,7 +191,8 @@ class Model:
       types.UserError: the model or its search cannot give that.
     """
     self.check_search(n_best, attention)
-    return self._answers(checks.as_list(texts), n_best, attention, tally, part)
+    values = checks.accepted(texts, self.vocabularies.source)
+    return self._answers(values, n_best, attention, tally, part)
 
   def _answers(
     self,
@@ -201,7 +203,7 @@ class Model:
     part: bool,
   ) -> Iterator[tuple[int, types.Hypotheses]]:
     side, decode = self.vocabularies.source, self.config.decode
-    counted = tally or long_sources.Tally(decode)
+    counted = tally or long_sources.Tally(side, decode)
     places, encoded, refused = long_sources.all_limited(
       side, texts, decode, counted
     )
@@ -249,7 +251,7 @@ class Model:
     """Log-probability of every target given its source.
 
     Args:
-      sources: raw source values; None of a language model.
+      sources: as those of `translate`; None of a language model.
       targets: as many texts.
       tokens: return an array [T] for each target, the log-probability of each
         of its tokens and of its end, instead of their sum.
@@ -257,7 +259,7 @@ class Model:
     Raises:
       types.UserError: sources and targets do not match, or nor does the model.
     """
-    pairs = checks.pairs(sources, targets, self.vocabularies.source.present)
+    pairs = checks.pairs(sources, targets, self.vocabularies.source)
     token_scores = self.scorer.score(
       self.params,
       [self.vocabularies.encode(pair) for pair in pairs],
@@ -369,9 +371,7 @@ class Model:
 
   def _examples(self, data: splits.Data) -> sources.Source:
     """A split of the run's own data, or pairs as examples."""
-    if isinstance(data, str):
-      return self.split(data)
-    return splits.of_pairs(data, self.vocabularies.source)
+    return splits.examples(data, self.split, self.vocabularies.source)
 
   def pool_size(self) -> int:
     """Sources that are best searched together; fewer leave rows idle."""

@@ -14,7 +14,8 @@ def converse(answers: answering.Answers, out: TextIO) -> None:
     answers: to lines.
     out: where they go.
   """
-  _say("Type a sentence; Ctrl-D ends.")
+  side = answers.model.vocabularies.source
+  _say(f"Type {side.asked}; Ctrl-D ends.")
   while True:
     try:
       line = _read()
@@ -25,7 +26,7 @@ def converse(answers: answering.Answers, out: TextIO) -> None:
       _say("")
       return
     _tell_unknown(answers, line)
-    written, error = answers.to([line])
+    written, error = answers.to([side.accept(line)])
     if error:
       _say(f"not answered: {error.reason}")
     out.write("".join(written))

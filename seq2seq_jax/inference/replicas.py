@@ -35,8 +35,8 @@ def evaluate(
 
   Args:
     runs: a workdir, `DIR#REPLICA`, or several, which become an ensemble.
-    data: `train`, `valid` or `test` of the run's own data, or pairs of source
-      and reference.
+    data: `train`, `valid` or `test` of the run's own data, pairs of source and
+      reference, or `splits.Files`.
     checkpoint: last, best, average, or a step.
     replica: which of a run's `train.seeds`; None: all that have not diverged.
     metrics: further ones beside those of the run's config.
@@ -55,7 +55,7 @@ def evaluate(
   part = data if isinstance(data, str) else "pair"
   files_of_texts = {"--output": output, "--trn": trn}
   wanted = [flag for flag, path in files_of_texts.items() if path]
-  if not isinstance(data, str):
+  if not isinstance(data, str | splits.Files):
     data = sources.as_source(data)  # an iterator could be read but once
 
   def one(number: int | None) -> dict[str, Any]:

@@ -83,8 +83,8 @@ class TextTranslator:
       vocabularies.target.vocab_size or 0,
       jax.local_devices()[0],
     )
-    # Source positions that a pyramidal encoder makes one of.
-    self.position_size = 2**conf.model.encoder.reductions
+    # Source positions that the encoder makes one of.
+    self.position_size = conf.model.encoder.stride()
     model = conf.model
     self.follows_next = (
       conf.decode.unknown_attention == "next"
@@ -171,7 +171,7 @@ class TextTranslator:
   def positions(self, source: Any) -> list[str]:
     """What stands at each position that is attended to.
 
-    A token, or those that a pyramidal encoder makes one position of.
+    A token, or those that the encoder makes one position of.
     """
     tokens = self._tokens(source)
     size = self.position_size
@@ -226,7 +226,7 @@ class TextTranslator:
     """The hypotheses of a source as a line of JSONL."""
     translations = self.translations(source, hypotheses, attention)
     line: dict[str, Any] = {
-      "source": self.vocabularies.source.text(source),
+      **self.vocabularies.source.record(source),
       "hypotheses": [t.to_json() for t in translations],
     }
     if attention:
@@ -235,15 +235,24 @@ class TextTranslator:
       line["proven"] = bool(hypotheses.proven)
     return json.dumps(line, ensure_ascii=False) + "\n"
 
-  def blank_json_line(self, source: Any, attention: bool = False) -> str:
-    """The line of JSONL of a source that holds nothing to translate.
+  def blank_json_line(
+    self, source: Any, attention: bool = False, error: str = ""
+  ) -> str:
+    """The line of JSONL of a source without outputs.
 
     It has the keys of other lines.
+
+    Args:
+      source: raw value.
+      attention: other lines have it.
+      error: why there are none; empty: it holds nothing to translate.
     """
     line: dict[str, Any] = {
-      "source": self.vocabularies.source.text(source),
+      **self.vocabularies.source.record(source),
       "hypotheses": [],
     }
+    if error:
+      line["error"] = error
     if attention:
       line["source_tokens"] = []
     if self.decode.exact:
