@@ -115,10 +115,7 @@ def read_manifest(path: str | os.PathLike[str]) -> list[Utterance]:
 def parse_manifest(
   content: bytes, place: str, folder: pathlib.Path
 ) -> list[Utterance]:
-  """The utterances of a manifest's content, which `place` names in messages.
-
-  Paths start from `folder`; raises as `read_manifest`.
-  """
+  """The same of a manifest's content, which `place` names in messages."""
   utterances = list(_utterances(content, place, folder))
   if not utterances:
     raise types.UserError(f"{place}: has no utterances")
