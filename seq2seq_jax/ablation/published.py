@@ -21,6 +21,7 @@ from seq2seq_jax import records, types
 TAGS = {
   "P": "read in the primary source",
   "S": "read in a transcription of the primary source",
+  "I": "read in an issue or pull-request thread",
   "D": "digitised from the authors' vector figure",
   "M": "recalled, unconfirmed: in italics, bounds nothing",
 }

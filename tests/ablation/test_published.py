@@ -52,6 +52,11 @@ def test_what_is_no_exact_value_says_so(reference, hedge):
     ("sigmorphon2020/lstm/vie", 4.67, "M"),
     ("rothe2020/ende/BERT2RND large custom", 31.7, "S"),
     ("zeyer2018/librispeech/dev-other", 14.37, "P"),
+    ("zeyer2018/librispeech/test-clean, LM", 3.82, "S"),
+    ("librispeech/lingvo/characters", 5.4, "P"),
+    ("librispeech/specaugment/LAS-6-1280, LD", 2.8, "S"),
+    ("an4/test/asr1 pytorch, CTC weight 0.5", 15.3, "P"),
+    ("an4/test/transducer, tuned", 8.7, "I"),
   ],
 )
 def test_numbers(reference, value, tag):
@@ -161,6 +166,18 @@ WMT = {
       "exact_match",
       [],
     ),
+    (
+      "an4/test/asr1 pytorch, CTC alone",
+      {"task": "audio", "test": ["test.jsonl"]},
+      "cer",
+      [],
+    ),
+    (
+      "an4/dev/asr1 Chainer, CTC alone, word LM",
+      {"task": "audio", "test": ["test.jsonl"]},
+      "cer",
+      ["of other data: AN4, 100 utterances of dev"],
+    ),
     # A row of a file that is of other data than the rest of it.
     (
       "gu2016/lcsts/CopyNet, words",
@@ -211,7 +228,7 @@ def test_no_rouge_is_taken_for_ours():
     (
       "{paper: p, metric: m, data: d, source: s, tables: {t: {r: {value: 1, "
       "tag: Q}}}}",
-      "tag must be one of P, S, D, M",
+      "tag must be one of P, S, I, D, M",
     ),
   ],
 )
