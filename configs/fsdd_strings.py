@@ -52,8 +52,8 @@ def get_config() -> config.Config:
       objectives=("likelihood=0.5", "ctc=0.5"),
     ),
     train=config.Train(
-      # Eight epochs.
-      steps=3000,
+      # Five epochs.
+      steps=2000,
       validate_every=500,
       metric="wer",
       metrics=("exact_match",),

@@ -32,7 +32,7 @@ TRAINED = {
   "location, 1 to 4": "test_short.jsonl",
   "location, 1 to 7": "test.jsonl",
 }
-# Short strings need fewer updates, five and a half epochs instead of eight.
+# Short strings need fewer updates.
 STEPS = ("--train.steps", "1200", "--train.validate_every", "400")
 
 SMOKE = """
