@@ -235,7 +235,9 @@ def override(
   for word in rest:
     name = word.split("=")[0]
     fixed = name.startswith("--") and not (
-      name.startswith("--decode.") or name in ("--data.root", "--data.test")
+      name.startswith("--decode.")
+      or name in ("--data.root", "--data.test")
+      or (name == "--data.audio.on_error" and prog == "evaluate")
     )
     if fixed and name.replace("-", "_").replace("__", "--", 1) in fields:
       raise types.UserError(

@@ -70,6 +70,12 @@ class Side(Protocol):
     Texts end with EOS.
     """
 
+  def prepare(self, values: Iterable[Any]) -> None:
+    """Makes what `encode` needs to be fast of raw values, such as a file.
+
+    It changes no result.
+    """
+
   def length(self, encoded: types.EncodedSide) -> int:
     """L, EOS included; 0 for no source."""
 

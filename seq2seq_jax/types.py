@@ -63,11 +63,17 @@ class Unreadable(UserError):
     reason: names the file.
     reasons: of a search, those of all such sources by their places among the
       ones given, from 0.
+    way_out: for training, beside what the reason says; empty: none.
   """
 
-  def __init__(self, reason: str, reasons: Mapping[int, str] | None = None):
-    super().__init__(reason)
-    self.reasons = dict(reasons or {})
+  def __init__(
+    self,
+    reason: str,
+    reasons: Mapping[int, str] | None = None,
+    way_out: str = "",
+  ):
+    super().__init__(f"{reason}; {way_out}" if way_out else reason)
+    self.reason, self.reasons = reason, dict(reasons or {})
 
 
 class Unanswerable(UserError):

@@ -55,6 +55,16 @@ class Audio:
   speeds: tuple[str, ...] = ("1.0",)
   """Speeds at which training hears every utterance, pitch included, each one
   more example an epoch: `0.9 1.0 1.1` (Ko et al. 2015)."""
+  statistics_utterances: int = fields.field(0, min=0, max=10**10)
+  """Mean and deviation are those of so many training utterances, drawn by
+  `data.seed`; 0: of all."""
+  on_error: Literal["fail", "skip"] = fields.mutable_on_resume("fail")
+  """A file that cannot be used (missing, damaged, too short, of another rate,
+  of several channels, not finite) ends the run; or `skip`: a row of training is
+  filler, and an output is blank, which counts as wrong."""
+  cache: str = fields.mutable_on_resume("")
+  """Folder of files with the features in 16 bits, to which they are rounded
+  then; each is made once and read by all later runs. Empty: none."""
 
   def __post_init__(self) -> None:
     fields.validate(self, "data.audio")
@@ -81,6 +91,11 @@ class Audio:
       0 < len(set(factors)) == len(factors),
       "data.audio.speeds",
       "names no speed, or one twice: " + " ".join(self.speeds),
+    )
+    fields.check(
+      self.normalize != "speaker" or not self.statistics_utterances,
+      "data.audio.statistics_utterances",
+      "a sample may miss speakers; set it 0, or data.audio.normalize global",
     )
 
   def features(self) -> int:

@@ -1,7 +1,8 @@
 """The source side of utterances: from a line of a manifest to frames."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -11,10 +12,12 @@ from seq2seq_jax import config, records, types
 from seq2seq_jax.data import (
   audio,
   audio_inputs,
+  extraction,
   features,
   frames_side,
-  signals,
 )
+
+log = logging.getLogger(__name__)
 
 ALL = ""  # the speaker of statistics over all utterances
 
@@ -32,6 +35,7 @@ class Settings:
       speaker that training has not seen is normalised by its utterance.
     stack: frames that are joined into one,
     stack_step: and from the start of one to that of the next.
+    rounded: features are rounded to 16 bits, as those in a cache are.
   """
 
   mel: features.LogMel = dataclasses.field(default_factory=features.LogMel)
@@ -40,6 +44,7 @@ class Settings:
   normalize: Literal["global", "speaker", "utterance", "none"] = "global"
   stack: int = 1
   stack_step: int = 1
+  rounded: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +87,7 @@ def settings_of(section: config.Audio) -> Settings:
     section.normalize,
     section.stack,
     section.stack_step,
+    bool(section.cache),
   )
 
 
@@ -104,6 +110,8 @@ class SourceAudio(frames_side.Frames):
     moments: of the training set under ALL, or of each speaker in it.
     augment: masks of training; drawn where `encode` is handed a generator.
     reverse: the encoder reads the frames from last to first.
+    cache: folder of features; empty: none.
+    skip: statistics, and a cache, go on without what cannot be used.
   """
 
   def __init__(
@@ -112,13 +120,20 @@ class SourceAudio(frames_side.Frames):
     moments: dict[str, Moments],
     augment: features.SpecAugment | None = None,
     reverse: bool = False,
+    cache: str = "",
+    skip: bool = False,
   ):
     self.settings, self.moments = settings, moments
     self.augment = augment or features.SpecAugment()
     super().__init__(settings.mel.bins * settings.stack, reverse)
     self.samples = self.augment.masks > 0
-    self._reader = audio.Reader(
-      settings.mel.rate, settings.resample, settings.channel
+    mel = settings.mel
+    self.extractor = extraction.Extractor(
+      mel,
+      audio.Reader(mel.rate, settings.resample, settings.channel),
+      rounded=settings.rounded,
+      cache=cache,
+      skip=skip,
     )
 
   @classmethod
@@ -131,45 +146,91 @@ class SourceAudio(frames_side.Frames):
   ) -> "SourceAudio":
     """The side with the statistics of training utterances, each read once."""
     side = cls(settings, {}, augment, reverse)
-    if settings.normalize in ("global", "speaker"):
-      sums: dict[str, features.Statistics] = {}
-      for utterance in utterances:
-        name = ALL if settings.normalize == "global" else utterance.speaker
-        if name not in sums:
-          sums[name] = features.Statistics(settings.mel.bins)
-        sums[name].add(side.log_mel(utterance))
-      side.moments = {name: moments_of(s) for name, s in sums.items()}
+    side.moments = side._moments(list(utterances))
     return side
 
   @classmethod
   def of_training(
     cls, values: Iterable[audio.Utterance], data: config.Data
   ) -> "SourceAudio":
-    return cls.learn(
-      values,
-      settings_of(data.audio),
-      masks_of(data.audio),
-      data.reverse_source,
-    )
+    side, utterances = cls._of(settings_of(data.audio), {}, data), list(values)
+    side.prepare(utterances)
+    if count := data.audio.statistics_utterances:
+      rng = np.random.default_rng((data.seed, 4))
+      chosen = np.sort(rng.permutation(len(utterances))[:count])
+      utterances = [utterances[i] for i in chosen]
+    side.moments = side._moments(utterances)
+    return side
 
   @classmethod
   def restore(
     cls, settings: dict[str, Any], data: config.Data
   ) -> "SourceAudio":
-    """The side of stored settings, with the config's masks.
+    """The side of stored settings, with the config's masks and cache.
 
     Raises:
       types.UserError: the config says other features than are stored.
     """
     tree = {k: v for k, v in settings.items() if k != "kind"}
     content: _Stored = records.decode(_Stored, tree, "source.json")
-    if data.is_audio() and content.settings != settings_of(data.audio):
+    rounded = content.settings.rounded
+    if data.audio.cache and not rounded:
+      raise types.UserError(
+        "data.audio.cache: this run's features are not rounded, as those in a "
+        "cache are; leave it empty"
+      )
+    # Another machine may have no cache; features are then rounded all the same.
+    wanted = dataclasses.replace(settings_of(data.audio), rounded=rounded)
+    if data.is_audio() and content.settings != wanted:
       raise types.UserError(
         f"source.json: the run's features are {content.settings}, but "
-        f"data.audio says {settings_of(data.audio)}; set it accordingly"
+        f"data.audio says {wanted}; set it accordingly"
       )
-    masks = masks_of(data.audio)
-    return cls(content.settings, content.moments, masks, data.reverse_source)
+    return cls._of(content.settings, content.moments, data)
+
+  @classmethod
+  def _of(
+    cls, settings: Settings, moments: dict[str, Moments], data: config.Data
+  ) -> "SourceAudio":
+    """The side with all else as the config says."""
+    return cls(
+      settings,
+      moments,
+      masks_of(data.audio),
+      data.reverse_source,
+      data.audio.cache,
+      data.audio.on_error == "skip",
+    )
+
+  def prepare(self, values: Iterable[audio.Utterance]) -> None:
+    self.extractor.prepare(values)
+
+  def _moments(
+    self, utterances: Sequence[audio.Utterance]
+  ) -> dict[str, Moments]:
+    """The moments of training utterances that its normalisation needs."""
+    kind = self.settings.normalize
+    if kind not in ("global", "speaker"):
+      return {}
+    sums: dict[str, features.Statistics] = {}
+    for utterance in utterances:
+      frames = self.extractor.read_if_usable(utterance)
+      if frames is None:
+        continue
+      name = ALL if kind == "global" else utterance.speaker
+      if name not in sums:
+        sums[name] = features.Statistics(self.settings.mel.bins)
+      sums[name].add(frames)
+    if not sums:
+      raise types.UserError(
+        f"data.train: none of {len(utterances):,} utterances can be used"
+      )
+    if count := len(self.extractor.skipped.reasons):
+      log.warning(
+        f"{count:,} of {len(utterances):,} training utterances cannot be used; "
+        "their rows of a batch are filler (data.audio.on_error skip)"
+      )
+    return {name: moments_of(s) for name, s in sums.items()}
 
   def log_mel(self, utterance: audio.Utterance) -> Float[np.ndarray, "S F"]:
     """Features of an utterance before they are normalised.
@@ -177,14 +238,7 @@ class SourceAudio(frames_side.Frames):
     Raises:
       types.Unreadable: the file cannot be used, or is shorter than a frame.
     """
-    samples = signals.heard(self._reader.read(utterance), utterance.speed)
-    frames = features.log_mel(samples, self.settings.mel)
-    if not len(frames):
-      raise types.Unreadable(
-        f"{audio.place_of(utterance)}: has {len(samples)} samples, fewer than "
-        f"a frame of {self.settings.mel.frame_length}"
-      )
-    return frames
+    return self.extractor.read(utterance)
 
   @staticmethod
   def is_blank(value: audio.Utterance) -> bool:
@@ -223,9 +277,7 @@ class SourceAudio(frames_side.Frames):
 
   def units(self, value: audio.Utterance) -> int:
     """Frames; by the manifest, if it says the samples at this rate."""
-    if value.samples is None or self.settings.resample:
-      return len(self.log_mel(value))
-    return self.settings.mel.frames(signals.length(value.samples, value.speed))
+    return self.extractor.length(value)
 
   def show(self, value: audio.Utterance) -> list[str]:
     """The second at which each frame starts."""
@@ -257,6 +309,8 @@ class SourceAudio(frames_side.Frames):
 
   def _settings(self) -> dict[str, Any]:
     content = dataclasses.asdict(_Stored(self.settings, self.moments))
+    if not self.settings.rounded:
+      del content["settings"]["rounded"]  # as runs before there was a cache
     return {"kind": "audio", **content}
 
 

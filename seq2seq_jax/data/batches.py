@@ -4,10 +4,6 @@ A training batch depends only on (data seed, training seed, step), not on the
 batches loaded before it, and is the same in every process.
 """
 
-import contextlib
-import hashlib
-import io
-import pathlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -15,9 +11,10 @@ from typing import Any
 import grain
 import numpy as np
 
-from seq2seq_jax import archives, config, types
-from seq2seq_jax.data import buckets, left_out, vocabulary
+from seq2seq_jax import config, types
+from seq2seq_jax.data import buckets, left_out, skipped, sources, vocabulary
 from seq2seq_jax.data import corpus as corpus_lib
+from seq2seq_jax.data import lengths as lengths_lib
 
 PREFETCH = 8  # batches that the loader's thread keeps ready
 CACHE_BYTES = 2**28  # approximate size of the cache of encoded examples
@@ -35,7 +32,7 @@ class TrainData:
     corpus: holds the training examples.
     vocabularies: encode the examples.
     seed: seed of the order of examples.
-    lengths: result of `measure`; None: measured here.
+    lengths: result of `lengths.measure`; None: measured here.
     parts: devices, or parts of their batches, that share the rows evenly;
       filler rows make up what is missing.
 
@@ -45,6 +42,7 @@ class TrainData:
     left_out: count and place of the examples with a blank or a long side.
     buckets: shapes of batches, shortest first.
     plan: the examples of each batch.
+    skipped: rows of the batches so far whose sources could not be used.
 
   Raises:
     types.UserError: every example is too long.
@@ -62,7 +60,7 @@ class TrainData:
     self.source, self.vocabularies = corpus.train, vocabularies
     self.parts = parts
     if lengths is None:
-      lengths = measure(corpus, vocabularies)
+      lengths = lengths_lib.measure(corpus, vocabularies)
     longest = (data.max_source_length, data.max_target_length)
     fits = (lengths <= longest).all(axis=1)
     self.left_out = corpus.blank | left_out.too_long(
@@ -90,6 +88,8 @@ class TrainData:
       replacement=data.order == "replacement",
     )
     self.seed, self.workers = seed, data.workers
+    self.skips, self.skipped = data.audio.on_error == "skip", 0
+    self._unusable = skipped.Skipped()
     self.samples = vocabularies.source.samples or vocabularies.target.samples
     self._cache: dict[int, types.EncodedPair] = {}
     self._cache_room = CACHE_BYTES
@@ -127,7 +127,7 @@ class TrainData:
     share = self.rows(bucket) // processes
     rows = np.arange(process * share, (process + 1) * share, dtype=np.int32)
     pairs = [
-      self._encoded(int(examples[row]), step, bucket)
+      self._usable(int(examples[row]), step, bucket)
       if row < len(examples)
       else None
       for row in rows
@@ -145,6 +145,26 @@ class TrainData:
     return stack(
       [self.load(step, process, processes, widest=True) for step in steps]
     )
+
+  def _usable(
+    self, i: int, step: int, bucket: buckets.Bucket
+  ) -> types.EncodedPair | None:
+    """The i-th example; None, a filler row, if its source is skipped."""
+    try:
+      pair = self._encoded(i, step, bucket)
+    except types.Unreadable as e:
+      if not self.skips:
+        raise
+      self._unusable.add(e)
+      return None
+    source, target = self.vocabularies.lengths(pair)
+    if source > bucket.source or target > bucket.target:
+      place = sources.place(self.source, int(self.indices[i]))
+      raise types.UserError(
+        f"{place}: has {source:,} source positions, more than before this run; "
+        "restore it, or begin anew"
+      )
+    return pair
 
   def _encoded(
     self, i: int, step: int, bucket: buckets.Bucket
@@ -204,7 +224,35 @@ class TrainData:
       batches = batches.mp_prefetch(
         grain.MultiprocessingOptions(num_workers=self.workers)
       )
-    return iter(batches)
+    return self._counted(iter(batches), first, process, processes, calls)
+
+  def _counted(
+    self,
+    batches: Iterator[types.Batch],
+    first: int,
+    process: int,
+    processes: int,
+    calls: int,
+  ) -> Iterator[types.Batch]:
+    """The same batches; counts the examples of which they have filler rows."""
+    usable = False
+    for call, batch in enumerate(batches, first // calls):
+      steps = range(call * calls, (call + 1) * calls)
+      planned = sum(self._planned(s, process, processes) for s in steps)
+      found = int(np.sum(batch.tgt_len > 0))
+      self.skipped += planned - found
+      usable = usable or found > 0
+      if not usable and self.skipped:
+        raise types.UserError(
+          "data.train: none of the first batch's examples can be used"
+        )
+      yield batch
+
+  def _planned(self, step: int, process: int, processes: int) -> int:
+    """Number of a step's examples that are this process's."""
+    k, examples = self.plan.batch(step)
+    share = self.rows(self.buckets[k]) // processes
+    return min(max(len(examples) - process * share, 0), share)
 
 
 class Replicas:
@@ -221,6 +269,11 @@ class Replicas:
     self.lengths = first.lengths
     self.efficiency, self.bucket = first.efficiency, first.bucket
     self.rows = first.rows
+
+  @property
+  def skipped(self) -> int:
+    """Rows of all replicas' batches whose sources could not be used."""
+    return sum(replica.skipped for replica in self.replicas)
 
   def batches(
     self,
@@ -286,45 +339,6 @@ def filler(
 ) -> types.Batch:
   """A batch of only filler rows, to compile for a shape."""
   return collate(vocabularies, [None] * rows, np.arange(rows), source, target)
-
-
-def measure(
-  corpus: corpus_lib.Corpus,
-  vocabularies: Vocabularies,
-  cache: pathlib.Path | None = None,
-  write: Callable[[pathlib.Path, bytes], object] | None = None,
-) -> np.ndarray:
-  """Source and target positions of the trainable examples. [N, 2] int64.
-
-  This encodes every example once, which takes minutes for a large corpus.
-
-  Args:
-    corpus: holds the training examples.
-    vocabularies: encode the examples, without sampling.
-    cache: file with the lengths of an earlier call; ignored if it is damaged or
-      belongs to another corpus or other vocabularies.
-    write: called with `cache` and its new content if it could not be used.
-  """
-  digest = hashlib.sha256(corpus.indices.tobytes())
-  digest.update((corpus.train.checksum() + vocabularies.checksum()).encode())
-  key = digest.hexdigest()
-  if cache is not None and cache.is_file():
-    wanted = {
-      "key": archives.Wanted("U", ()),
-      "lengths": archives.Wanted("i", (len(corpus.indices), 2)),
-    }
-    with contextlib.suppress(types.UserError):
-      stored = archives.read(cache, wanted)
-      if str(stored["key"]) == key:
-        return stored["lengths"]
-  lengths = np.zeros((len(corpus.indices), 2), np.int64)
-  for n, i in enumerate(corpus.indices):
-    lengths[n] = vocabularies.positions(corpus.train[int(i)])
-  if cache is not None and write is not None:
-    content = io.BytesIO()
-    np.savez(content, key=key, lengths=lengths)
-    write(cache, content.getvalue())
-  return lengths
 
 
 def evaluation(

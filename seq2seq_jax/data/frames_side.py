@@ -29,6 +29,9 @@ class Frames(abc.ABC):
   def __init__(self, features: int, reverse: bool = False):
     self.features, self.reverse = features, reverse
 
+  def prepare(self, values: Iterable[Any]) -> None:
+    return None
+
   def length(self, encoded: types.EncodedSide) -> int:
     return len(encoded.values)
 

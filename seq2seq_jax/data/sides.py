@@ -75,6 +75,9 @@ class _Text(text_inputs.Lines):
   def content(value: str) -> bytes:
     return value.encode("utf-8", "surrogatepass")
 
+  def prepare(self, values: Iterable[Any]) -> None:
+    pass
+
   def length(self, encoded: types.EncodedSide) -> int:
     return len(encoded.values)
 
@@ -271,6 +274,9 @@ class NoSource(text_inputs.Lines):
     self, value: None, rng: np.random.Generator | None = None
   ) -> types.EncodedSide:
     return types.EncodedSide(_EMPTY)
+
+  def prepare(self, values: Iterable[Any]) -> None:
+    pass
 
   def length(self, encoded: types.EncodedSide) -> int:
     return 0

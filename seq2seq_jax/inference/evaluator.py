@@ -10,7 +10,7 @@ import numpy as np
 from seq2seq_jax import config, metrics, types
 from seq2seq_jax.config import extensions
 from seq2seq_jax.data import sources, vocabulary
-from seq2seq_jax.inference import long_sources
+from seq2seq_jax.inference import encoding, long_sources
 from seq2seq_jax.inference import scorer as scoring
 from seq2seq_jax.inference import text as inference_text
 from seq2seq_jax.inference import translator as translation
@@ -114,7 +114,7 @@ class Evaluator:
   Attributes:
     encoded: every example of the split.
     has_ctc: outputs of CTC alone can be scored.
-    skipped: places of examples whose sources are too long.
+    skipped: places of examples whose sources are too long, or cannot be used.
     sources: raw source values, each once if it has alternative references.
     references: of each source.
 
@@ -140,9 +140,8 @@ class Evaluator:
       and conf.model.head == "softmax"
     )
     pairs = [split[i] for i in range(len(split))]
-    self.skipped: set[int] = set()
     self._told: set[str] = set()
-    self.encoded = self._encode(pairs)
+    self.encoded, self.skipped = encoding.encode(conf, vocabularies, pairs)
     if not any(has_text(pair) for pair in self.encoded):
       first = f" (the first: {sources.place(split, 0)})" if pairs else ""
       raise types.UserError(f"every reference of this split is empty{first}")
@@ -163,21 +162,6 @@ class Evaluator:
       models, mapper, vocabularies.source
     )
     self.scorer = scorer or scoring.Scorer(models, vocabularies, mapper)
-
-  def _encode(self, pairs: Sequence[Any]) -> list[types.EncodedPair]:
-    """The examples, long sources cut; notes and tells which are skipped."""
-    decode, side = self.conf.decode, self.vocabularies.source
-    tally = long_sources.Tally(side, decode)
-    encoded = []
-    for i, raw in enumerate(pairs):
-      pair = self.vocabularies.encode(raw)
-      tally.add(side.length(pair.source))
-      source = long_sources.limited(side, pair.source, decode, i)
-      if source is None:
-        self.skipped.add(i)
-      encoded.append(pair._replace(source=source or pair.source))
-    tally.tell()
-    return encoded
 
   def _scores_of(
     self, params: tuple[Any, ...], places: Sequence[int]

@@ -11,7 +11,7 @@ import numpy as np
 
 from seq2seq_jax import config, metrics, records, types
 from seq2seq_jax.checkpoints import identity, store
-from seq2seq_jax.data import batches, vocabulary
+from seq2seq_jax.data import batches, lengths, vocabulary
 from seq2seq_jax.data import corpus as corpus_lib
 from seq2seq_jax.inference import evaluator
 from seq2seq_jax.runtime import files, parallel, processes
@@ -235,14 +235,14 @@ class Run:
       self._lengths = content
 
     cache = self.workdir / LENGTHS_FILE if self.primary else None
-    lengths = batches.measure(self.corpus, self.vocabularies, cache, keep)
+    measured = lengths.measure(self.corpus, self.vocabularies, cache, keep)
     replicas = [
       batches.TrainData(
         conf.data,
         self.corpus,
         self.vocabularies,
         conf.train.seed + replica,
-        lengths,
+        measured,
         self.mapper.count * conf.optim.accumulate,
       )
       for replica in range(conf.train.seeds)
@@ -250,8 +250,10 @@ class Run:
     return replicas[0] if len(replicas) == 1 else batches.Replicas(replicas)
 
   def _evaluator(self) -> evaluator.Evaluator | None:
-    if self.corpus.valid is None:
+    valid = self.corpus.valid
+    if valid is None:
       return None
+    self.vocabularies.source.prepare(valid[i][0] for i in range(len(valid)))
     # Rows of an ablation that differ in the oracle or in a language model
     # alone share their training.
     decode = dataclasses.replace(
@@ -261,7 +263,7 @@ class Run:
       dataclasses.replace(self.config, decode=decode),
       self.vocabularies,
       [self.model],
-      self.corpus.valid,
+      valid,
       self.local_mapper,
     )
 
@@ -387,7 +389,9 @@ def _vocabularies(
   """Those of the workdir, or new ones."""
   copies = conf.model.copies()
   if resumed:
-    return vocabulary.load(conf.data, workdir / "tokenizers", copies)
-  vocabularies = vocabulary.for_new_run(conf.data, corpus, copies)
-  vocabularies.check_features(conf.model.encoder.features)
+    vocabularies = vocabulary.load(conf.data, workdir / "tokenizers", copies)
+  else:
+    vocabularies = vocabulary.for_new_run(conf.data, corpus, copies)
+    vocabularies.check_features(conf.model.encoder.features)
+  vocabularies.source.prepare(corpus.train[int(i)][0] for i in corpus.indices)
   return vocabularies

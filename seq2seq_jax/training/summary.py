@@ -115,6 +115,11 @@ def unreachable_targets(run: run_lib.Run) -> int:
 def lines(run: run_lib.Run) -> list[str]:
   """Validation scores of each replica, and the command that comes next."""
   texts = []
+  if count := run.data.skipped:
+    texts.append(
+      f"{count:,} rows of training were filler: their sources could not be "
+      "used (data.audio.on_error skip)"
+    )
   for replica, selection in enumerate(run.selection):
     name = run.metric_name(run.deciding_metric.name, replica)
     if selection.diverged is not None:

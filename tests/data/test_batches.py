@@ -8,6 +8,7 @@ import pytest
 from seq2seq_jax import config, types
 from seq2seq_jax.data import batches, vocabulary
 from seq2seq_jax.data import corpus as corpus_lib
+from seq2seq_jax.data import lengths as lengths_lib
 
 pytestmark = pytest.mark.quick
 
@@ -24,7 +25,7 @@ def _train(train_seed=0, cache=None, **kw):
   data = _data(**kw)
   corpus = corpus_lib.Corpus(data)
   vocabularies = vocabulary.train(data, corpus)
-  lengths = batches.measure(
+  lengths = lengths_lib.measure(
     corpus, vocabularies, cache, lambda path, content: path.write_bytes(content)
   )
   return batches.TrainData(data, corpus, vocabularies, train_seed, lengths)

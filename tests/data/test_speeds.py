@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from seq2seq_jax import config, types
-from seq2seq_jax.data import batches, corpus, signals, vocabulary
+from seq2seq_jax.data import corpus, signals, vocabulary
+from seq2seq_jax.data import lengths as lengths_lib
 from tests.helpers import speech
 
 pytestmark = pytest.mark.quick
@@ -61,7 +62,7 @@ def test_training_hears_each_utterance_at_each_speed(folder):
   assert split.train.place(7).endswith("utterance u0 at speed 1")
   # Lengths are those of what is encoded, and no validation example has a speed.
   vocabularies = vocabulary.train(data, split)
-  lengths = batches.measure(split, vocabularies)
+  lengths = lengths_lib.measure(split, vocabularies)
   for (source, _), length in zip(heard, lengths[:, 0], strict=True):
     assert len(vocabularies.source.encode(source).values) == length
   assert split.valid[0][0].speed == 1.0

@@ -9,6 +9,7 @@ import pytest
 
 from seq2seq_jax import config, types
 from seq2seq_jax.data import audio, batches, corpus, tones, vocabulary
+from seq2seq_jax.data import lengths as lengths_lib
 
 pytestmark = pytest.mark.quick
 RATE = 8000
@@ -127,7 +128,7 @@ def test_the_task_gives_batches_of_frames_and_words(monkeypatch):
   assert np.array_equal(np.concatenate([h.src for h in halves]), batch.src)
   # Lengths are known before any sound is made.
   monkeypatch.setattr(tones.Sentence, "signal", lambda _: pytest.fail("made"))
-  lengths = batches.measure(split, vocabularies)
+  lengths = lengths_lib.measure(split, vocabularies)
   assert np.array_equal(lengths, training.lengths)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from seq2seq_jax import config, types
 from seq2seq_jax.data import batches, corpus, utterances, vocabulary
+from seq2seq_jax.data import lengths as lengths_lib
 from tests.helpers import speech
 
 pytestmark = pytest.mark.quick
@@ -46,11 +47,11 @@ def test_lengths_are_known_without_reading_audio(folder, monkeypatch):
   data = speech.data(folder)
   split = corpus.Corpus(data)
   vocabularies = vocabulary.train(data, split)
-  read = batches.measure(split, vocabularies)
+  read = lengths_lib.measure(split, vocabularies)
   monkeypatch.setattr(
     type(vocabularies.source), "log_mel", lambda *_: pytest.fail("was read")
   )
-  assert np.array_equal(batches.measure(split, vocabularies), read)
+  assert np.array_equal(lengths_lib.measure(split, vocabularies), read)
 
 
 def test_masks_are_the_same_in_every_process_and_anew_each_epoch(folder):

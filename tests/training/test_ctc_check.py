@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from seq2seq_jax import config
-from seq2seq_jax.data import batches, vocabulary
 from seq2seq_jax.data import corpus as corpus_lib
+from seq2seq_jax.data import lengths as lengths_lib
+from seq2seq_jax.data import vocabulary
 from seq2seq_jax.training import ctc_check, start, summary
 from tests.helpers import tiny_runs
 
@@ -44,7 +45,7 @@ def a_model(reductions):
 @pytest.mark.parametrize("reductions,found", [(0, [6]), (1, [1, 2, 4, 5, 6])])
 def test_labels_and_blanks_are_counted_against_positions(reductions, found):
   _, corpus, vocabularies, model = a_model(reductions)
-  lengths = batches.measure(corpus, vocabularies)
+  lengths = lengths_lib.measure(corpus, vocabularies)
   positions = ctc_check.memory_positions(
     model, vocabularies, np.array([6, 2, 5, 1, 6])
   )
@@ -61,7 +62,7 @@ def test_labels_and_blanks_are_counted_against_positions(reductions, found):
 def test_the_examples_are_named(monkeypatch, most, places, end):
   monkeypatch.setattr(summary, "MOST_NAMED", most)
   conf, corpus, vocabularies, model = a_model(reductions=1)
-  lengths = batches.measure(corpus, vocabularies)
+  lengths = lengths_lib.measure(corpus, vocabularies)
   run = builtin_types.SimpleNamespace(
     config=conf,
     model=model,
