@@ -89,6 +89,7 @@ TASKS = (
   "pairs",
 )
 _ONLY = re.compile(r"[0-9]{1,9}=")
+_WORDS = re.compile(r"[0-9]{1,6}-[0-9]{1,6}", re.ASCII)
 
 
 @fields.strict
@@ -117,8 +118,8 @@ class Data:
   valid: tuple[str, ...] = ()
   """Validation files, in the same form. Empty: see `holdout`."""
   test: tuple[str, ...] = fields.mutable_on_resume(())
-  """Test files, in the same form; of copy_rules a kind of rule, empty: `name`.
-  """
+  """Test files, in the same form; of copy_rules a kind of rule, empty: `name`;
+  of tones the words of a sentence, such as `8-12`, empty: as in training."""
   source_field: str = "0"
   """Source's column (TSV, from 0) or key (JSONL, TFDS)."""
   target_field: str = "1"
@@ -174,6 +175,13 @@ class Data:
   workers: int = fields.mutable_on_resume(0, min=0, max=256)
   """Worker processes that load batches; 0 is a thread."""
 
+  def test_lengths(self) -> tuple[int, int]:
+    """Shortest and longest sentence of the test set of task tones, in words."""
+    if not self.test:
+      return self.synthetic.min_length, self.synthetic.max_length
+    low, high = self.test[0].split("-")
+    return int(low), int(high)
+
   def is_audio(self) -> bool:
     """Whether sources are utterances."""
     return self.task in ("audio", "tones")
@@ -186,6 +194,14 @@ class Data:
     fields.validate(self, "data")
     for split in ("train", "valid", "test"):
       self._check_names(split)
+    if self.task == "tones" and self.test:
+      fields.check(
+        _WORDS.fullmatch(self.test[0]) is not None
+        and 1 <= self.test_lengths()[0] <= self.test_lengths()[1],
+        "data.test",
+        "of task tones is the words of a sentence, from the shortest to the "
+        f"longest, such as 8-12, not {self.test[0]!r}",
+      )
     fields.check(
       not self.only
       or (self.task == "tsv" and _ONLY.match(self.only) is not None),
@@ -228,7 +244,7 @@ class Data:
     wanted = str(n)
     if self.task == "audio":
       right, wanted = right or len(names) > 1, "1 or more"
-    if self.task == "copy_rules" and split == "test":
+    if self.task in ("copy_rules", "tones") and split == "test":
       right = len(names) <= 1
     # A user's task may use these names as it likes.
     fields.check(

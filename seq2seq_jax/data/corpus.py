@@ -260,12 +260,14 @@ def _synthetic(data: config.Data, split: str) -> sources.Source:
 
 def _tones(data: config.Data, split: str) -> sources.Source:
   s = data.synthetic
+  trained = s.min_length, s.max_length
+  shortest, longest = data.test_lengths() if split == "test" else trained
   return sources.Pairs(
     tones.pairs(
       split,
       size=getattr(s, split),
-      min_length=s.min_length,
-      max_length=s.max_length,
+      min_length=shortest,
+      max_length=longest,
       symbols=s.symbols,
       seed=data.seed,
       rate=data.audio.rate,

@@ -132,6 +132,21 @@ def test_the_task_gives_batches_of_frames_and_words(monkeypatch):
   assert np.array_equal(lengths, training.lengths)
 
 
+def test_the_test_set_may_have_other_lengths():
+  usual = corpus.open_split(_data(), "test")
+  long = corpus.open_split(_data(test=("8-9",)), "test")
+  assert {len(text.split()) for _, text in usual} <= {1, 2, 3}
+  assert {len(text.split()) for _, text in long} == {8, 9}
+  assert {word for _, text in long for word in text.split()} == {
+    tones.spelling(word) for word in tones.words(6, 0)
+  }
+  valid = corpus.open_split(_data(test=("8-9",)), "valid")
+  assert {len(text.split()) for _, text in valid} <= {1, 2, 3}
+  for wrong in ("8", "9-8", "0-3", "8-x"):
+    with pytest.raises(types.UserError, match=r"data\.test: .* such as 8-12"):
+      _data(test=(wrong,))
+
+
 def test_a_stored_side_refuses_other_features(tmp_path):
   data = _data()
   vocabularies = vocabulary.train(data, corpus.Corpus(data))
