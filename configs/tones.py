@@ -46,7 +46,7 @@ def get_config() -> config.Config:
       objectives=("likelihood=0.5", "ctc=0.5"),
     ),
     train=config.Train(
-      steps=400,
+      steps=800,
       validate_every=200,
       metric="wer",
       metrics=("exact_match",),
@@ -54,7 +54,7 @@ def get_config() -> config.Config:
     decode=config.Decode(
       beam_size=5,
       length_rule="none",
-      ctc_weight=0.3,
+      ctc_weight=0.5,
       length_step=128,
       max_ratio=0.1,
       max_extra=5,
