@@ -39,6 +39,11 @@ class Side(Protocol):
     """True if the encoder reads it from last to first."""
 
   @property
+  def marks(self) -> tuple[int, int]:
+    """Positions before its words that are no words, and those behind: a text
+    ends with EOS, or is read in another way of `data.source_ends`."""
+
+  @property
   def samples(self) -> bool:
     """True if `encode` depends on the generator that it is handed."""
 
@@ -67,7 +72,7 @@ class Side(Protocol):
   ) -> types.EncodedSide:
     """Arrays of a raw value; a segmentation drawn from `rng` if there is one.
 
-    Texts end with EOS.
+    Texts end with EOS, sources as `data.source_ends` says.
     """
 
   def prepare(self, values: Iterable[Any]) -> None:

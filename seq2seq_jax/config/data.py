@@ -150,6 +150,9 @@ class Data:
   side."""
   reverse_source: bool = False
   """Read the source's words from last to first (Sutskever et al. 2014)."""
+  source_ends: Literal["eos", "none", "bos_eos"] = "eos"
+  """Marks around a source's words: EOS behind them, none (OpenNMT), or BOS
+  before and EOS behind them (BERT)."""
   max_source_length: int = fields.field(100, min=2, max=10**7)
   """Longer training sources are left out, in tokens with EOS."""
   max_target_length: int = fields.field(100, min=2, max=10**7)

@@ -105,6 +105,11 @@ class Config:
       "frames hold no words to copy",
     )
     fields.check(
+      self.model.head == "softmax" or self.data.source_ends != "bos_eos",
+      "data.source_ends",
+      "a head that copies would copy BOS; use eos or none",
+    )
+    fields.check(
       "coverage" not in objectives or not lm,
       "optim.objectives",
       "a language model has no source to cover",

@@ -28,6 +28,7 @@ class Frames(abc.ABC):
 
   def __init__(self, features: int, reverse: bool = False):
     self.features, self.reverse = features, reverse
+    self.marks = (0, 0)
 
   def prepare(self, values: Iterable[Any]) -> None:
     return None

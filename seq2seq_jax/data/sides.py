@@ -21,6 +21,12 @@ from seq2seq_jax.data import (
 )
 
 _EOS = np.array([types.EOS], np.int32)
+# Ids before and behind the words of a source, by `data.source_ends`.
+MARKS: dict[str, tuple[list[int], list[int]]] = {
+  "eos": ([], [types.EOS]),
+  "none": ([], []),
+  "bos_eos": ([types.BOS], [types.EOS]),
+}
 _EMPTY = np.zeros(0, np.int32)
 
 
@@ -38,6 +44,7 @@ class _Text(text_inputs.Lines):
   present: ClassVar[bool] = True
   features = 0
   reverse = False
+  marks = (0, 1)
 
   def __init__(
     self,
@@ -98,11 +105,15 @@ class _Text(text_inputs.Lines):
     return ladder.doubling(length, step)
 
   def cut(self, positions: Any, length: int) -> Any:
+    before, behind = self.marks
     if self.reverse:  # the first words are read last
-      return positions[-length:]
+      kept = positions[:before], positions[len(positions) - length + before :]
+    else:
+      end = len(positions) - behind
+      kept = positions[: length - behind], positions[end:]
     if isinstance(positions, np.ndarray):
-      return np.append(positions[: length - 1], positions[-1:])
-    return [*positions[: length - 1], positions[-1]]
+      return np.concatenate(kept)
+    return [*kept[0], *kept[1]]
 
   def units(self, value: str) -> int:
     return len(value if self.tokenizer.kind == "char" else value.split())
@@ -144,12 +155,13 @@ class _Text(text_inputs.Lines):
 
 
 class SourceText(_Text):
-  """A source text as ids with EOS, and its copyable words.
+  """A source text as ids with its marks, and its copyable words.
 
   Args:
     tokenizer: tokenizer of the source.
     reverse: the encoder reads the words from last to first, then EOS.
     output: the target's tokenizer if the model copies.
+    ends: its marks (`data.source_ends`).
   """
 
   def __init__(
@@ -158,18 +170,21 @@ class SourceText(_Text):
     *,
     reverse: bool = False,
     output: tokenizers.Tokenizer | None = None,
+    ends: str = "eos",
   ):
     super().__init__(tokenizer, output, filler=_EOS)
-    self.reverse = reverse
+    self.reverse, self.ends = reverse, ends
+    before, behind = MARKS[ends]
+    self.marks = len(before), len(behind)
 
   def encode(
     self, value: str, rng: np.random.Generator | None = None
   ) -> types.EncodedSide:
-    ids = np.append(self._read(self._ids(value, rng)), _EOS)
+    ids = self._marked(self._ids(value, rng))
     if self.output is None:
       return types.EncodedSide(ids)
-    extended = self._read(self._extended_ids(value, self.copyable(value)))
-    return types.EncodedSide(ids, np.array([*extended, types.EOS], np.int32))
+    extended = self._extended_ids(value, self.copyable(value))
+    return types.EncodedSide(ids, self._marked(extended))
 
   def positions(self, value: str) -> int:
     return self.length(self.encode(value))
@@ -192,6 +207,15 @@ class SourceText(_Text):
     words = self.words(value)
     own = self._read(self.tokenizer.normal(value).split())
     return own if len(own) == len(words) else words
+
+  def _marked(self, ids: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Ids in the order of the encoder, between the marks.
+
+    A source without any is read as EOS alone: attention needs a position.
+    """
+    before, behind = MARKS[self.ends]
+    marked = np.array([*before, *self._read(ids), *behind], np.int32)
+    return marked if len(marked) else _EOS
 
   def _read(self, tokens: Any) -> Any:
     """Tokens in the order of the encoder."""
@@ -250,6 +274,7 @@ class NoSource(text_inputs.Lines):
   vocab_size = None
   features = 0
   reverse = False
+  marks = (0, 0)
   samples = False
   segmentation = None
 

@@ -135,6 +135,8 @@ class Vocabularies:
       return "their vocabularies differ"
     if self.source.reverse != other.source.reverse:
       return "data.reverse_source differs, and they read one source"
+    if self.source.marks != other.source.marks:
+      return "data.source_ends differs, and they read one source"
     if self.copies != other.copies:
       return "only one of them copies words of the source"
     return None
@@ -190,7 +192,7 @@ def train(
   else:
     source = _train_tokenizer(data.source, texts(0))
     target = _train_tokenizer(data.target, texts(1))
-  return _of_texts(source, target, data.reverse_source, copies)
+  return _of_texts(source, target, data, copies)
 
 
 def for_new_run(
@@ -269,14 +271,14 @@ def _load(
   target = tokenizers.load(folder / TARGET_FILE)
   path = folder / SOURCE_FILE
   if data.joint and not path.exists():
-    return _of_texts(target, target, data.reverse_source, copies)
+    return _of_texts(target, target, data, copies)
   settings = stored.load(path)
   restore = sides.STORED.get(settings["kind"])
   if restore is not None:
     source = restore(settings, data)
     return Vocabularies(source, sides.TargetText(target))
   tokenizer = tokenizers.build(settings, path)
-  return _of_texts(tokenizer, target, data.reverse_source, copies)
+  return _of_texts(tokenizer, target, data, copies)
 
 
 def _train_tokenizer(
@@ -297,12 +299,17 @@ def _train_tokenizer(
 def _of_texts(
   source: tokenizers.Tokenizer,
   target: tokenizers.Tokenizer,
-  reverse: bool,
+  data: config.Data,
   copies: bool,
 ) -> Vocabularies:
   output = target if copies else None
   return Vocabularies(
-    sides.SourceText(source, reverse=reverse, output=output),
+    sides.SourceText(
+      source,
+      reverse=data.reverse_source,
+      output=output,
+      ends=data.source_ends,
+    ),
     sides.TargetText(target, copies),
     joint=source is target,
   )

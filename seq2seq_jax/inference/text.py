@@ -138,10 +138,11 @@ class TextTranslator:
     """The word of the source most attended to at each output."""
     if self.follows_next:
       weights = np.concatenate([weights[1:], weights[-1:]])
-    # The last position is the source's end, which is no word.
-    words = len(self._tokens(source)) - 1
-    place = np.argmax(weights[:, :words], axis=-1)
+    # The source's end is no word.
     side = self.vocabularies.source
+    before, behind = side.marks
+    words = len(self._tokens(source)) - before - behind
+    place = np.argmax(weights[:, before : before + words], axis=-1)
     if side.reverse:  # the first words that were cut off are the last
       place += len(side.words(source)) - words
     return place

@@ -28,6 +28,16 @@ CASES = {
     ["a b", "d c x a"],
     [3, 5],
   ),
+  "text without marks": (
+    sides.SourceText(_words(), ends="none"),
+    ["a b", "d"],
+    [2, 1],
+  ),
+  "text between marks": (
+    sides.SourceText(_words(), ends="bos_eos"),
+    ["a b", "d"],
+    [4, 3],
+  ),
   "copied text": (
     sides.SourceText(_words(), output=_words("a b")),
     ["a x y x", "c"],
@@ -119,6 +129,35 @@ def test_reversed_sides_are_read_from_the_end():
   frames = _frames(5)
   read = frames_side.SourceFrames(3, reverse=True).encode(frames).values
   np.testing.assert_array_equal(read, frames[::-1])
+
+
+@pytest.mark.parametrize("ends", sides.MARKS)
+@pytest.mark.parametrize("reverse", [False, True])
+def test_marks_stand_around_the_words(ends, reverse):
+  output = None if ends == "bos_eos" else _words("c d")
+  side = sides.SourceText(_words(), ends=ends, reverse=reverse, output=output)
+  before, behind = sides.MARKS[ends]
+  ids = [side.tokenizer.encode(word)[0] for word in "abcd"]
+  read = ids[::-1] if reverse else ids
+  encoded = side.encode("a b c d")
+  assert encoded.values.tolist() == [*before, *read, *behind]
+  if output is not None:
+    extended = [8 - 2, 8 - 1, *output.encode("c d").tolist()]
+    read = extended[::-1] if reverse else extended
+    assert encoded.extended.tolist() == [*before, *read, *behind]
+  # Cut, the marks and the first words stay.
+  first = [ids[1], ids[0]] if reverse else ids[:2]
+  length = 2 + sum(side.marks)
+  for positions in (encoded.values, side.show("a b c d")):
+    cut = side.cut(positions, length)
+    assert type(cut) is type(positions) and len(cut) == length
+  cut = side.cut(encoded.values, length).tolist()
+  assert cut == [*before, *first, *behind]
+
+
+def test_a_source_without_words_has_a_position():
+  side = sides.SourceText(_words(), ends="none")
+  assert side.encode("").values.tolist() == [types.EOS]
 
 
 def test_blank_values():

@@ -220,14 +220,15 @@ def test_what_parts_an_ensemble():
   words = tokenizers.train(["a b"], kind="word", vocab_size=9)
   other = tokenizers.train(["c"], kind="word", vocab_size=9)
 
-  def of(tokenizer=words, reverse=False, copies=False):
+  def of(tokenizer=words, reverse=False, copies=False, ends="eos"):
     output = tokenizer if copies else None
     return vocabulary.Vocabularies(
-      sides.SourceText(tokenizer, reverse=reverse, output=output),
+      sides.SourceText(tokenizer, reverse=reverse, output=output, ends=ends),
       sides.TargetText(tokenizer, copies),
     )
 
   assert of().difference(of()) is None
   assert "vocabularies" in of().difference(of(other))
   assert "reverse_source" in of().difference(of(reverse=True))
+  assert "source_ends" in of().difference(of(ends="none"))
   assert "copies" in of().difference(of(copies=True))

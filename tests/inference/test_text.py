@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from seq2seq_jax import types
+from seq2seq_jax.data import sides, vocabulary
 from seq2seq_jax.inference import text as inference_text
 from seq2seq_jax.models import attention_scores, build
 
@@ -61,6 +62,23 @@ def test_the_attention_that_replaces_unknown_words(model, score, step, want):
   translator = translator_of(
     model, score, replace_unknown=True, unknown_attention=step
   )
+  assert translator.text(SOURCE, found) == want
+
+
+@pytest.mark.parametrize(
+  ("ends", "weights", "want"),
+  [
+    ("none", [0.1, 0.2, 0.7], "3"),
+    ("bos_eos", [0.4, 0.0, 0.2, 0.1, 0.3], "2"),
+  ],
+)
+def test_marks_replace_no_unknown_word(model, ends, weights, want):
+  translator = translator_of(model, replace_unknown=True)
+  tokenizer = model.vocabularies.source.tokenizer
+  translator.vocabularies = vocabulary.Vocabularies(
+    sides.SourceText(tokenizer, ends=ends), model.vocabularies.target
+  )
+  found = hypotheses_of([[types.UNK]], [[weights]])
   assert translator.text(SOURCE, found) == want
 
 
