@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from seq2seq_jax import exits, types
-from seq2seq_jax.data import audio, manifest_makers
+from seq2seq_jax.data import audio, features, manifest_makers
 
 Line = dict[str, Any]
 
@@ -67,13 +67,27 @@ def make(kind: str, folder: pathlib.Path, out: pathlib.Path) -> None:
     print(f"{path}: {write(path, parts[part]):,} utterances")
 
 
-def check(reader: audio.Reader, path: pathlib.Path) -> int:
-  """Decodes every utterance of a manifest; prints and counts the bad ones."""
+def check(
+  reader: audio.Reader, path: pathlib.Path, mel: features.LogMel
+) -> int:
+  """Decodes every utterance of a manifest; prints and counts the bad ones.
+
+  Args:
+    reader: of files.
+    path: of the manifest.
+    mel: an utterance of no frame is bad.
+  """
   utterances = audio.read_manifest(path)
   bad = samples = 0
   for utterance in utterances:
     try:
-      samples += len(reader.read(utterance))
+      found = len(reader.read(utterance))
+      if not mel.frames(found):
+        raise types.Unreadable(
+          f"{audio.place_of(utterance)}: has {found:,} samples, fewer than a "
+          f"frame of {mel.frame_length}"
+        )
+      samples += found
     except types.UserError as e:
       bad += 1
       print(e)
@@ -120,6 +134,13 @@ def _parser() -> argparse.ArgumentParser:
   command.add_argument("--rate", type=int, default=16000, metavar="HZ")
   command.add_argument("--resample", action="store_true")
   command.add_argument("--channel", type=int, metavar="N")
+  command.add_argument(
+    "--window-ms",
+    type=float,
+    default=25.0,
+    metavar="MS",
+    help="length of a frame; shorter utterances are bad (default: 25)",
+  )
   text = "Prints what is said in a manifest's utterances, a line each."
   command = commands.add_parser("text", help=text, description=text)
   command.add_argument("manifest", type=pathlib.Path, metavar="MANIFEST")
@@ -139,8 +160,11 @@ def main() -> int:
     raise types.UserError(f"--rate {args.rate} is not in 100..1000000")
   if args.channel is not None and args.channel < 0:
     raise types.UserError(f"--channel {args.channel} is negative")
+  if not 1 <= args.window_ms <= 1000:
+    raise types.UserError(f"--window-ms {args.window_ms:g} is not in 1..1000")
   reader = audio.Reader(args.rate, args.resample, args.channel)
-  bad = check(reader, args.manifest)
+  mel = features.LogMel(args.rate, window_ms=args.window_ms)
+  bad = check(reader, args.manifest, mel)
   if bad:
     print(f"error: {bad:,} utterances cannot be used", file=sys.stderr)
   return exits.BAD_USAGE if bad else 0

@@ -95,6 +95,38 @@ def test_what_is_wrong_with_kaldis_files_is_named(
   assert str(tmp_path / name) in str(e.value) and message in str(e.value)
 
 
+def test_check_names_what_is_too_short_or_of_another_length(
+  tmp_path, monkeypatch, capsys
+):
+  _write(tmp_path / "a.wav", 4000)
+  _write(tmp_path / "short.wav", 399)
+  lines = [
+    {"id": "whole", "audio": "a.wav", "duration": 0.25},
+    {"id": "rounded", "audio": "a.wav", "duration": 0.255},
+    {"id": "long", "audio": "a.wav", "duration": 0.3},
+    {"id": "samples", "audio": "a.wav", "samples": 4001},
+    {"id": "short", "audio": "short.wav"},
+    {"id": "piece", "audio": "a.wav", "samples": 300},
+  ]
+  path = tmp_path / "m.jsonl"
+  path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+  assert _run(monkeypatch, "check", path) == 2
+  *bad, last = capsys.readouterr().out.splitlines()
+  told = [
+    ("long", "has 4,000 samples, but the manifest says 4,800"),
+    ("samples", "has 4,000 samples, but the manifest says 4,001"),
+    ("short", "has 399 samples, fewer than a frame of 400"),
+    ("piece", "has 300 samples, fewer than a frame of 400"),
+  ]
+  for line, (name, message) in zip(bad, told, strict=True):
+    assert f"(utterance {name})" in line and message in line
+  assert "2 of 6 utterances are good" in last
+  assert _run(monkeypatch, "check", path, "--window-ms", "10") == 2
+  assert "4 of 6 utterances are good" in capsys.readouterr().out
+  with pytest.raises(types.UserError, match="--window-ms 0 is not in"):
+    _run(monkeypatch, "check", path, "--window-ms", "0")
+
+
 def test_check_names_every_bad_file(tmp_path, monkeypatch, capsys):
   _write(tmp_path / "good.wav")
   _write(tmp_path / "slow.wav", rate=8000)
