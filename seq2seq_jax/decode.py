@@ -10,7 +10,7 @@ import itertools
 import logging
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TextIO
 
 from seq2seq_jax import cli, types
@@ -51,6 +51,12 @@ def parser() -> argparse.ArgumentParser:
   p.add_argument(
     "--attention", action="store_true", help="attention weights in the JSONL"
   )
+  p.add_argument(
+    "--plots",
+    metavar="DIR",
+    help="folder for the attention of each best output, over the source's "
+    "tokens or its spectrogram, as PNG and PDF",
+  )
   return p
 
 
@@ -80,8 +86,15 @@ def _run(args: argparse.Namespace, rest: list[str]) -> int:
   )
   model = model_lib.load(args.workdir, args.checkpoint, args.replica)
   model = model.with_config(cli.override(model.config, args, rest, "decode"))
-  model.check_search(args.n_best, args.attention)
-  answers = answering.Answers(model, args.format, args.n_best, args.attention)
+  attention = args.attention or args.plots is not None
+  model.check_search(args.n_best, attention)
+  answers = answering.Answers(
+    model,
+    args.format,
+    args.n_best,
+    args.attention,
+    _plotter(args.plots) if args.plots is not None else None,
+  )
   if not processes.is_first():
     answers.follow()
     return 0
@@ -96,6 +109,30 @@ def _run(args: argparse.Namespace, rest: list[str]) -> int:
     _translate_all(answers, chunks, args.output)
   answers.finish()
   return 0
+
+
+def _plotter(
+  folder: str,
+) -> Callable[[Any, int, types.AttentionMap], None]:
+  """Draws the attention of a source into a folder, which is made.
+
+  Raises:
+    types.UserError: it cannot be made, or is a run's.
+  """
+  from seq2seq_jax.analysis import attention_map, figure_style
+
+  if not folder:
+    raise types.UserError("--plots: is empty; give a folder, or . for this one")
+  with figure_style.settings():
+    pass  # Matplotlib is there
+  path = files.make_folder("--plots", folder)
+
+  def draw(source: Any, number: int, shown: types.AttentionMap) -> None:
+    name = attention_map.file_name(getattr(source, "id", ""), number + 1)
+    figure = attention_map.of(shown, getattr(source, "id", ""))
+    figure_style.save(figure, path / name)
+
+  return draw
 
 
 def _input_paths(given: list[str] | None) -> list[str | None]:

@@ -128,6 +128,26 @@ class Picture(NamedTuple):
   """From one frame to the next; None: not known."""
   hertz: tuple[float, ...] | None
   """Frequency of each feature; None: it has none."""
+  step: int = 1
+  """Frames of it from one frame that the encoder reads to the next."""
+
+
+class AttentionMap(NamedTuple):
+  """What is drawn of the attention of a source's best output."""
+
+  text: str
+  """The output."""
+  tokens: list[str]
+  weights: Float[Array, "T M"]
+  labels: list[str]
+  """What stands at each position."""
+  picture: Picture | None
+  """Drawn in place of the labels; then the positions are in the order of time,
+  whatever the encoder's is."""
+  frames: int
+  """Of the picture, from one position to the next,"""
+  start: int
+  """and where the first position begins, at most 0."""
 
 
 class EncodedSide(NamedTuple):

@@ -28,7 +28,7 @@ ARROWS = {
   "models": LEAVES,
   "decoding": LEAVES,
   "config": {"types", "records", "metrics"},
-  "analysis": LEAVES,
+  "analysis": LEAVES | {"runtime"},
   "runtime": LEAVES,
   "checkpoints": SERVICES,
   "inference": SERVICES,

@@ -305,7 +305,9 @@ class SourceAudio(frames_side.Frames):
   def picture(self, value: audio.Utterance) -> types.Picture:
     mel = self.settings.mel
     seconds = mel.frame_shift / mel.rate
-    return types.Picture(self.log_mel(value), seconds, mel.centres())
+    return types.Picture(
+      self.log_mel(value), seconds, mel.centres(), self.settings.stack_step
+    )
 
   def _settings(self) -> dict[str, Any]:
     content = dataclasses.asdict(_Stored(self.settings, self.moments))

@@ -33,6 +33,8 @@ class Answers:
       `jsonl`, an object for each source.
     n_best: N.
     attention: with attention weights, in JSONL.
+    draw: called with a line, its number from 0 and the attention of its best
+      output.
 
   Attributes:
     count: lines answered.
@@ -42,10 +44,15 @@ class Answers:
   """
 
   def __init__(
-    self, searcher: model.Model, form: str, n_best: int, attention: bool
+    self,
+    searcher: model.Model,
+    form: str,
+    n_best: int,
+    attention: bool,
+    draw: Callable[[Any, int, types.AttentionMap], None] | None = None,
   ):
     self.model, self.form, self.n_best = searcher, form, n_best
-    self.attention = attention
+    self.attention, self.draw = attention, draw
     self.text_translator = searcher.text_translator()
     self.count = self.cut = 0
     side = searcher.vocabularies.source
@@ -111,7 +118,7 @@ class Answers:
     found = self.model.search(
       lines,
       n_best=self.n_best,
-      attention=self.attention,
+      attention=self.attention or self.draw is not None,
       tally=self.tally,
       part=True,
     )
@@ -120,6 +127,10 @@ class Answers:
       for n, (i, hypotheses) in enumerate(found, 1):
         answer = self._answer(lines[i], hypotheses, self.count + i)
         answers[i] = answer, self._is_cut(hypotheses)
+        if self.draw:
+          shown = self.text_translator.attention_map(lines[i], hypotheses)
+          if shown:
+            self.draw(lines[i], self.count + i, shown)
         if progress:
           progress(n)
     except types.Unanswerable as e:

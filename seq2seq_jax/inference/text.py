@@ -213,6 +213,27 @@ class TextTranslator:
       )
     return translations
 
+  def attention_map(
+    self, source: Any, hypotheses: types.Hypotheses
+  ) -> types.AttentionMap | None:
+    """What is drawn of a source's best output; None if there is none."""
+    best = next(iter(self.translations(source, hypotheses, True)), None)
+    if best is None or best.attention is None:
+      return None
+    side = self.vocabularies.source
+    picture = side.picture(source)
+    labels, weights = best.source_tokens or [], best.attention
+    frames = self.position_size * (picture.step if picture else 1)
+    start = 0
+    if picture and side.reverse:
+      weights = weights[:, ::-1]
+      # The last position, first in time, may be of fewer frames.
+      whole = self.position_size * weights.shape[1]
+      start = (len(self._tokens(source)) - whole) * picture.step
+    return types.AttentionMap(
+      best.text, best.tokens, weights, labels, picture, frames, start
+    )
+
   def _parts(
     self, hypotheses: types.Hypotheses, n: int
   ) -> dict[str, float] | None:

@@ -182,6 +182,34 @@ def check_writable(flag: str, path: str | os.PathLike[str]) -> None:
     )
 
 
+def make_folder(flag: str, path: str | os.PathLike[str]) -> pathlib.Path:
+  """Makes a folder for output files, if it is not there.
+
+  Args:
+    flag: command-line flag that names it, for the message.
+    path: of the folder.
+
+  Raises:
+    types.UserError: it cannot be made or written into, or belongs to a run.
+  """
+  types.check_local(flag, path)
+  folder = pathlib.Path(path)
+  if owner := _owner(folder / "any"):
+    raise types.UserError(
+      f"{flag} {path}: belongs to {owner}; choose another folder"
+    )
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+  except (OSError, ValueError) as e:
+    reason = "is no folder" if os.path.exists(path) else f"cannot be made: {e}"
+    if isinstance(e, OSError) and not os.path.exists(path):
+      reason = f"cannot be made: {e.strerror}"
+    raise types.UserError(f"{flag} {path}: {reason}") from e
+  if not os.access(folder, os.W_OK):
+    raise types.UserError(f"{flag} {path}: no permission to write into it")
+  return folder
+
+
 def check_outputs(
   outputs: Mapping[str, Path | None],
   inputs: Iterable[tuple[str, Path | None]] = (),

@@ -8,7 +8,7 @@ import pytest
 
 from seq2seq_jax import types
 from seq2seq_jax.ablation import announce, run, scheduler, spec, suite
-from seq2seq_jax.ablation.report import figure_style
+from seq2seq_jax.analysis import figure_style
 from tests.helpers import finished, tiny_table
 
 pytestmark = pytest.mark.quick

@@ -1,5 +1,6 @@
 """Audio files and manifests given to a trained model of speech."""
 
+import copy
 import json
 import shutil
 
@@ -192,3 +193,68 @@ def test_several_files_of_text_are_read_in_order(whole, tmp_path):
     decode.main(["--input", *files, *limit, "--output", str(tmp_path / "o")])
   with pytest.raises(types.UserError, match=r"gone: no such file"):
     decode.main(["--input", files[0], str(tmp_path / "gone"), *limit[2:]])
+
+
+def test_attention_is_drawn_over_each_spectrogram(
+  spoken, listener, whole, recordings, waves, tmp_path
+):
+  pytest.importorskip("matplotlib")
+  manifest = str(recordings / "test.jsonl")
+  flags = ["--batch-size", "3", "--plots"]
+  plots = tmp_path / "new" / "plots"
+  drawn = _decoded(spoken, tmp_path, *flags, str(plots), "--input", manifest)
+  assert drawn == listener.translate(waves)
+  names = [f"{n + 1:05d}-tones-test-{n:05d}" for n in range(4)]
+  ends = ("pdf", "png")
+  assert sorted(path.name for path in plots.iterdir()) == [
+    f"{name}.{end}" for name in names for end in ends
+  ]
+  (tmp_path / "text").write_text("\n1 2 3\n")
+  flags = ["--plots", str(tmp_path / "of_text"), "--input"]
+  _decoded(whole, tmp_path, *flags, str(tmp_path / "text"))
+  assert sorted(path.name for path in (tmp_path / "of_text").iterdir()) == [
+    f"00002.{end}" for end in ends
+  ]
+  for folder, message in (
+    (spoken / "checkpoints", "belongs to the run"),
+    (tmp_path / "text", "is no folder"),
+    ("", "is empty"),
+  ):
+    with pytest.raises(types.UserError, match=rf"--plots.* {message}"):
+      decode.main(["--workdir", str(spoken), "--plots", str(folder)])
+
+
+def test_weights_of_a_reversed_source_are_drawn_in_the_order_of_time(
+  listener, waves
+):
+  side = copy.copy(listener.vocabularies.source)
+  source = side.accept(waves[0])
+  length, count = side.positions(source), -(-side.positions(source) // 4)
+  rng = np.random.default_rng(0)
+  weights = rng.dirichlet(np.ones(count), (1, 3)).astype(np.float32)
+  hypotheses = types.Hypotheses(
+    tokens=np.array([[4, 5, types.EOS]]),
+    length=np.array([3]),
+    score=np.zeros(1),
+    log_prob=np.zeros(1),
+    token_log_probs=np.zeros((1, 3)),
+    finished=np.array([True]),
+    attention=weights,
+  )
+
+  def drawn(reverse):
+    side.reverse = reverse
+    translator = listener.text_translator()
+    translator.vocabularies = copy.copy(listener.vocabularies)
+    translator.vocabularies.source = side
+    return translator.attention_map(source, hypotheses)
+
+  plain, turned = drawn(False), drawn(True)
+  assert np.array_equal(plain.weights, weights[0])
+  assert np.array_equal(turned.weights, weights[0, :, ::-1])
+  assert plain.frames == turned.frames == 4
+  # The first frames that are read are the last: whole positions end there.
+  assert plain.start == 0 and turned.start == length - 4 * count
+  assert len(plain.picture.values) == length
+  assert plain.labels[0] == "0 0.01 0.02 0.03"
+  assert turned.labels[-1].endswith(" 0") or turned.labels[-1] == "0"

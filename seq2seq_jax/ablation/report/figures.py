@@ -11,11 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from seq2seq_jax import metrics
 from seq2seq_jax.ablation import schema
-from seq2seq_jax.ablation.report import (
-  figure_style,
-  formatting,
-  line_panels,
-)
+from seq2seq_jax.ablation.report import formatting, line_panels
+from seq2seq_jax.analysis import attention_map, figure_style
 
 if TYPE_CHECKING:
   from matplotlib.axes import Axes
@@ -289,39 +286,9 @@ def _name_axes(
 
 def attention(example: schema.AttentionExample) -> "Figure":
   """A heat map: source tokens across, output tokens down; dark is 1."""
-  source = [figure_style.token_text(token) for token in example.source]
-  weights = [weights[: len(source)] for weights in example.weights]
-  target = [figure_style.token_text(token) for token in example.target]
-  target = target[: len(weights)]
-
-  def width(tokens: list[str]) -> float:
-    return 0.075 * max(map(len, tokens), default=1)
-
-  with figure_style.settings():
-    cell = 0.26 if max(len(source), len(target)) <= 30 else 0.18
-    figure = figure_style.new(
-      max(2.4, cell * len(source) + width(target) + 1.1),
-      max(1.8, cell * len(target) + width(source) + 0.6),
-    )
-    axes = figure.subplots()
-    image = axes.imshow(
-      weights[: len(target)],
-      cmap="Greys",
-      vmin=0,
-      vmax=1,
-      aspect="equal",
-      interpolation="none",
-    )
-    axes.set_xticks(range(len(source)), source, rotation=90)
-    axes.set_yticks(range(len(target)), target)
-    axes.xaxis.tick_top()
-    axes.tick_params(length=0, labelsize=8 if cell > 0.2 else 6.5)
-    for side in axes.spines.values():
-      side.set(visible=True, color=figure_style.FAINT)
-    bar = figure.colorbar(
-      image, ax=axes, ticks=(0, 0.5, 1), aspect=18, pad=0.02
-    )
-    bar.outline.set(edgecolor=figure_style.FAINT, linewidth=0.6)
-    bar.ax.tick_params(length=0, labelsize=7)
-    axes.set_title(figure_style.short(example.row), loc="left", fontsize=9)
-    return figure
+  return attention_map.over_tokens(
+    figure_style.short(example.row),
+    example.source,
+    example.target,
+    example.weights,
+  )

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from seq2seq_jax.ablation import schema
-from seq2seq_jax.ablation.report import figure_style, formatting
+from seq2seq_jax.ablation.report import formatting
+from seq2seq_jax.analysis import figure_style
 
 if TYPE_CHECKING:
   from matplotlib.axes import Axes

@@ -8,11 +8,11 @@ import re
 from seq2seq_jax import types
 from seq2seq_jax.ablation import schema
 from seq2seq_jax.ablation.report import (
-  figure_style,
   figures,
   html,
   text_tables,
 )
+from seq2seq_jax.analysis import figure_style
 from seq2seq_jax.runtime import files
 
 log = logging.getLogger(__name__)

@@ -10,8 +10,9 @@ import pytest
 
 from seq2seq_jax import types
 from seq2seq_jax.ablation import schema
-from seq2seq_jax.ablation.report import figure_style, line_panels
 from seq2seq_jax.ablation.report import figures as figures_lib
+from seq2seq_jax.ablation.report import line_panels
+from seq2seq_jax.analysis import figure_style
 
 
 def _row(i, **more):

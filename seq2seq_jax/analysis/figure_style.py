@@ -162,7 +162,9 @@ def short(name: str, most: int = 40) -> str:
 
 
 def token_text(token: str) -> str:
-  """A token as it is printed on one line of an axis."""
+  """A token as it is printed on one line of an axis; a blank as a mark."""
+  if token in (" ", "\u2581"):
+    return "\u2423"
   return short(token.replace("\n", "\\n").replace("\t", "\\t"), 24)
 
 
