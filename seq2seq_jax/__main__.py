@@ -14,6 +14,10 @@ COMMANDS = {
     "seq2seq_jax.rescore",
     "weights of a search, tried on its n-best lists",
   ),
+  "convert": (
+    "seq2seq_jax.convert",
+    "a model of another program, as a workdir",
+  ),
   "ablate": ("seq2seq_jax.ablate", "a paper's ablation table, made again"),
   "scan": ("seq2seq_jax.data.scan", "print a split of SCAN"),
   "copynet-rules": (

@@ -130,6 +130,7 @@ HEAVY = {"jax", "flax", "optax", "orbax", "grain", "tensorflow", "matplotlib"}
     ["-m", "seq2seq_jax.evaluate", "--help"],
     ["-m", "seq2seq_jax.decode", "--help"],
     ["-m", "seq2seq_jax.ablate", "--help"],
+    ["-m", "seq2seq_jax.convert", "--help"],
   ],
   ids=lambda words: words[1],
 )

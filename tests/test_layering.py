@@ -34,11 +34,13 @@ ARROWS = {
   "inference": SERVICES,
   "training": SERVICES | {"inference"},
   "ablation": SERVICES | {"inference", "training", "analysis"},
+  "interchange": SERVICES | {"inference", "training"},
   "cli": {"types", "exits", "config", "runtime"},
   "__main__": {"cli"},
 }
 ENGINE = SERVICES | {"inference", "training", "ablation", "analysis"}
-COMMANDS = ("train", "evaluate", "decode", "rescore", "ablate")
+ENGINE |= {"interchange"}
+COMMANDS = ("train", "evaluate", "decode", "rescore", "ablate", "convert")
 ARROWS |= {name: ENGINE | {"cli"} for name in COMMANDS}
 ARROWS["__init__"] = ENGINE  # the public names
 
