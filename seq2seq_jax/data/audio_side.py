@@ -213,9 +213,11 @@ class SourceAudio(frames_side.Frames):
     if kind not in ("global", "speaker"):
       return {}
     sums: dict[str, features.Statistics] = {}
+    bad = 0
     for utterance in utterances:
       frames = self.extractor.read_if_usable(utterance)
       if frames is None:
+        bad += 1
         continue
       name = ALL if kind == "global" else utterance.speaker
       if name not in sums:
@@ -225,9 +227,9 @@ class SourceAudio(frames_side.Frames):
       raise types.UserError(
         f"data.train: none of {len(utterances):,} utterances can be used"
       )
-    if count := len(self.extractor.skipped.reasons):
+    if bad:
       log.warning(
-        f"{count:,} of {len(utterances):,} training utterances cannot be used; "
+        f"{bad:,} of {len(utterances):,} training utterances cannot be used; "
         "their rows of a batch are filler (data.audio.on_error skip)"
       )
     return {name: moments_of(s) for name, s in sums.items()}

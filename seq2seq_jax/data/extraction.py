@@ -42,6 +42,8 @@ class Extractor:
   def prepare(self, utterances: Iterable[audio.Utterance]) -> None:
     """Has the features of these utterances in the cache, if there is one.
 
+    Those that are skipped are told where they are read.
+
     Raises:
       types.UserError: an utterance cannot be used, or the cache not be written.
     """
@@ -113,10 +115,9 @@ class Extractor:
   ) -> Float[np.ndarray, "S F"] | None:
     try:
       return self._measured(utterance)
-    except types.Unreadable as e:
+    except types.Unreadable:
       if not self.skip:
         raise
-      self.skipped.add(e)
       return None
 
   def _measured(self, utterance: audio.Utterance) -> Float[np.ndarray, "S F"]:
