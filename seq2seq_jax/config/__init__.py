@@ -23,10 +23,11 @@ from seq2seq_jax.config.files import (
   returned_by,
   to_json,
 )
-from seq2seq_jax.config.model import Dropout, Init, Model, Transformer
+from seq2seq_jax.config.model import Dropout, Init, Model
 from seq2seq_jax.config.optim import OBJECTIVES, Optim
 from seq2seq_jax.config.paths import leaves, replace
 from seq2seq_jax.config.train import Train
+from seq2seq_jax.config.transformer import Transformer
 
 __all__ = [
   "CELLS",

@@ -5,6 +5,7 @@ import typing
 from typing import Literal
 
 from seq2seq_jax.config import encoder, fields
+from seq2seq_jax.config.transformer import Transformer
 
 BRIDGES = ("zero", "last", "mean", "dense", "backward")
 Placement = Literal[
@@ -29,7 +30,12 @@ class Decoder:
   """What writes the target."""
 
   kind: Literal["rnn", "transformer"] = "rnn"
-  """Recurrent, or a Transformer (its sizes: model.transformer)."""
+  """Recurrent, or a Transformer."""
+  sizes: Literal["shared", "own"] = "shared"
+  """Which section describes a Transformer decoder: model.transformer, which is
+  the encoder's too, or model.decoder.transformer."""
+  transformer: Transformer = Transformer()
+  """A Transformer decoder whose sizes are its own."""
   cell: str = fields.name("same", ("same", *encoder.CELLS))
   """Recurrent cell as in model.encoder.cell; `same` is that one."""
   dim: int = fields.field(512, min=1, max=10**6)

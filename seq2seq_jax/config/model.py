@@ -8,35 +8,7 @@ from seq2seq_jax.config import fields
 from seq2seq_jax.config.attention import Attention
 from seq2seq_jax.config.decoder import Decoder, Readout
 from seq2seq_jax.config.encoder import Encoder
-
-
-@fields.strict
-@dataclasses.dataclass(frozen=True)
-class Transformer:
-  """Sizes of Transformer encoders and decoders."""
-
-  dim: int = fields.field(256, min=1, max=10**6)
-  """Width."""
-  layers: int = fields.field(3, min=1, max=256)
-  """Layers, in the encoder and in the decoder."""
-  heads: int = fields.field(4, min=1, max=10**4)
-  """Heads of its attentions."""
-  hidden: int = fields.field(1024, min=1, max=10**7)
-  """Width of its feed-forward layers."""
-  norm: Literal["pre", "post"] = "pre"
-  """Layer normalisation before each part, or after it (the paper's)."""
-  positions: Literal["sinusoidal", "learned"] = "sinusoidal"
-  """Position vectors."""
-  max_positions: int = fields.field(512, min=1, max=10**7)
-  """Positions of the learned table; later ones share the last."""
-
-  def __post_init__(self) -> None:
-    fields.validate(self, "model.transformer")
-    fields.check(
-      self.dim % self.heads == 0,
-      "model.transformer.heads",
-      f"{self.heads} must divide model.transformer.dim ({self.dim})",
-    )
+from seq2seq_jax.config.transformer import Transformer
 
 
 @fields.strict
@@ -109,7 +81,7 @@ class Model:
   readout: Readout = Readout()
   """Between a recurrent decoder's state and the softmax."""
   transformer: Transformer = Transformer()
-  """Sizes of Transformer encoders and decoders."""
+  """A Transformer encoder, and a decoder unless model.decoder.sizes is own."""
   dropout: Dropout = Dropout()
   """Dropout and zoneout."""
   init: Init = Init()
@@ -150,6 +122,11 @@ class Model:
     """Names of the encoder's and the decoder's cell."""
     same = self.decoder.cell == "same"
     return self.encoder.cell, self.encoder.cell if same else self.decoder.cell
+
+  def decoder_transformer(self) -> Transformer:
+    """Sizes of a Transformer decoder."""
+    own = self.decoder.sizes == "own"
+    return self.decoder.transformer if own else self.transformer
 
   def encoder_widths(self) -> list[int]:
     """Width of the output of each encoder layer; of a Transformer, the last."""

@@ -118,6 +118,11 @@ def _shape(sizes: config.Transformer) -> transformer.Shape:
     norm=sizes.norm,
     positions=sizes.positions,
     max_positions=sizes.max_positions,
+    activation=sizes.activation,
+    epsilon=sizes.epsilon,
+    scaled=sizes.scale_embeddings,
+    normed=sizes.embedding_norm,
+    transform=sizes.transform,
   )
 
 
@@ -187,7 +192,7 @@ def _decoder(
       head,
       size,
       width,
-      _shape(model.transformer),
+      _shape(model.decoder_transformer()),
       tied,
       _dropout(model.dropout),
       _dense(model),

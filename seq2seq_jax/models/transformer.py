@@ -43,7 +43,7 @@ class Encoder(nn.Module):
       for i in range(s.depth)
     ]
     if s.norm == "pre":
-      self.norm = layers.Norm(s.width)
+      self.norm = layers.Norm(s.width, s.epsilon)
 
   @nn.nowrap
   def mask_specs(self) -> tuple[dropout_masks.MaskSpec, ...]:
@@ -126,7 +126,10 @@ class Decoder(nn.Module):
       for i in range(s.depth)
     ]
     if s.norm == "pre":
-      self.norm = layers.Norm(s.width)
+      self.norm = layers.Norm(s.width, s.epsilon)
+    self.transform = None
+    if s.transform != "none":
+      self.transform = transformer_layers.Transform(s, self.args)
     self.head = self.head_class(
       self.vocab_size,
       s.width,
@@ -232,8 +235,9 @@ class Decoder(nn.Module):
       layer_masks = dropout_masks.subset(masks, f"layer_{i}")
       x, weights = layer(x, keys_of(i, layer), allowed, keys, mask, layer_masks)
     x = self.norm(x) if self.shape.norm == "pre" else x
+    features = self.transform(x) if self.transform else x
     if not self.memory_dim:
-      return types.StepOutput(x, None, {})
+      return types.StepOutput(features, None, {})
     context = None
     if self.head_class.copies:
       context = jnp.einsum("bqs,bsd->bqd", weights, memory.values)
@@ -243,7 +247,7 @@ class Decoder(nn.Module):
     }
     attended = attention.Attended(context, weights)
     extra = self.head.extra(memory, hidden, attended)
-    return types.StepOutput(x, weights, extra)
+    return types.StepOutput(features, weights, extra)
 
   def unroll(
     self,

@@ -3,6 +3,7 @@
 Pre-norm (with a last norm after the stack) or post-norm (the paper's).
 """
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -24,6 +25,13 @@ Masks = dropout_masks.Masks
 KeysValues = tuple[types.Array, types.Array]
 
 
+ACTIVATIONS: dict[str, Callable[[types.Array], types.Array]] = {
+  "relu": nn.relu,
+  "gelu": functools.partial(nn.gelu, approximate=False),
+  "gelu_tanh": functools.partial(nn.gelu, approximate=True),
+}
+
+
 class Shape(NamedTuple):
   """Sizes of a stack, and how it is put together."""
 
@@ -34,6 +42,11 @@ class Shape(NamedTuple):
   norm: str  # pre, post
   positions: str  # sinusoidal, learned
   max_positions: int  # of the learned table
+  activation: str = "relu"  # of the feed-forward layers, see ACTIVATIONS
+  epsilon: float = 1e-5  # of the norms
+  scaled: bool = True  # embeddings times sqrt(D)
+  normed: bool = False  # a norm behind embeddings and positions
+  transform: str = "none"  # a decoder's activation before its head
 
 
 def sinusoids(
@@ -51,7 +64,7 @@ def sinusoids(
 
 
 class Positions(nn.Module):
-  """Embeddings times sqrt(D), plus their positions' vectors."""
+  """Embeddings, times sqrt(D) if scaled, plus their positions' vectors."""
 
   shape: Shape
 
@@ -60,13 +73,16 @@ class Positions(nn.Module):
     self, x: Float[types.Array, "B Q D"], positions: Int[types.Array, "_ Q"]
   ) -> Float[types.Array, "B Q D"]:
     """`positions` are [B or 1, Q]."""
-    x = x * math.sqrt(self.shape.width)
-    if self.shape.positions == "sinusoidal":
-      return x + sinusoids(positions, self.shape.width)
-    size = (self.shape.max_positions, self.shape.width)
-    init = nn.initializers.normal(self.shape.width**-0.5)
-    table = self.param("table", init, size)
-    return x + jnp.take(table, positions, axis=0, mode="clip")
+    s = self.shape
+    if s.scaled:
+      x = x * math.sqrt(s.width)
+    if s.positions == "sinusoidal":
+      x = x + sinusoids(positions, s.width)
+    else:
+      init = nn.initializers.normal(s.width**-0.5)
+      table = self.param("table", init, (s.max_positions, s.width))
+      x = x + jnp.take(table, positions, axis=0, mode="clip")
+    return layers.Norm(s.width, s.epsilon, name="norm")(x) if s.normed else x
 
 
 class MultiHead(nn.Module):
@@ -115,19 +131,37 @@ class MultiHead(nn.Module):
 
 
 class FeedForward(nn.Module):
-  """max(0, x W + b) W' + b' (section 3.3)."""
+  """max(0, x W + b) W' + b' (section 3.3), or another activation than that."""
 
   width: int
   hidden: int
   args: Mapping[str, Any]
+  activation: str = "relu"
 
   @nn.compact
   def __call__(
     self, x: Float[types.Array, "B Q D"]
   ) -> Float[types.Array, "B Q D"]:
     args = dict(self.args)
-    x = nn.relu(layers.Dense(self.width, self.hidden, name="up", **args)(x))
+    x = layers.Dense(self.width, self.hidden, name="up", **args)(x)
+    x = ACTIVATIONS[self.activation](x)
     return layers.Dense(self.hidden, self.width, name="down", **args)(x)
+
+
+class Transform(nn.Module):
+  """A layer with activation and norm before a softmax (Devlin et al. 2019)."""
+
+  shape: Shape
+  args: Mapping[str, Any]
+
+  @nn.compact
+  def __call__(
+    self, x: Float[types.Array, "B Q D"]
+  ) -> Float[types.Array, "B Q D"]:
+    s = self.shape
+    x = layers.Dense(s.width, s.width, name="dense", **dict(self.args))(x)
+    x = ACTIVATIONS[s.transform](x)
+    return layers.Norm(s.width, s.epsilon, name="norm")(x)
 
 
 class Layer(nn.Module):
@@ -140,12 +174,12 @@ class Layer(nn.Module):
   def setup(self) -> None:
     s = self.shape
     self.attention = MultiHead(s.width, s.heads, self.args)
-    self.attention_norm = layers.Norm(s.width)
+    self.attention_norm = layers.Norm(s.width, s.epsilon)
     if self.crossed:
       self.cross = MultiHead(s.width, s.heads, self.args)
-      self.cross_norm = layers.Norm(s.width)
-    self.feed = FeedForward(s.width, s.hidden, self.args)
-    self.feed_norm = layers.Norm(s.width)
+      self.cross_norm = layers.Norm(s.width, s.epsilon)
+    self.feed = FeedForward(s.width, s.hidden, self.args, s.activation)
+    self.feed_norm = layers.Norm(s.width, s.epsilon)
 
   def keys(self, memory: Float[types.Array, "B M _"]) -> KeysValues:
     """The memory's keys and values."""

@@ -98,15 +98,18 @@ def _gates(name: str) -> int:
   return cells.CELLS[name].gates if name in cells.CELLS else 1
 
 
-def _transformer(model: config.Model) -> list[Part]:
-  t = model.transformer
-  shared = ("model.transformer.layers", "model.transformer.dim")
+def _transformer(t: config.Transformer, section: str) -> list[Part]:
+  shared = (f"{section}.layers", f"{section}.dim")
   return [
     Part(t.layers * 4 * t.dim**2, shared),
-    Part(
-      t.layers * 2 * t.dim * t.hidden, (*shared, "model.transformer.hidden")
-    ),
+    Part(t.layers * 2 * t.dim * t.hidden, (*shared, f"{section}.hidden")),
   ]
+
+
+def _section(model: config.Model) -> str:
+  """The section of a Transformer decoder."""
+  own = model.decoder.sizes == "own"
+  return "model.decoder.transformer" if own else "model.transformer"
 
 
 def _recurrent(name: str, cell: str, dim: int, layers: int, depth: int) -> Part:
@@ -119,7 +122,7 @@ def _recurrent(name: str, cell: str, dim: int, layers: int, depth: int) -> Part:
 
 def _encoder(model: config.Model) -> list[Part]:
   if model.encoder.kind == "transformer":
-    return _transformer(model)
+    return _transformer(model.transformer, "model.transformer")
   encoder, (cell, _) = model.encoder, model.cells()
   inputs = 0 if encoder.front_end != "none" else encoder.features
   stack = _recurrent(
@@ -141,8 +144,9 @@ def _encoder(model: config.Model) -> list[Part]:
 def _decoder(model: config.Model, target: int, attends: bool) -> list[Part]:
   decoder, readout = model.decoder, model.readout
   if decoder.kind == "transformer":
-    width, parts = model.transformer.dim, _transformer(model)
-    fields: tuple[str, ...] = ("model.transformer.dim",)
+    sizes, section = model.decoder_transformer(), _section(model)
+    width, parts = sizes.dim, _transformer(sizes, section)
+    fields: tuple[str, ...] = (f"{section}.dim",)
   else:
     cell = model.cells()[1]
     stack = _recurrent(
