@@ -2,6 +2,8 @@
 
 import copy
 import json
+import pathlib
+import re
 import shutil
 
 import numpy as np
@@ -258,3 +260,18 @@ def test_weights_of_a_reversed_source_are_drawn_in_the_order_of_time(
   assert len(plain.picture.values) == length
   assert plain.labels[0] == "0 0.01 0.02 0.03"
   assert turned.labels[-1].endswith(" 0") or turned.labels[-1] == "0"
+
+
+def test_the_readme_s_lines_of_speech(
+  spoken, recordings, waves, tmp_path, monkeypatch
+):
+  page = (pathlib.Path(__file__).parents[2] / "README.md").read_text()
+  section = page.split("## Speech")[1].split("\n## ")[0]
+  (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+  (tmp_path / "runs").mkdir()
+  (tmp_path / "runs" / "tones").symlink_to(spoken)
+  (tmp_path / "tones").symlink_to(recordings)
+  for name, wave in zip("ab", waves):
+    (tmp_path / f"{name}.wav").symlink_to(wave)
+  monkeypatch.chdir(tmp_path)
+  exec(code, {})
