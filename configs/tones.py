@@ -3,8 +3,12 @@
     python -m seq2seq_jax.train configs/tones.py --workdir runs/tones
     python -m seq2seq_jax.evaluate --workdir runs/tones
 
-Sentences of one to six of twenty words; a word is one to three phones, and a
-phone two tones. A GRU with location-aware attention and CTC.
+2,000 sentences of one to six of twenty words; a word is one to three phones,
+and a phone two tones (`seq2seq_jax/data/tones.py`). A GRU with location-aware
+attention and CTC. About 80 CPU seconds, compilation included. Word errors of
+500 test sentences, and with `--data.test 8-12` of longer ones than it was
+trained on, one seed, by `--decode.ctc_weight`: 0.8 and 26.2 % at 0, 0.4 and
+7.4 % at 0.5, 0.1 and 0.1 % at 1. `docs/speech.md` goes on from here.
 """
 
 from seq2seq_jax import config
@@ -46,6 +50,7 @@ def get_config() -> config.Config:
       objectives=("likelihood=0.5", "ctc=0.5"),
     ),
     train=config.Train(
+      # Thirteen epochs.
       steps=800,
       validate_every=200,
       metric="wer",
