@@ -13,8 +13,9 @@ from seq2seq_jax.config.audio import Audio
 class Text:
   """How one side's text becomes ids."""
 
-  tokenizer: Literal["word", "char", "bpe", "unigram"] = "word"
-  """Words (split at blanks), characters, or SentencePiece's BPE or unigram."""
+  tokenizer: Literal["word", "char", "bpe", "unigram", "pretrained"] = "word"
+  """Words (split at blanks), characters, SentencePiece's BPE or unigram, or
+  that of a pretrained model (from the workdir `data.vocabulary`)."""
   vocab_size: int = fields.field(32000, min=5, max=10**8)
   """Largest vocabulary, the four special ids included."""
   min_count: int = fields.field(1, min=1, max=10**9)
@@ -148,6 +149,9 @@ class Data:
   """Workdir of a run whose vocabularies are taken, as to go on from its
   parameters (train.init_from) on other text; empty: made from the training
   side."""
+  vocabulary_sides: Literal["both", "source", "target"] = "both"
+  """Sides whose vocabulary is that of `vocabulary`; the other one's is made
+  from the training side."""
   reverse_source: bool = False
   """Read the source's words from last to first (Sutskever et al. 2014)."""
   source_ends: Literal["eos", "none", "bos_eos"] = "eos"
@@ -220,6 +224,11 @@ class Data:
       not self.is_audio() or not self.joint,
       "data.joint",
       "frames of audio have no vocabulary to share",
+    )
+    fields.check(
+      self.vocabulary_sides == "both" or not self.joint,
+      "data.vocabulary_sides",
+      "one vocabulary is for both sides; leave it both or set data.joint False",
     )
     fields.check(
       not self.joint or self.target in (Text(), self.source),

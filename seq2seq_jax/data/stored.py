@@ -45,6 +45,14 @@ class _Subwords(_Tokenizer):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class _Pretrained(_Tokenizer):
+  kind: Literal["pretrained"]
+  definition: str
+  specials: list[int]
+  size: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class _Frames(_Stored):
   kind: Literal["frames"]
   features: int
@@ -69,6 +77,7 @@ _SCHEMAS = {
   "char": _Table,
   "bpe": _Subwords,
   "unigram": _Subwords,
+  "pretrained": _Pretrained,
   "frames": _Frames,
   "audio": _Audio,
   "none": _NoSource,
@@ -128,6 +137,11 @@ def _check_values(tree: dict[str, Any], place: str) -> None:
     raise types.UserError(f"{place}: sampling must be at least 0 and below 1")
   if tree.get("features", 1) < 1:
     raise types.UserError(f"{place}: features must be at least 1")
+  specials, size = tree.get("specials", [0] * 4), tree.get("size", 1)
+  if len(specials) != 4 or not all(-1 <= i < size for i in specials):
+    raise types.UserError(
+      f"{place}: specials must be four ids below size, or -1"
+    )
   symbols = tree.get("symbols")
   if symbols is not None and (
     not symbols or "" in symbols or len(set(symbols)) < len(symbols)

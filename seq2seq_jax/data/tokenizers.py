@@ -24,7 +24,7 @@ import numpy as np
 from seq2seq_jax import types
 from seq2seq_jax.data import normal_form, stored, subwords
 
-KINDS = ("word", "char", "bpe", "unigram")
+KINDS = ("word", "char", "bpe", "unigram")  # that can be trained
 _SILENT = (types.PAD, types.BOS, types.EOS)
 _MAX_CACHED_WORDS = 20_000
 _UNK_PENALTY = 10.0  # SentencePiece's: below the worst score of its pieces
@@ -39,7 +39,7 @@ class Tokenizer(abc.ABC):
   Immutable and picklable.
 
   Attributes:
-    kind: word, char, bpe or unigram.
+    kind: word, char, bpe, unigram or pretrained.
     lowercase: text is lower-cased before it is split.
     form, drop_invisible: its normal form, see `normal_form.normal`.
     sampling: strength of subword regularisation; with 0, `encode_sampled`
@@ -302,6 +302,10 @@ def train(
     types.UserError: the texts are empty, no symbol is frequent enough, or
       `vocab_size` is too small for every character (bpe and unigram).
   """
+  if kind == "pretrained":
+    raise types.UserError(
+      "tokenizer pretrained: name the model's workdir in data.vocabulary"
+    )
   if kind not in KINDS:
     raise types.UserError(
       f"tokenizer: {kind!r} is not one of {', '.join(KINDS)}"
@@ -347,7 +351,7 @@ def load(path: str | os.PathLike[str]) -> Tokenizer:
       another side than one of text.
   """
   settings = stored.load(path)
-  if settings["kind"] not in KINDS:
+  if settings["kind"] not in (*KINDS, "pretrained"):
     raise stored.damaged(
       path, f"it holds a side of kind {settings['kind']!r}, not a tokenizer"
     )
@@ -363,9 +367,17 @@ def build(
     types.UserError: the settings are damaged; the message names `path`.
   """
   try:
-    return (_Subwords if "model" in settings else _Table)(settings)
+    return _class_of(settings)(settings)
   except stored.DAMAGE as e:
     raise stored.damaged(path, e) from e
+
+
+def _class_of(settings: dict[str, Any]) -> Callable[[dict], Tokenizer]:
+  from seq2seq_jax.data import pretrained_tokenizer  # needs this module
+
+  if "definition" in settings:
+    return pretrained_tokenizer.Pretrained
+  return _Subwords if "model" in settings else _Table
 
 
 def clean(

@@ -201,6 +201,7 @@ def for_new_run(
   """The vocabularies of the run `data.vocabulary`; if it is empty, new ones.
 
   A language model takes that run's target side alone, whatever its sources are.
+  `data.vocabulary_sides` may take one side alone too.
 
   Raises:
     types.UserError: that run's vocabularies contradict the config.
@@ -211,6 +212,8 @@ def for_new_run(
   if not data.has_source():
     target = sides.TargetText(tokenizers.load(folder / TARGET_FILE))
     return _checked(Vocabularies(sides.NoSource(), target), data, folder)
+  if data.vocabulary_sides != "both":
+    return _checked(_one_side(data, folder, corpus, copies), data, folder)
   two_files = (folder / SOURCE_FILE).exists()
   is_text = isinstance(corpus.train[int(corpus.indices[0])][0], str)
   if is_text and two_files == data.joint:
@@ -220,6 +223,27 @@ def for_new_run(
       f"data.joint is {data.joint}; set it to {not data.joint}"
     )
   return load(data, folder, copies)
+
+
+def _one_side(
+  data: config.Data,
+  folder: pathlib.Path,
+  corpus: corpus_lib.Corpus,
+  copies: bool,
+) -> Vocabularies:
+  """One side of a folder, the other one trained on the training examples."""
+  texts = (corpus.train[int(i)] for i in corpus.once)
+  if data.vocabulary_sides == "target":
+    target = tokenizers.load(folder / TARGET_FILE)
+    side = _without_vocabulary(data, corpus)
+    if side is not None:
+      return Vocabularies(side, sides.TargetText(target))
+    source = _train_tokenizer(data.source, (pair[0] for pair in texts))
+    return _of_texts(source, target, data, copies)
+  joint = not (folder / SOURCE_FILE).exists()
+  source = tokenizers.load(folder / (TARGET_FILE if joint else SOURCE_FILE))
+  target = _train_tokenizer(data.target, (pair[1] for pair in texts))
+  return _of_texts(source, target, data, copies)
 
 
 def load(
