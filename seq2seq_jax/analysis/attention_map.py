@@ -19,6 +19,7 @@ _HERTZ = (250, 500, 1000, 2000, 4000, 8000, 16000)
 _SECOND, _TOKEN, _SPECTROGRAM = 2.0, 0.17, 1.1
 _BAR = 1.6
 _WIDEST, _HIGHEST = 16.0, 12.0
+_MOST_NAMED = 60  # source positions
 _APART = 0.12  # rows of smaller text would touch
 
 
@@ -42,7 +43,13 @@ def over_tokens(
   target: Sequence[str],
   weights: Sequence[Sequence[float]] | np.ndarray,
 ) -> "Figure":
-  """A heat map: source tokens across, output tokens down; dark is 1."""
+  """A heat map: source tokens across, output tokens down; dark is 1.
+
+  Of long sources, such as frames, only some are named, by their first word.
+  """
+  step = max(1, -(-len(source) // _MOST_NAMED))
+  if step > 1:
+    source = [token.partition(" ")[0] or token for token in source]
   source = [figure_style.token_text(token) for token in source]
   weights = [row[: len(source)] for row in weights]
   target = [figure_style.token_text(token) for token in target]
@@ -54,7 +61,7 @@ def over_tokens(
   with figure_style.settings():
     cell = 0.26 if max(len(source), len(target)) <= 30 else 0.18
     figure = figure_style.new(
-      max(2.4, cell * len(source) + width(target) + 1.1),
+      max(2.4, cell * len(source) / step + width(target) + 1.1),
       max(1.8, cell * len(target) + width(source) + 0.6),
     )
     axes = figure.subplots()
@@ -63,10 +70,10 @@ def over_tokens(
       cmap="Greys",
       vmin=0,
       vmax=1,
-      aspect="equal",
+      aspect="equal" if step == 1 else "auto",
       interpolation="none",
     )
-    axes.set_xticks(range(len(source)), source, rotation=90)
+    axes.set_xticks(range(0, len(source), step), source[::step], rotation=90)
     axes.set_yticks(range(len(target)), target)
     axes.xaxis.tick_top()
     axes.tick_params(length=0, labelsize=8 if cell > 0.2 else 6.5)

@@ -65,3 +65,27 @@ def tfds(
     target_field=target_field,
     **fields,
   )
+
+
+def librispeech(*subsets: str, **fields: Any) -> Data:
+  """LibriSpeech, from the manifests that `data.manifest librispeech` writes.
+
+  Validates on both dev sets, tests on test-clean. Utterances above 17.1 s, one
+  in a thousand, are left out of training, as lingvo does.
+
+  Args:
+    subsets: of training, such as `train-clean-100`; none: all three, 960 hours.
+    fields: other fields of `Data`.
+  """
+  names = subsets or ("train-clean-100", "train-clean-360", "train-other-500")
+  return Data(
+    **{
+      "task": "audio",
+      "train": tuple(f"{name}.jsonl" for name in names),
+      "valid": ("dev-clean.jsonl", "dev-other.jsonl"),
+      "test": ("test-clean.jsonl",),
+      "max_source_length": 1710,
+      "batch_unit": "tokens",
+    }
+    | fields
+  )

@@ -274,6 +274,19 @@ def test_labels_move_apart():
   assert heights[-1] <= 1.0 and heights[0] == 0.5
 
 
+def test_of_long_sources_some_positions_are_named():
+  example = schema.AttentionExample(
+    row="speech",
+    source=tuple(f"{i}.0 {i}.5" for i in range(150)),
+    target=("one", "two"),
+    weights=((1 / 150,) * 150,) * 2,
+  )
+  figure = figures_lib.attention(example)
+  names = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+  assert names == [f"{i}.0" for i in range(0, 150, 3)]
+  assert figure.get_size_inches()[0] < 20
+
+
 def test_without_matplotlib_a_clear_message(monkeypatch):
   monkeypatch.setitem(sys.modules, "matplotlib", None)
   with pytest.raises(types.UserError, match="plots"):
