@@ -7,7 +7,23 @@ from typing import Literal
 from seq2seq_jax.config import encoder, fields
 from seq2seq_jax.config.transformer import Transformer
 
-BRIDGES = ("zero", "last", "mean", "dense", "backward")
+BRIDGES = (
+  "zero",
+  "last",
+  "mean",
+  "dense",
+  "backward",
+  "relu",
+  "linear",
+  "top",
+  "dense_top",
+  "relu_rows",
+)
+TAKE_ANY_VECTOR = {"dense", "relu", "linear", "dense_top"}
+"""Bridges with a layer over what stands for the encoder's state, if anything
+does."""
+NEED_EQUAL_SHAPES = {"last", "relu_rows"}
+"""Bridges that hand over each layer's state in its own width."""
 Placement = Literal[
   "luong", "bahdanau", "cgru", "gnmt_v2", "gnmt", "nvidia_gnmt"
 ]
@@ -38,6 +54,8 @@ class Decoder:
   """A Transformer decoder whose sizes are its own."""
   cell: str = fields.name("same", ("same", *encoder.CELLS))
   """Recurrent cell as in model.encoder.cell; `same` is that one."""
+  embed_dim: int = fields.field(0, min=0, max=10**6)
+  """Width of target embeddings; 0: model.embed_dim."""
   dim: int = fields.field(512, min=1, max=10**6)
   """Width of the state."""
   layers: int = fields.field(1, min=1, max=256)
@@ -45,7 +63,11 @@ class Decoder:
   bridge: str = fields.name("dense", BRIDGES)
   """The first state: `zero`, the encoder's `last` state (same sizes only), or a
   tanh layer over its last state (`dense`), over its `mean` output, or over the
-  last state of its `backward` direction (Bahdanau); or `FILE.py:NAME`."""
+  last state of its `backward` direction (Bahdanau). `relu` is dense with ReLU
+  (See et al. 2017), `linear` without tanh and shared by the layers (fairseq),
+  `dense_top` one tanh layer over the top h for all (JoeyNMT), `top` that h or
+  its forward half as it is (JoeyNMT's last), `relu_rows` a ReLU layer over rows
+  of the states (OpenNMT-py, same sizes only); or `FILE.py:NAME`."""
   placement: Placement = "luong"
   """Attend with the new top state (`luong`), with the previous one, the context
   then being an input (`bahdanau`), between two cells (`cgru`, Nematus's
@@ -106,7 +128,7 @@ class Decoder:
     fields.check(
       self.context == "last"
       or self.context_at == "every_step"
-      or self.bridge == "dense",
+      or self.bridge in TAKE_ANY_VECTOR,
       "model.decoder.bridge",
       "context all at the start needs the dense bridge",
     )
@@ -117,11 +139,11 @@ class Decoder:
 class Readout:
   """Between a recurrent decoder's state and the softmax."""
 
-  kind: Literal["tanh", "maxout", "linear"] = "tanh"
-  """Luong's tanh layer, Bahdanau's maxout, or the inputs side by side as they
-  are."""
+  kind: Literal["tanh", "maxout", "linear", "affine"] = "tanh"
+  """Luong's tanh layer, Bahdanau's maxout, the inputs side by side as they are
+  (`linear`), or a layer over them without tanh (`affine`)."""
   dim: int = fields.field(512, min=1, max=10**6)
-  """Width of the tanh or maxout layer."""
+  """Width of the tanh, maxout or affine layer."""
   inputs: Literal["state", "state_context", "all"] = "state_context"
   """What it sees; `all` is state, context and embedding."""
   state: Literal["new", "previous"] = "new"

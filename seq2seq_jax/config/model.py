@@ -71,7 +71,8 @@ class Model:
   """An encoder, a bridge, a decoder with or without attention, a head."""
 
   embed_dim: int = fields.field(256, min=1, max=10**6)
-  """Width of source and target embeddings."""
+  """Width of source embeddings, and of the target's unless
+  model.decoder.embed_dim is set."""
   encoder: Encoder = Encoder()
   """What reads the source."""
   decoder: Decoder = Decoder()
@@ -86,9 +87,10 @@ class Model:
   """Dropout and zoneout."""
   init: Init = Init()
   """Initial parameters."""
-  head: Literal["softmax", "pointer", "copynet"] = "softmax"
+  head: Literal["softmax", "pointer", "copynet", "readout_pointer"] = "softmax"
   """Words from a softmax alone, or also from the source: pointer-generator
-  (See et al. 2017), CopyNet (Gu et al. 2016). Unlike theirs, sources end with
+  (See et al. 2017), CopyNet (Gu et al. 2016), or a pointer whose gate sees the
+  readout alone, `readout_pointer` (OpenNMT-py). Unlike theirs, sources end with
   EOS, which can be copied as well."""
   tie: Literal["none", "decoder", "all"] = "none"
   """Shared matrices: none, target embedding and softmax, or those and the
@@ -127,6 +129,10 @@ class Model:
     """Sizes of a Transformer decoder."""
     own = self.decoder.sizes == "own"
     return self.decoder.transformer if own else self.transformer
+
+  def target_embed_dim(self) -> int:
+    """Width of target embeddings."""
+    return self.decoder.embed_dim or self.embed_dim
 
   def encoder_widths(self) -> list[int]:
     """Width of the output of each encoder layer; of a Transformer, the last."""
@@ -197,20 +203,37 @@ class Model:
     encoder, decoder = self.encoder, self.decoder
     widths = self.encoder_widths()
     fields.check(
-      decoder.bridge != "last"
+      decoder.bridge not in decoder_lib.NEED_EQUAL_SHAPES
       or (set(widths) == {decoder.dim} and len(widths) == decoder.layers),
       "model.decoder.bridge",
-      "last needs encoder and decoder of one shape; use dense",
+      f"{decoder.bridge} needs encoder and decoder of one shape; use dense",
     )
     fields.check(
-      decoder.bridge != "backward"
-      or (
-        encoder.kind == "rnn"
-        and encoder.direction == "both"
-        and (encoder.stacking != "gnmt" or encoder.layers == 1)
-      ),
+      decoder.bridge != "relu_rows" or encoder.kind == "rnn",
+      "model.decoder.bridge",
+      "relu_rows takes the states of a recurrent encoder; use relu",
+    )
+    fields.check(
+      decoder.bridge != "top"
+      or widths[-1] == decoder.dim
+      or (self._joins_directions() and widths[-1] == 2 * decoder.dim),
+      "model.decoder.bridge",
+      f"top needs a top encoder layer ({widths[-1]}) of model.decoder.dim "
+      f"({decoder.dim}), or of twice that in two directions; use dense_top",
+    )
+    fields.check(
+      decoder.bridge != "backward" or self._joins_directions(),
       "model.decoder.bridge",
       "backward needs a top encoder layer of both directions",
+    )
+
+  def _joins_directions(self) -> bool:
+    """Whether the top encoder layer's state is that of two directions."""
+    encoder = self.encoder
+    return (
+      encoder.kind == "rnn"
+      and encoder.direction == "both"
+      and (encoder.stacking != "gnmt" or encoder.layers == 1)
     )
 
   def _check_decoder(self) -> None:
@@ -233,6 +256,11 @@ class Model:
       self.attention.check_sizes(self.encoder_widths()[-1], self.decoder.dim)
 
   def _check_head(self) -> None:
+    fields.check(
+      self.tie != "all" or self.target_embed_dim() == self.embed_dim,
+      "model.decoder.embed_dim",
+      f"tie all shares one table of width {self.embed_dim}; leave it 0",
+    )
     recurrent = self.decoder.kind == "rnn"
     fields.check(
       self.head != "copynet" or recurrent,
@@ -245,12 +273,12 @@ class Model:
       "copying needs an attention",
     )
     fields.check(
-      self.head != "pointer"
+      self.head not in ("pointer", "readout_pointer")
       or self.attention.window != "predictive"
       or not recurrent
       or self.attention.score == "none",
       "model.attention.window",
-      "predictive weights do not sum to 1, so pointer cannot copy by them",
+      "predictive weights do not sum to 1, so the head cannot copy by them",
     )
     fields.check(
       not self.copies()

@@ -107,11 +107,18 @@ class Dense(Bridge):
           state = (state[-1],) * count
       carries.append(
         tuple(
-          jnp.tanh(self.dense(f"layer_{layer}_{i}", leaf))[:, None]
+          self.activation(self.dense(f"layer_{layer}_{i}", leaf))[:, None]
           for i, leaf in enumerate(state)
         )
       )
     return tuple(carries)
+
+  @nn.nowrap
+  def activation(
+    self, x: Float[types.Array, "B H"]
+  ) -> Float[types.Array, "B H"]:
+    """What follows each layer."""
+    return jnp.tanh(x)
 
   def dense(
     self, name: str, leaf: Float[types.Array, "B D"]
@@ -144,10 +151,119 @@ class Backward(Dense):
     return memory.state[-1][-1][:, self.half :]
 
 
+class Relu(Dense):
+  """ReLU layers over the last carry (See et al. 2017)."""
+
+  @nn.nowrap
+  def activation(
+    self, x: Float[types.Array, "B H"]
+  ) -> Float[types.Array, "B H"]:
+    return nn.relu(x)
+
+
+class Linear(Bridge):
+  """Layers without tanh, one for each leaf, the same for all decoder layers.
+
+  That of fairseq's LSTM, where encoder and decoder differ in width.
+  """
+
+  @nn.compact
+  def __call__(
+    self, memory: types.Memory, fixed: Fixed
+  ) -> tuple[cell.Carry, ...]:
+    count, args = self.first_cell.leaves, dict(self.dense_args)
+    states = []
+    for layer in range(self.depth):
+      state = self.carry_for(memory, layer)
+      if fixed is not None:
+        state = (fixed,) * count
+      elif len(state) != count:
+        state = (state[-1],) * count
+      states.append(state)
+    shared = [
+      layers.Dense(leaf.shape[-1], self.features, name=f"leaf_{i}", **args)
+      for i, leaf in enumerate(states[0])
+    ]
+    return tuple(
+      tuple(
+        dense(leaf)[:, None] for dense, leaf in zip(shared, state, strict=True)
+      )
+      for state in states
+    )
+
+
+class Top(Bridge):
+  """The top layer's last h as it is, for every leaf of every layer.
+
+  Of two directions that are together twice as wide, the forward one's
+  (JoeyNMT's `last`).
+  """
+
+  @nn.compact
+  def __call__(
+    self, memory: types.Memory, fixed: Fixed
+  ) -> tuple[cell.Carry, ...]:
+    top = memory.state[-1][-1] if fixed is None else fixed
+    h = self.made(top)[:, None]
+    return ((h,) * self.first_cell.leaves,) * self.depth
+
+  def made(self, top: Float[types.Array, "B D"]) -> Float[types.Array, "B H"]:
+    """The decoder's h from the encoder's."""
+    return top[:, : self.features]
+
+
+class DenseTop(Top):
+  """One tanh layer over the top layer's last h, for every leaf of every layer.
+
+  JoeyNMT's `bridge`.
+  """
+
+  def made(self, top: Float[types.Array, "B D"]) -> Float[types.Array, "B H"]:
+    args = dict(self.dense_args)
+    layer = layers.Dense(top.shape[-1], self.features, name="layer", **args)
+    return jnp.tanh(layer(top))
+
+
+class ReluRows(Bridge):
+  """A ReLU layer for each leaf, over rows of the states side by side.
+
+  A row is as wide as the encoder's layers of one direction together, whatever
+  the directions: with two layers of two directions it is one layer's state,
+  with three it holds parts of two layers (OpenNMT-py).
+  """
+
+  @nn.compact
+  def __call__(
+    self, memory: types.Memory, fixed: Fixed
+  ) -> tuple[cell.Carry, ...]:
+    del fixed
+    count, args = self.first_cell.leaves, dict(self.dense_args)
+    states = [self.carry_for(memory, layer) for layer in range(self.depth)]
+    width = self.half * self.depth
+    leaves = []
+    for i in range(count):
+      # Carries of other leaves give their h.
+      each = [s[i] if len(s) == count else s[-1] for s in states]
+      layer = layers.Dense(width, width, name=f"leaf_{i}", **args)
+      flat = jnp.concatenate(each, axis=-1)  # [B, layers * directions * half]
+      rows = flat.reshape(flat.shape[0], -1, width)
+      flat = nn.relu(layer(rows)).reshape(flat.shape)
+      leaves.append(jnp.split(flat, self.depth, axis=-1))
+    return tuple(
+      tuple(leaf[layer][:, None] for leaf in leaves)
+      for layer in range(self.depth)
+    )
+
+
 BRIDGES: dict[str, type[Bridge]] = {
   "zero": Zero,
   "last": Last,
   "mean": Mean,
   "dense": Dense,
   "backward": Backward,
+  "relu": Relu,
+  "linear": Linear,
+  "top": Top,
+  "dense_top": DenseTop,
+  "relu_rows": ReluRows,
 }

@@ -41,7 +41,7 @@ def build(
   """
   table = _table(model.init)
   target = layers.Embed(
-    target_size, model.embed_dim, **table, name="target_embed"
+    target_size, model.target_embed_dim(), **table, name="target_embed"
   )
   encoder = ctc_head = None
   if source_size is not None:

@@ -18,7 +18,7 @@ Carry = cell.Carry
 Masks = dropout_masks.Masks
 
 # Order of the gates' blocks of columns; i, f, o are sigmoids, g the candidate.
-GATE_ORDERS = {"cudnn": "ifgo", "tensorflow": "igfo"}
+GATE_ORDERS = {"cudnn": "ifgo", "tensorflow": "igfo", "marian": "figo"}
 
 
 def reorder_gates(

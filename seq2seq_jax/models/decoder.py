@@ -362,6 +362,8 @@ class Decoder(decoder_fields.DecoderFields):
     x = jnp.concatenate(parts, axis=-1)
     if self.readout_kind == "tanh":
       x = jnp.tanh(self.readout_layer(x))
+    elif self.readout_kind == "affine":
+      x = self.readout_layer(x)
     elif self.readout_kind == "maxout":
       x = self.readout_layer(x)
       x = jnp.max(x.reshape(*x.shape[:-1], -1, 2), axis=-1)

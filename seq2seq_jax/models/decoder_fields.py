@@ -15,7 +15,7 @@ from seq2seq_jax.models import (
   bridges,
   cell,
   dropout_masks,
-  heads,
+  head,
   layers,
   placements,
 )
@@ -70,12 +70,12 @@ class DecoderFields(nn.Module):
   context, context_at: of a decoder without attention: the fixed vector (`last`
     state or `all` outputs) and whether it enters at `start`, at `every_step` or
     at `both`.
-  readout_kind: the layer before the head: linear (none), tanh or maxout;
+  readout_kind: the layer before the head: linear (none), tanh, maxout, affine;
     `readout_inputs` and `readout_state` say what it sees.
   """
 
   embed_table: nn.Module
-  head_class: type[heads.Softmax]
+  head_class: type[head.Softmax]
   vocab_size: int
   cell_class: type[cell.Cell]
   cell_args: Mapping[str, Any]

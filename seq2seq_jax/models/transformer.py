@@ -14,7 +14,7 @@ from seq2seq_jax import types
 from seq2seq_jax.models import (
   attention,
   dropout_masks,
-  heads,
+  head,
   layers,
   transformer_layers,
 )
@@ -102,7 +102,7 @@ class Decoder(nn.Module):
   """A stack over embedded tokens; steps cache their keys and values."""
 
   embed_table: nn.Module
-  head_class: type[heads.Softmax]
+  head_class: type[head.Softmax]
   vocab_size: int
   memory_dim: int
   shape: Shape

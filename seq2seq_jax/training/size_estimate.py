@@ -86,12 +86,21 @@ def parameters(
 ) -> list[Part]:
   """Numbers of parameters of a model's largest matrices."""
   embed = ("model.embed_dim", "the vocabulary")
-  parts = [Part(target * model.embed_dim, embed)]
+  parts = [Part(target * model.target_embed_dim(), (_target(model), embed[1]))]
   if source is not None and model.tie != "all":
     parts.append(Part(source * model.embed_dim, embed))
   if source is not None:
     parts += _encoder(model)
   return parts + _decoder(model, target, source is not None)
+
+
+def _target(model: config.Model) -> str:
+  """The field that says how wide target embeddings are."""
+  return (
+    "model.decoder.embed_dim"
+    if model.decoder.embed_dim
+    else ("model.embed_dim")
+  )
 
 
 def _gates(name: str) -> int:
@@ -152,8 +161,8 @@ def _decoder(model: config.Model, target: int, attends: bool) -> list[Part]:
     stack = _recurrent(
       "decoder", cell, decoder.dim, decoder.layers, model.transition_depth
     )
-    inputs = _gates(cell) * decoder.dim * model.embed_dim
-    parts = [stack, Part(inputs, ("model.decoder.dim", "model.embed_dim"))]
+    inputs = _gates(cell) * decoder.dim * model.target_embed_dim()
+    parts = [stack, Part(inputs, ("model.decoder.dim", _target(model)))]
     width, fields = decoder.dim, ("model.decoder.dim",)
     if readout.kind != "linear":
       parts.append(

@@ -140,11 +140,12 @@ def slow_start(m, p, source):
   else:
     cells = oracle.bridge(
       kind,
-      p["start_bridge"],
+      p.get("start_bridge", {}),
       states,
       source["values"],
       m.decoder.layers,
       leaves,
+      m.decoder.dim,
     )
   size = len(source["values"])
   past = np.zeros(size)
@@ -255,13 +256,17 @@ def slow_step(m, p, source, s, token, masks=None):
     probs = oracle.copynet(logits, scores, source["ids"], source["room"])
     log_probs = np.log(np.maximum(probs, 1e-30))
     s["copied"] = scores
-  if m.head == "pointer":
-    gate = oracle.p_gen(
-      head["gate"]["kernel"],
-      head["gate"]["bias"],
-      context,
-      np.concatenate(carry),
-      np.concatenate([embedded, *beside]),
+  if m.head in ("pointer", "readout_pointer"):
+    gate = (
+      oracle.readout_gate(head["gate"], drop(read, "readout"))
+      if m.head == "readout_pointer"
+      else oracle.p_gen(
+        head["gate"]["kernel"],
+        head["gate"]["bias"],
+        context,
+        np.concatenate(carry),
+        np.concatenate([embedded, *beside]),
+      )
     )
     probs = oracle.pointer(
       np.exp(log_probs), weights, source["ids"], gate, source["room"]

@@ -377,9 +377,30 @@ def attend(
 # 3. Bridges
 
 
-def bridge(kind, p, states, values, layers, leaves):
+def relu_rows(p, states, layers, leaves):
+  """ReLU over rows of the states, one number after the other (OpenNMT-py)."""
+  out = [[] for _ in range(layers)]
+  for i in range(leaves):
+    kernel, bias = f64(p[f"leaf_{i}"]["kernel"]), f64(p[f"leaf_{i}"]["bias"])
+    size = len(kernel)
+    flat = []
+    for l in range(layers):
+      source = states[max(0, l + len(states) - layers)]
+      flat += list(source[i] if len(source) == leaves else source[-1])
+    made = []
+    for start in range(0, len(flat), size):
+      row = np.array(flat[start : start + size]) @ kernel + bias
+      made += [max(0.0, x) for x in row]
+    for l, leaf in enumerate(blocks(np.array(made), layers)):
+      out[l].append(leaf)
+  return [tuple(row) for row in out]
+
+
+def bridge(kind, p, states, values, layers, leaves, features=None):
   """Decoder start [layer][leaf] from the encoder (Bahdanau; Britz 2017)."""
   states = [tuple(f64(leaf) for leaf in s) for s in states]
+  if kind == "relu_rows":
+    return relu_rows(p, states, layers, leaves)
   out = []
   for l in range(layers):
     source = states[max(0, l + len(states) - layers)]
@@ -392,11 +413,21 @@ def bridge(kind, p, states, values, layers, leaves):
       elif kind == "last":
         missing = not same and i < leaves - 1
         row.append(np.zeros_like(leaf) if missing else leaf.copy())
-      elif kind in ("mean", "dense"):
+      elif kind in ("mean", "dense", "relu"):
         if kind == "mean":
           leaf = f64(values).sum(0) / len(values)
         own = p.get(f"layer_{l}_{i}", p)
-        row.append(np.tanh(leaf @ f64(own["kernel"]) + f64(own["bias"])))
+        pre = leaf @ f64(own["kernel"]) + f64(own["bias"])
+        row.append(np.maximum(pre, 0.0) if kind == "relu" else np.tanh(pre))
+      elif kind == "linear":  # fairseq
+        own = p[f"leaf_{i}"]
+        row.append(leaf @ f64(own["kernel"]) + f64(own["bias"]))
+      elif kind == "top":  # JoeyNMT's last: the forward half
+        row.append(states[-1][-1][:features].copy())
+      elif kind == "dense_top":  # JoeyNMT's bridge
+        own = p["layer"]
+        pre = states[-1][-1] @ f64(own["kernel"]) + f64(own["bias"])
+        row.append(np.tanh(pre))
       else:
         raise ValueError(kind)
     out.append(tuple(row))
@@ -417,6 +448,8 @@ def readout(kind, p, state=None, context=None, embedding=None):
     pre = pre + f64(p["bias"])
   if kind == "tanh":
     return np.tanh(pre)
+  if kind == "affine":
+    return pre
   if kind == "maxout":
     return np.array(
       [max(pre[2 * j], pre[2 * j + 1]) for j in range(pre.size // 2)]
@@ -431,6 +464,11 @@ def p_gen(w, b, c, s, x):
   """σ(w . [c;s;x] + b) (See, Liu & Manning 2017)."""
   joined = np.concatenate([f64(c), f64(s), f64(x)])
   return float(sigmoid(f64(w).reshape(-1) @ joined + f64(b).reshape(())))
+
+
+def readout_gate(p, r):
+  """σ(w . r + b), r the readout (OpenNMT-py)."""
+  return float(sigmoid(f64(r) @ f64(p["kernel"])[:, 0] + f64(p["bias"])[0]))
 
 
 def pointer(p_vocab, weights, source_ext, p_gen, X):

@@ -37,14 +37,14 @@ def slow_bridge(kind, p, memory, row, depth, leaves, features, half):
   if kind == "backward":
     # s_0 = tanh(W h_1 of the backward direction): Bahdanau et al. 2015.
     states, kind = [(states[-1][-1][half:],) * leaves], "dense"
-  return oracle.bridge(kind, p, states, values, depth, leaves)
+  return oracle.bridge(kind, p, states, values, depth, leaves, features)
 
 
 @pytest.mark.quick
 @pytest.mark.parametrize("kind", list(bridges.BRIDGES))
 def test_bridge_equals_its_equations(kind):
   features = 4
-  width = features if kind == "last" else 6
+  width = {"last": 4, "relu_rows": 4, "top": 8}.get(kind, 6)
   rng = np.random.default_rng(0)
   modules, memories, params, pulls = {}, {}, {}, {}
   for above, below in DEPTHS:

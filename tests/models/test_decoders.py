@@ -141,6 +141,9 @@ MORE = {
     "attention.score": "location_aware",
     "attention.location_start": "uniform",
   },
+  "affine": {"readout.kind": "affine", "readout.inputs": "all"},
+  "target_width": {"decoder.embed_dim": 5, "readout.inputs": "all"},
+  "dense_top": {"decoder.bridge": "dense_top", "decoder.layers": 2},
   "none_start": {"attention.score": "none", "decoder.input_feeding": False},
   "none_every_step": {
     "attention.score": "none",

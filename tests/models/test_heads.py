@@ -14,6 +14,7 @@ from seq2seq_jax.models import (
   layers,
   seq2seq,
 )
+from seq2seq_jax.models import head as head_lib
 from tests.helpers import oracle_models as oracle
 from tests.helpers.numeric import (
   DENSE,
@@ -106,6 +107,10 @@ def slow_probs(name, p, x):
         )
         words = np.exp(oracle.log_softmax(logits))
         out[b, t] = oracle.pointer(words, x["weights"][b, t, :n], ids, gate, 5)
+      elif name == "readout_pointer":
+        gate = oracle.readout_gate(p["gate"], x["features"][b, t])
+        words = np.exp(oracle.log_softmax(logits))
+        out[b, t] = oracle.pointer(words, x["weights"][b, t, :n], ids, gate, 5)
       else:
         copy = {"copy": p["copy"]["kernel"]}
         scores = oracle.copy_scores(copy, values, x["state"][b, t])
@@ -123,10 +128,10 @@ def targets_for(probs):
 
 
 @pytest.mark.quick
-@pytest.mark.parametrize("name", ["pointer", "copynet"])
+@pytest.mark.parametrize("name", ["pointer", "copynet", "readout_pointer"])
 def test_copying_head_equals_its_equations(name):
   head, params, x = made(name)
-  if name == "pointer":
+  if name != "copynet":
     params["gate"]["bias"] -= 1.0  # copies more than it makes
   want = slow_probs(name, double(params), double(x))
   targets = targets_for(want)
@@ -208,7 +213,7 @@ def test_long_sides_are_scored_in_parts_and_without_squares(name, monkeypatch):
 @pytest.mark.quick
 def test_losses_see_the_best_token_wherever_it_is():
   """Correct is 1 exactly for the most probable of all V + S' tokens."""
-  for name in ("pointer", "copynet"):
+  for name in ("pointer", "copynet", "readout_pointer"):
     head, params, _ = made(name)
 
     def run(head, x, targets):
@@ -311,6 +316,7 @@ DECODERS = {
     "decoder.layers": 2,
     "residual": "add",
   },
+  "opennmt": {"head": "readout_pointer", "decoder.layers": 2},
   "gu": {
     "head": "copynet",
     "encoder.cell": "gru",
@@ -367,7 +373,7 @@ def test_losses_of_a_model_that_copies(head):
 def test_softmax_head_equals_its_equations(form, width):
   """Tied; with an adapter where the embedding's width is another one."""
   table = layers.Embed(SIZE, width)
-  head = heads.Softmax(SIZE, WIDTH, STATE, MEMORY, READ, table, DENSE)
+  head = head_lib.Softmax(SIZE, WIDTH, STATE, MEMORY, READ, table, DENSE)
   x = inputs_of_a_head()["features"]
   targets = np.random.default_rng(5).integers(0, SIZE, (3, STEPS))
   targets = targets.astype(np.int32)

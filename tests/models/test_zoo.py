@@ -153,12 +153,12 @@ def test_every_pair_meets():
 
   In those that always run, every choice and more than half of the pairs.
   """
-  # Scores and placements have the most choices, and each two of them meet.
-  least = len(config.SCORES) * len(covering.FACTORS["decoder.placement"])
+  # Scores and bridges have the most choices, and each two of them meet.
+  least = len(config.SCORES) * len(covering.FACTORS["decoder.bridge"])
   assert len(CASES) <= 1.25 * least
   often, all_ = covering.met(CASES[:ALWAYS]), covering.met(CASES)
   assert {choice for pair in often for choice in pair} == set(covering.NAMES)
-  assert len(often) > 0.55 * len(all_)
+  assert len(often) > 0.5 * len(all_)
 
 
 @pytest.mark.slow
