@@ -1,12 +1,15 @@
 """Reading audio: every kind of file ends in samples or in one clear message."""
 
+import ast
 import builtins
 import json
+import pathlib
 import tarfile
 
 import numpy as np
 import pytest
 
+import seq2seq_jax
 from seq2seq_jax import types
 from seq2seq_jax.data import audio
 
@@ -200,15 +203,28 @@ def test_a_wrong_line_of_a_manifest_is_named(tmp_path, content, message):
   assert str(path) in str(e.value) and message in str(e.value)
 
 
-def test_without_the_library_the_extra_is_named(tmp_path, monkeypatch):
-  utterance = _write(tmp_path / "a.wav")
+@pytest.mark.parametrize("library", ["soundfile", "soxr"])
+def test_without_a_library_the_extra_is_named(tmp_path, monkeypatch, library):
+  utterance = _write(tmp_path / "a.wav", rate=8000)
   real = builtins.__import__
 
   def absent(name, *args, **kwargs):
-    if name == "soundfile":
+    if name == library:
       raise ImportError(name)
     return real(name, *args, **kwargs)
 
   monkeypatch.setattr(builtins, "__import__", absent)
-  with pytest.raises(types.UserError, match="the extra audio"):
-    audio.Reader(RATE).read(utterance)
+  with pytest.raises(types.UserError, match="the extra audio") as e:
+    audio.Reader(RATE, resample=True).read(utterance)
+  # No utterance is at fault, so none is skipped for it.
+  assert not isinstance(e.value, types.Unreadable)
+
+
+def test_the_package_is_imported_without_the_libraries():
+  """Only inside of functions, so that text needs no extra."""
+  package = pathlib.Path(seq2seq_jax.__file__).parent
+  for path in package.rglob("*.py"):
+    for node in ast.parse(path.read_text()).body:
+      if isinstance(node, ast.Import):
+        names = {alias.name for alias in node.names}
+        assert not names & {"soundfile", "soxr"}, path
