@@ -224,7 +224,10 @@ class TrainData:
       batches = batches.mp_prefetch(
         grain.MultiprocessingOptions(num_workers=self.workers)
       )
-    return self._counted(iter(batches), first, process, processes, calls)
+    loaded = iter(batches)
+    if not self.skips:
+      return loaded
+    return self._counted(loaded, first, process, processes, calls)
 
   def _counted(
     self,

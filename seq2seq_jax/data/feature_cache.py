@@ -255,6 +255,10 @@ def _make(
         rows[name] = total, len(frames), zlib.crc32(content)
         file.write(content)
         total += len(frames)
+    if not rows:
+      raise types.UserError(
+        f"none of {len(utterances):,} utterances can be used; none is cached"
+      )
   names = sorted(rows)
   columns = np.array([rows[n] for n in names], np.int64).reshape(-1, 3)
   table = io.BytesIO()
@@ -269,6 +273,11 @@ def _make(
   )
   with _replacing(path.with_suffix(".npz")) as part:
     part.write_bytes(table.getvalue())
+  if missing := len({name for name, _ in utterances}) - len(rows):
+    log.warning(
+      f"{path}: lacks {missing:,} of {len(utterances):,} utterances, which "
+      "cannot be used; remove it once they can"
+    )
 
 
 @contextlib.contextmanager

@@ -244,12 +244,23 @@ def test_bad_audio_is_not_cached(tmp_path, caplog):
   assert not list(cache.glob("*.f16"))
   _, split, vocabularies = _trained(folder, cache, on_error="skip")
   assert "1 of 6 training utterances cannot be used" in caplog.text
+  assert "lacks 1 of 6 utterances" in caplog.text
   side, utterance = vocabularies.source, split.train[2][0]
   with pytest.raises(types.Unreadable, match=r"u2\.wav"):
     side.encode(utterance)
   # Once it is whole again it is used, though the cache has it not.
   (folder / "u2.wav").write_bytes(content)
   assert len(side.encode(utterance).values) == side.positions(utterance)
+
+
+def test_an_empty_cache_is_not_kept(tmp_path):
+  """As of files on a disk that is not mounted."""
+  folder = speech.write_splits(tmp_path / "speech")
+  for path in folder.glob("*.wav"):
+    path.unlink()
+  with pytest.raises(types.UserError, match="none of 6 utterances can be used"):
+    _trained(folder, tmp_path / "cache", on_error="skip")
+  assert {p.suffix for p in (tmp_path / "cache").iterdir()} == {".lock"}
 
 
 def test_statistics_may_be_those_of_a_sample(folder):
