@@ -50,11 +50,22 @@ class Format(NamedTuple):
 
 
 FORMATS = {
+  "fairseq": Format(
+    "fairseq",
+    "an lstm of fairseq: a checkpoint, or its folder",
+    ("checkpoint", "vocabulary", "source_vocab", "target_vocab"),
+  ),
+  "joeynmt": Format(
+    "joeynmt",
+    "a recurrent model of JoeyNMT: its folder, or a checkpoint in it",
+    ("checkpoint", "config", "source_vocab", "target_vocab"),
+  ),
   "npz": Format(
     "npz_format",
     "an archive of arrays named by our paths",
     ("config", "vocabulary"),
   ),
+  "opennmt": Format("opennmt", "a recurrent model of OpenNMT-py: its file"),
 }
 
 
