@@ -20,7 +20,14 @@ lowers the word error rate.
 
 from seq2seq_jax.ablation import orderings, suite
 
-LM = ("--decode.lm", "runs/an4_lm", "--decode.lm_weight", "0.3")
+# Weights with the fewest word errors on the validation set (`rescore` of one
+# run's n-best lists); a language model asks for a reward of every character.
+LM = suite.command_line(
+  """
+  --decode.lm runs/an4_lm --decode.lm_weight 0.5
+  --decode.length_rule word_reward --decode.alpha 1.0
+  """
+)
 JOINT = ("--decode.ctc_weight", "0.5")
 ALONE = ("--decode.ctc_weight", "1.0")
 NONE = ("--decode.ctc_weight", "0.0")
