@@ -7,11 +7,11 @@
 Models of `configs/fsdd_strings.py` learn strings of one to four digits, or of
 one to seven, with attention that knows where it was (location, Chorowski et al.
 2015), or those of one to four with attention to content alone (additive,
-Bahdanau et al. 2015), each with CTC beside it. They read strings of 8 to 12, with a share of CTC in the search's
-score from none to all (Watanabe et al. 2017). The metric is the digit error
-rate. The rows of a model and a trained length differ in search or test set
-alone and share their trainings; the last four read other strings of the lengths
-that were trained.
+Bahdanau et al. 2015), each with CTC beside it. They read strings of 8 to 12,
+with a share of CTC in the search's score from none to all (Watanabe et al.
+2017). The metric is the digit error rate. The rows of a model and a trained
+length differ in search or test set alone and share their trainings; the last
+four read other strings of the lengths that were trained.
 
 To be seen: attention alone is right on the lengths that it was trained on, and
 ends early on longer strings; with half of CTC there is a third of its errors
