@@ -16,6 +16,7 @@ from seq2seq_jax.models import cells
 from seq2seq_jax.runtime import memory
 
 FLOAT = 4  # bytes
+TONES = 200  # bytes of half a word of a generated utterance
 PAIR = 300  # bytes of an example as two Python texts
 WORKER = 50 * 2**20  # bytes of a process with NumPy and Grain
 # Copies of the parameters that an optimizer keeps.
@@ -212,6 +213,8 @@ def _of_data(conf: config.Config) -> list[Part]:
   generated = data.task in ("copy", "reverse", "sort", "addition", "tones")
   count = sizes.train + sizes.valid + sizes.test if generated else 0
   length = sizes.min_length + sizes.max_length  # twice the mean, of two texts
+  if data.task == "tones":
+    length *= TONES  # of words, whose phones are kept as Python's numbers
   rules = sizes.rules * 100 if data.task == "copy_rules" else 0
   names = ("train", "valid", "test", "max_length")
   return [
