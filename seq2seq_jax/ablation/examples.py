@@ -1,9 +1,11 @@
 """The sentences and attention maps that a table's page shows."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from seq2seq_jax import records
 from seq2seq_jax.ablation import collect, schema
 
 ROWS = 3  # rows whose outputs stand beside those of their reference
@@ -81,7 +83,18 @@ def attention(results: collect.Results) -> tuple[schema.AttentionExample, ...]:
       source=tuple(example["source"]),
       target=tuple(example["target"]),
       weights=tuple(tuple(weights) for weights in example["weights"]),
+      spectrogram=_spectrogram(example.get("spectrogram")),
     )
     for row in results.ablation.rows
     for example in results.attention(row.name)[:MAPS]
   )
+
+
+def _spectrogram(stored: dict[str, Any] | None) -> schema.Spectrogram | None:
+  """The record of what a cell has stored, which was checked as it was read."""
+  if stored is None:
+    return None
+  spectrogram: schema.Spectrogram = records.decode(
+    schema.Spectrogram, stored, "spectrogram"
+  )
+  return spectrogram

@@ -14,7 +14,7 @@ import pathlib
 from typing import Any, Literal
 
 from seq2seq_jax import records, types
-from seq2seq_jax.ablation import learning_curve
+from seq2seq_jax.ablation import learning_curve, schema
 from seq2seq_jax.runtime import files
 
 NAME = "result.json"
@@ -78,6 +78,7 @@ class Attention:
   source: list[str]
   target: list[str]
   weights: list[list[float]]
+  spectrogram: schema.Spectrogram | None = None
 
 
 def write(folder: pathlib.Path, result: dict[str, Any]) -> None:

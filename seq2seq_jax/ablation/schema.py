@@ -205,6 +205,23 @@ class SentencePair:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Spectrogram:
+  """What is drawn above the attention over an utterance."""
+
+  values: tuple[str, ...]
+  """A text for each frame: a character for each feature, the lowest frequency
+  first, from `0`, the softest of 64 levels, to `o`, the loudest."""
+  seconds: float | None
+  """From one frame to the next; None: not known."""
+  hertz: tuple[float, ...] | None
+  """Frequency of each feature."""
+  frames: int
+  """From one position of the weights to the next,"""
+  start: int
+  """and where the first one begins."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class AttentionExample:
   """Attention weights [T, S] of one output."""
 
@@ -212,6 +229,8 @@ class AttentionExample:
   source: tuple[str, ...]
   target: tuple[str, ...]
   weights: tuple[tuple[float, ...], ...]
+  spectrogram: Spectrogram | None = None
+  """Of an utterance, whose positions are then in the order of time."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -294,7 +313,11 @@ class Table:
 
 def to_json(table: Table) -> str:
   """The text of table.json."""
-  return json.dumps(dataclasses.asdict(table), indent=1, allow_nan=False) + "\n"
+  tree = dataclasses.asdict(table)
+  for example in tree["attention"]:
+    if example["spectrogram"] is None:  # as in tables of text, old and new
+      del example["spectrogram"]
+  return json.dumps(tree, indent=1, allow_nan=False) + "\n"
 
 
 def from_json(text: str, place: str = "table.json") -> Table:

@@ -184,6 +184,6 @@ def _bar(figure: "Figure", image: Any, axes: "Axes", height: float) -> None:
 def _title(figure: "Figure", axes: "Axes", name: str, text: str) -> None:
   """The source's name, and the output on as many lines as it needs."""
   width = int(figure.get_figwidth() * 11)
-  lines = [figure_style.short(os.path.basename(name), width)] if name else []
-  lines.append(figure_style.short(text.replace("\n", " "), width))
+  lines = [os.path.basename(name), text.replace("\n", " ")]
+  lines = [figure_style.short(line, width) for line in lines if line]
   axes.set_title("\n".join(lines), loc="left", fontsize=9)

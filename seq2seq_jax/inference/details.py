@@ -9,9 +9,11 @@ import numpy as np
 from seq2seq_jax import metrics, types
 from seq2seq_jax.inference import evaluator as evaluation
 
-# Longest source whose attention is shown, if there are shorter ones: in words,
-# characters or frames.
-LONGEST_SHOWN = 20
+# Longest source whose attention is shown, if there are shorter ones: in words
+# or characters, or in frames.
+LONGEST_SHOWN = {"tokens": 20, "frames": 400}
+# Of a spectrogram in text: the first level's character, and the last level.
+FIRST, LAST = "0", 63
 
 
 class Details(NamedTuple):
@@ -24,7 +26,8 @@ class Details(NamedTuple):
   outputs: list[dict[str, Any]]
   """`source`, `reference`, `hypothesis` and `length` of the source."""
   attention: list[dict[str, Any]]
-  """`source` and `target` tokens and `weights`, of a few sentences."""
+  """`source` and `target` tokens and `weights`, of a few sentences; of speech
+  `spectrogram`, see `ablation/schema.py`."""
   parameters: int
   """Of all members."""
 
@@ -107,7 +110,9 @@ def attention_examples(
     return []
   side = evaluator.vocabularies.source
   places = _of_middling_length(
-    [side.units(source) for source in evaluator.sources], count
+    [side.units(source) for source in evaluator.sources],
+    count,
+    LONGEST_SHOWN[side.unit],
   )
   text_translator = evaluator.text_translator()
   examples: dict[int, dict[str, Any]] = {}
@@ -121,21 +126,38 @@ def attention_examples(
     if hypotheses.attention is None:
       return []
     source = evaluator.sources[places[n]]
-    translations = text_translator.translations(source, hypotheses, True)
-    if translations:
-      best = translations[0]
-      weights = np.asarray(best.attention)
-      examples[n] = {
-        "source": best.source_tokens,
-        "target": best.tokens,
-        "weights": [[round(float(w), 4) for w in row] for row in weights],
-      }
+    if shown := text_translator.attention_map(source, hypotheses):
+      examples[n] = _example(shown)
   return [examples[n] for n in sorted(examples)]
 
 
-def _of_middling_length(lengths: Sequence[int], count: int) -> list[int]:
+def _example(shown: types.AttentionMap) -> dict[str, Any]:
+  """Attention as a table keeps it, with the spectrogram if there is one."""
+  example: dict[str, Any] = {
+    "source": shown.labels,
+    "target": shown.tokens,
+    "weights": [[round(float(w), 4) for w in row] for row in shown.weights],
+  }
+  if shown.picture is not None:
+    values = shown.picture.values
+    low, high = np.percentile(values, (2, 99.5))
+    levels = LAST * (values - low) / max(high - low, 1e-3)
+    levels = np.clip(np.round(levels), 0, LAST).astype(int) + ord(FIRST)
+    example["spectrogram"] = {
+      "values": ["".join(map(chr, frame)) for frame in levels],
+      "seconds": shown.picture.seconds,
+      "hertz": shown.picture.hertz,
+      "frames": shown.frames,
+      "start": shown.start,
+    }
+  return example
+
+
+def _of_middling_length(
+  lengths: Sequence[int], count: int, longest: int
+) -> list[int]:
   """Places spread evenly over the sentences sorted by length."""
   order = sorted(range(len(lengths)), key=lambda i: (lengths[i], i))
-  short = [i for i in order if lengths[i] <= LONGEST_SHOWN] or order[:count]
+  short = [i for i in order if lengths[i] <= longest] or order[:count]
   middles = (len(short) * (2 * k + 1) // (2 * count) for k in range(count))
   return list(dict.fromkeys(short[middle] for middle in middles))

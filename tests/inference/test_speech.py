@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 import seq2seq_jax as s2s
-from seq2seq_jax import decode, evaluate, types
+from seq2seq_jax import decode, evaluate, records, types
+from seq2seq_jax.ablation import results
 from seq2seq_jax.inference import answers as answering
+from seq2seq_jax.inference import details
 from tests.helpers import tiny_speech
 
 soundfile = pytest.importorskip("soundfile")
@@ -275,3 +277,23 @@ def test_the_readme_s_lines_of_speech(
     (tmp_path / f"{name}.wav").symlink_to(wave)
   monkeypatch.chdir(tmp_path)
   exec(code, {})
+
+
+def test_a_table_keeps_the_spectrograms_of_a_few_utterances(listener):
+  evaluator = listener.evaluator(listener.split("test"))
+  examples = details.attention_examples(evaluator, listener.params, 2)
+  assert len(examples) == 2
+  side = listener.vocabularies.source
+  frames = {side.units(source) for source in evaluator.sources}
+  for example in examples:
+    drawn = example["spectrogram"]
+    levels = np.array([[ord(c) - 48 for c in row] for row in drawn["values"]])
+    assert levels.shape[1] == len(drawn["hertz"]) == tiny_speech.BINS
+    assert levels.min() == 0 and levels.max() == 63
+    assert len(levels) in frames and drawn["seconds"] == 0.01
+    weights = np.array(example["weights"])
+    assert weights.shape == (len(example["target"]), -(-len(levels) // 4))
+    assert (drawn["frames"], drawn["start"]) == (4, 0)
+  # As a cell keeps it and a table reads it.
+  stored = json.loads(json.dumps(examples))
+  records.decode(list[results.Attention], stored, "x")

@@ -9,7 +9,9 @@ import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from seq2seq_jax import metrics
+import numpy as np
+
+from seq2seq_jax import metrics, types
 from seq2seq_jax.ablation import schema
 from seq2seq_jax.ablation.report import formatting, line_panels
 from seq2seq_jax.analysis import attention_map, figure_style
@@ -285,10 +287,30 @@ def _name_axes(
 
 
 def attention(example: schema.AttentionExample) -> "Figure":
-  """A heat map: source tokens across, output tokens down; dark is 1."""
+  """A heat map: source tokens or time across, output tokens down."""
+  if example.spectrogram is not None:
+    return _over_spectrogram(example, example.spectrogram)
   return attention_map.over_tokens(
     figure_style.short(example.row),
     example.source,
     example.target,
     example.weights,
   )
+
+
+def _over_spectrogram(
+  example: schema.AttentionExample, spectrogram: schema.Spectrogram
+) -> "Figure":
+  levels = [[ord(level) for level in frame] for frame in spectrogram.values]
+  shown = types.AttentionMap(
+    text="",
+    tokens=list(example.target),
+    weights=np.array(example.weights),
+    labels=list(example.source),
+    picture=types.Picture(
+      np.array(levels, np.float32), spectrogram.seconds, spectrogram.hertz
+    ),
+    frames=spectrogram.frames,
+    start=spectrogram.start,
+  )
+  return attention_map.over_picture(shown, example.row)

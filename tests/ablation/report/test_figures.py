@@ -2,13 +2,14 @@
 
 import dataclasses
 import itertools
+import json
 import re
 import sys
 import xml.etree.ElementTree as ET
 
 import pytest
 
-from seq2seq_jax import types
+from seq2seq_jax import records, types
 from seq2seq_jax.ablation import schema
 from seq2seq_jax.ablation.report import figures as figures_lib
 from seq2seq_jax.ablation.report import line_panels
@@ -291,3 +292,28 @@ def test_without_matplotlib_a_clear_message(monkeypatch):
   monkeypatch.setitem(sys.modules, "matplotlib", None)
   with pytest.raises(types.UserError, match="plots"):
     figures_lib.of_table(_table())
+
+
+def test_attention_over_an_utterance_has_its_spectrogram():
+  spectrogram = schema.Spectrogram(
+    values=("0o", "o0", "0o", "o0"),
+    seconds=0.01,
+    hertz=(200.0, 900.0),
+    frames=2,
+    start=-1,
+  )
+  example = dataclasses.replace(
+    ATTENTION,
+    source=("0 0.01", "0.02 0.03"),
+    weights=((0.9, 0.1),) * 3,
+    spectrogram=spectrogram,
+  )
+  stored = json.loads(json.dumps(dataclasses.asdict(example)))
+  assert records.decode(schema.AttentionExample, stored, "x") == example
+  figure = figures_lib.attention(example)
+  sound, weights = figure.axes[0].images[0], figure.axes[1].images[0]
+  assert sound.get_extent() == [0, 0.04, 0, 2]
+  assert sound.get_array().tolist() == [[48, 111] * 2, [111, 48] * 2]
+  assert [round(x, 6) for x in weights.get_extent()] == [-0.01, 0.03, 3, 0]
+  words = _words(figure_style.svg(figure))
+  assert "row 1" in words and "seconds" in words
