@@ -55,6 +55,11 @@ FORMATS = {
     "an lstm of fairseq: a checkpoint, or its folder",
     ("checkpoint", "vocabulary", "source_vocab", "target_vocab"),
   ),
+  "huggingface": Format(
+    "huggingface",
+    "a folder with BERT, RoBERTa, GPT-2, or an encoder-decoder of them",
+    ("part", "vocabulary", "source_vocab", "target_vocab"),
+  ),
   "joeynmt": Format(
     "joeynmt",
     "a recurrent model of JoeyNMT: its folder, or a checkpoint in it",
