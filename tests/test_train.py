@@ -1,5 +1,6 @@
 """Training end to end: mappers, devices, resuming, what gets compiled."""
 
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -28,8 +29,15 @@ from seq2seq_jax.training import (
 )
 from seq2seq_jax.training import run as training_run
 from seq2seq_jax.training import workdir as workdir_lib
-from tests.helpers import tiny_runs
-from tests.helpers.tiny_runs import curve, same, small, state_of, tiny
+from tests.helpers import tiny_runs, tiny_speech
+from tests.helpers.tiny_runs import (
+  curve,
+  metrics,
+  same,
+  small,
+  state_of,
+  tiny,
+)
 
 
 def test_three_mappers_give_the_same_curve(tmp_path):
@@ -47,29 +55,62 @@ def test_three_mappers_give_the_same_curve(tmp_path):
 
 def test_interrupted_run_ends_like_the_whole_one(whole, tmp_path, monkeypatch):
   """Stopped after steps 20 and 45, with plateau, EMA and early stopping."""
-  train_steps = loop.train_steps
   for last in (20, 45):
-
-    def stopping(run, writer, stop, lost, last=last):
-      dispatched = throughput.Meter.dispatched
-
-      def counting(self, step, metrics):
-        if step == last:
-          stop.signal = 15
-        return dispatched(self, step, metrics)
-
-      with monkeypatch.context() as patch:
-        patch.setattr(throughput.Meter, "dispatched", counting)
-        return train_steps(run, writer, stop, lost)
-
-    with monkeypatch.context() as patch:
-      patch.setattr(loop, "train_steps", stopping)
+    with _stopping_after(last, monkeypatch):
       run = loop.fit(tiny(), tmp_path)
     assert (run.interrupted, run.step, run.complete) == (15, last, False)
   run = loop.fit(tiny(), tmp_path)
   assert run.interrupted is None and run.complete
   assert same(state_of(tmp_path), state_of(whole))
   assert curve(tmp_path, "valid") == curve(whole, "valid")
+
+
+@pytest.mark.parametrize(
+  "kind", ["convolution", pytest.param("pyramid", marks=pytest.mark.slow)]
+)
+def test_interrupted_speech_ends_like_the_whole_run(
+  kind, tmp_path, monkeypatch
+):
+  """In mid-epoch; masks and speeds do not depend on who loads a batch."""
+
+  def conf(workers):
+    return tiny_speech.SMALL[kind](
+      train={"steps": 10, "validate_every": 5, "log_every": 1},
+      data={"workers": workers},
+    )
+
+  whole, parts = tmp_path / "whole", tmp_path / "parts"
+  run = loop.fit(conf(0), whole)
+  assert len(run.data.plan) == 3
+  with _stopping_after(4, monkeypatch):
+    assert loop.fit(conf(2), parts).step == 4
+  assert loop.fit(conf(0), parts).complete
+  assert same(state_of(parts), state_of(whole))
+  for split, lines in (("train", 10), ("valid", 2)):
+    assert metrics(parts, split) == metrics(whole, split)
+    assert len(metrics(whole, split)) == lines
+
+
+@contextlib.contextmanager
+def _stopping_after(last, monkeypatch):
+  """Runs stop after a step, as by SIGTERM."""
+  train_steps = loop.train_steps
+
+  def stopping(run, writer, stop, lost):
+    dispatched = throughput.Meter.dispatched
+
+    def counting(self, step, metrics):
+      if step == last:
+        stop.signal = 15
+      return dispatched(self, step, metrics)
+
+    with monkeypatch.context() as patch:
+      patch.setattr(throughput.Meter, "dispatched", counting)
+      return train_steps(run, writer, stop, lost)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(loop, "train_steps", stopping)
+    yield
 
 
 def test_fit_in_a_thread_gives_the_commands_bits(tmp_path, capfd):
@@ -249,8 +290,15 @@ def test_a_run_shorter_than_log_every_writes_its_last_step(tmp_path, caplog):
   assert list(curve(tmp_path / "run")) == [3]
 
 
-def test_nothing_compiles_from_the_second_epoch_on(tmp_path, monkeypatch):
-  """Every shape of batch exactly once before the first; a save, never."""
+@pytest.mark.parametrize(
+  "kind",
+  ["text", "convolution", pytest.param("pyramid", marks=pytest.mark.slow)],
+)
+def test_nothing_compiles_from_the_second_epoch_on(kind, tmp_path, monkeypatch):
+  """Every shape of batch exactly once before the first; a save, never.
+
+  Nor does the second validation, of whatever it searches.
+  """
   compiled, saves = [], []
   jax.monitoring.register_event_duration_secs_listener(
     lambda name, secs, **_: (
@@ -275,14 +323,19 @@ def test_nothing_compiles_from_the_second_epoch_on(tmp_path, monkeypatch):
     saves.append(len(compiled) - before)
 
   monkeypatch.setattr(checkpoint_store.Checkpoints, "save", saving)
-  conf = tiny(train={"steps": 80, "validate_every": 10, "patience": 0})
+  train = {"steps": 80, "validate_every": 10, "patience": 0}
+  conf = tiny(train=train)
+  if kind != "text":
+    train = {"steps": 31, "validate_every": 10}
+    two = {"buckets": 2, "batch_size": 8}
+    conf = tiny_speech.SMALL[kind](train=train, data=two)
   run = loop.fit(conf, tmp_path)
-  epoch = len(run.data.plan)
-  assert 10 < epoch < 30
+  epoch, steps = len(run.data.plan), conf.train.steps
+  assert 5 < epoch < 30
   # Steps 2 to 9 meet every shape, and compile nothing.
   assert {run.data.bucket(s) for s in range(9)} == {0, 1}
   assert marks[9] == marks[2]
-  assert marks[80] == marks[epoch + 10]
+  assert marks[steps] == marks[epoch + 10]
   assert saves and not any(saves)
 
 

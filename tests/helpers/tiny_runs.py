@@ -14,7 +14,11 @@ TINY = pathlib.Path(__file__).parents[1] / "configs" / "tiny.py"
 
 def tiny(**changes) -> config.Config:
   """The tiny config with fields changed: `train={"steps": 3}`."""
-  conf = config.load(str(TINY))
+  return changed(config.load(str(TINY)), **changes)
+
+
+def changed(conf: config.Config, **changes) -> config.Config:
+  """A config with fields changed: `train={"steps": 3}`."""
   for section, fields in changes.items():
     dotted = {f"{section}.{name}": value for name, value in fields.items()}
     conf = config.replace(conf, dotted)
@@ -35,10 +39,20 @@ def state_of(workdir, step=None):
   return jax.tree.leaves(tree)
 
 
-def curve(workdir, split="train"):
+def metrics(workdir, split="train"):
+  """The numbers of each line of a split, without what the clock says."""
   lines = (workdir / "metrics.jsonl").read_text().splitlines()
   rows = [json.loads(line) for line in lines]
-  return {r["step"]: r["loss"] for r in rows if r["split"] == split}
+  clocked = ("time", "stall", "tokens_per_second", "padded_tokens_per_second")
+  return [
+    {k: v for k, v in row.items() if k not in ("split", *clocked)}
+    for row in rows
+    if row["split"] == split
+  ]
+
+
+def curve(workdir, split="train"):
+  return {row["step"]: row["loss"] for row in metrics(workdir, split)}
 
 
 def same(a, b):
