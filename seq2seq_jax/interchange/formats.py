@@ -65,6 +65,11 @@ FORMATS = {
     "a recurrent model of JoeyNMT: its folder, or a checkpoint in it",
     ("checkpoint", "config", "source_vocab", "target_vocab"),
   ),
+  "nematus": Format(
+    "nematus",
+    "an archive of Nematus, or of Marian's type nematus",
+    ("config", "source_vocab", "target_vocab"),
+  ),
   "npz": Format(
     "npz_format",
     "an archive of arrays named by our paths",
