@@ -70,6 +70,10 @@ FORMATS = {
     "an archive of Nematus, or of Marian's type nematus",
     ("config", "source_vocab", "target_vocab"),
   ),
+  "g2p_en": Format(
+    "g2p_en",
+    "checkpoint20.npz of the package g2p-en, letters to phones",
+  ),
   "npz": Format(
     "npz_format",
     "an archive of arrays named by our paths",
