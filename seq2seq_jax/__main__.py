@@ -18,6 +18,10 @@ COMMANDS = {
     "seq2seq_jax.convert",
     "a model of another program, as a workdir",
   ),
+  "export": (
+    "seq2seq_jax.export",
+    "a trained model as a folder to hand on, with a model card",
+  ),
   "ablate": ("seq2seq_jax.ablate", "a paper's ablation table, made again"),
   "scan": ("seq2seq_jax.data.scan", "print a split of SCAN"),
   "copynet-rules": (

@@ -131,6 +131,7 @@ HEAVY = {"jax", "flax", "optax", "orbax", "grain", "tensorflow", "matplotlib"}
     ["-m", "seq2seq_jax.decode", "--help"],
     ["-m", "seq2seq_jax.ablate", "--help"],
     ["-m", "seq2seq_jax.convert", "--help"],
+    ["-m", "seq2seq_jax.export", "--help"],
   ],
   ids=lambda words: words[1],
 )

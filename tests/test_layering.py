@@ -40,7 +40,8 @@ ARROWS = {
 }
 ENGINE = SERVICES | {"inference", "training", "ablation", "analysis"}
 ENGINE |= {"interchange"}
-COMMANDS = ("train", "evaluate", "decode", "rescore", "ablate", "convert")
+COMMANDS = ("train", "evaluate", "decode", "rescore", "ablate")
+COMMANDS += ("convert", "export")
 ARROWS |= {name: ENGINE | {"cli"} for name in COMMANDS}
 ARROWS["__init__"] = ENGINE  # the public names
 

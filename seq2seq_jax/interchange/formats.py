@@ -80,6 +80,10 @@ FORMATS = {
     ("config", "vocabulary"),
   ),
   "opennmt": Format("opennmt", "a recurrent model of OpenNMT-py: its file"),
+  "seq2seq_jax": Format(
+    "exported",
+    "a folder that export wrote",
+  ),
 }
 
 
