@@ -1,6 +1,7 @@
 """Schema: length of a run, validation, checkpoints, devices."""
 
 import dataclasses
+import re
 from typing import Literal
 
 from seq2seq_jax import metrics
@@ -62,9 +63,24 @@ class Train:
   """Workdir (`DIR#REPLICA` of several seeds), or `.npz` file of arrays named by
   path, whose parameters, merged by name, start this run. Of another vocabulary
   no row is taken."""
+  init_parts: tuple[str, ...] = ()
+  """Parts of this model and where they come from, `OURS=DIR:THEIRS`, as of a
+  language model (Ramachandran et al. 2017):
+  `encoder/forward_(\\d)=runs/lm:decoder/layer_\\1`. OURS is a regular
+  expression for the beginning of a parameter's path, THEIRS the beginning of
+  its path in DIR. Rows of words are taken by word; of `readout_layer`'s kernel
+  those of the state. Taken after `init_from`, in this order."""
 
   def __post_init__(self) -> None:
     fields.validate(self, "train")
+    for part in self.init_parts:
+      ours, _, place = part.partition("=")
+      source, _, theirs = place.rpartition(":")
+      fields.check(
+        bool(ours and source and theirs) and _is_pattern(ours),
+        "train.init_parts",
+        f"{part!r} is not OURS=DIR:THEIRS, OURS a regular expression",
+      )
     last = self.seed + self.seeds - 1
     fields.check(
       last < 2**32,
@@ -82,3 +98,11 @@ class Train:
     known = metrics.names("model", "outputs", "ctc")
     for name in self.metrics:
       fields.check_name("train.metrics", name, known)
+
+
+def _is_pattern(text: str) -> bool:
+  try:
+    re.compile(text)
+  except (re.error, OverflowError, RecursionError):
+    return False
+  return True

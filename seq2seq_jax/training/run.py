@@ -23,7 +23,7 @@ from seq2seq_jax.training import (
   size_estimate,
   start,
   step,
-  warm_start,
+  warm_parts,
 )
 from seq2seq_jax.training import workdir as workdir_lib
 
@@ -318,15 +318,9 @@ class Run:
       self.unvalidated = bool(host.get("unvalidated"))
       if (scales := host.get("learning_rate_scales")) is not None:
         self.scale_learning_rates(scales)
-    elif conf.train.init_from:
-      merged = warm_start.merge(
-        jax.device_get(params),
-        warm_start.load_params(conf.train.init_from),
-        warm_start.params_of_other_words(
-          conf.train.init_from, self.vocabularies
-        ),
-        place=conf.train.init_from,
-      )
+    elif conf.train.init_from or conf.train.init_parts:
+      host_params = jax.device_get(params)
+      merged = warm_parts.merged(host_params, conf.train, self.vocabularies)
       self.state = self.mapper.replicate(
         self._fresh_state(params, example, merged)
       )

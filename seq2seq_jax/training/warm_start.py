@@ -19,12 +19,13 @@ from seq2seq_jax.models import seq2seq
 log = logging.getLogger(__name__)
 
 
-def load_params(source: str) -> Any:
+def load_params(source: str, field: str = "train.init_from") -> Any:
   """Parameters of a workdir's best checkpoint, or of an `.npz` file.
 
   Args:
     source: a workdir, `DIR#REPLICA` of one with several seeds, or a file of
       arrays named by path, `params/decoder/layer_0/kernel`.
+    field: that names it, for messages.
 
   Raises:
     types.UserError: there is no such workdir or whole file.
@@ -36,12 +37,12 @@ def load_params(source: str) -> Any:
     here = identity.of(conf, words)
     return select.load(path, "best", replica, here)[0]
   if not path.exists():
-    raise types.UserError(f"train.init_from: {path}: no such workdir or file")
+    raise types.UserError(f"{field}: {path}: no such workdir or file")
   try:
     return flax.traverse_util.unflatten_dict(archives.read(path), sep="/")
   except (types.UserError, TypeError) as e:  # TypeError: a/b beside a
     raise types.UserError(
-      f"train.init_from: neither a workdir nor a file of named arrays: {e}"
+      f"{field}: neither a workdir nor a file of named arrays: {e}"
     ) from e
 
 

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from seq2seq_jax import convert, types
+from seq2seq_jax import config, convert, types
+from seq2seq_jax.inference import loading
 from seq2seq_jax.inference import model as model_lib
 from seq2seq_jax.interchange import (
   fairseq,
@@ -19,6 +20,7 @@ from seq2seq_jax.interchange import (
   torch_files,
   workdir,
 )
+from seq2seq_jax.training import run as run_lib
 from seq2seq_jax.training import start
 from tests.helpers import recurrent_toolkits as toolkits
 from tests.helpers.numeric import compiled
@@ -208,8 +210,6 @@ def test_each_mistake_is_seen(name, case):
   ],
 )
 def test_each_wrong_choice_is_seen(name, field, value, case):
-  from seq2seq_jax import config
-
   one = case(name)
   conf = config.replace(one.imported.config, {f"model.{field}": value})
 
@@ -433,3 +433,38 @@ def test_a_workdir_searches_as_the_loop_does(case, tmp_path, capsys):
   got = model_lib.load(place).translate(sources)
   assert any(want)
   assert got == [decode(ids) for ids in want]
+
+
+def test_training_on_starts_at_the_converted_model_s_score(case, tmp_path):
+  """That of the loop, by the mean over the tokens of the validation set."""
+  one, place = case("joey_lstm_bridge"), str(tmp_path / "w")
+  assert convert.main(["joeynmt", str(one.path), "--workdir", place]) == 0
+  pairs = [("w3 w4 w1", "w5 x"), ("w9 w0", "y w2 w2"), ("w1", "w7")]
+  (tmp_path / "pairs.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in pairs))
+  changes = {
+    "data.task": "tsv",
+    "data.root": str(tmp_path),
+    "data.train": ("pairs.tsv",),
+    "data.valid": ("pairs.tsv",),
+    "data.vocabulary": place,
+    "data.buckets": 1,
+    "data.batch_size": 8,
+    "train.init_from": place,
+  }
+  conf = config.replace(loading.read_config(tmp_path / "w"), changes)
+  run = run_lib.Run(conf, tmp_path / "on")
+  run.checkpoints.close()
+  scores = run.evaluator.model_scores((run.params(),))
+  losses = []
+  for source, target in pairs:
+    encoded = one.imported.vocabularies.encode((source, target))
+    src, tgt = encoded.source.values, encoded.target.values
+    log_probs, _ = toolkits.slow_log_probs(
+      one._replace(
+        src=src[None],
+        src_len=np.array([len(src)], np.int32),
+        tokens=np.array([[types.BOS, *tgt[:-1]]], np.int32),
+      )
+    )
+    losses += list(-log_probs[0, np.arange(len(tgt)), tgt])
+  assert abs(scores["loss"] - np.mean(losses)) < TOLERANCE
