@@ -17,6 +17,7 @@ from seq2seq_jax.training import (
   transitions,
 )
 from seq2seq_jax.training import run as training_run
+from tests.helpers import tiny_speech
 from tests.helpers.tiny_runs import small, state_of, tiny
 
 REPLICAS = 3
@@ -27,7 +28,7 @@ def curves(workdir, name="loss", split="train"):
   rows = [json.loads(x) for x in (workdir / "metrics.jsonl").open()]
   rows = [r for r in rows if r["split"] == split]
   keys = [k for k in rows[0] if k == name or k.startswith(f"{name}/replica_")]
-  keys = sorted(keys)[1:] if len(keys) > REPLICAS else keys
+  keys = sorted(keys)[1:] if len(keys) > 1 else keys
   return np.array(
     [[np.nan if r.get(k) is None else r[k] for k in keys] for r in rows]
   )
@@ -46,16 +47,34 @@ def replicas(tmp_path_factory):
 
 
 def test_each_replica_equals_a_run_of_its_seed(replicas, tmp_path):
-  together = curves(replicas)
-  assert together.shape == (40, REPLICAS)
-  for replica in range(REPLICAS):
+  _check_each(replicas, quick, REPLICAS, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["convolution", "pyramid"])
+def test_each_replica_of_speech_equals_a_run_of_its_seed(kind, tmp_path):
+  """With masks of its own, over frames and in the model."""
+
+  def conf(**changes):
+    train = {"steps": 9, "log_every": 1, "metric": "loss", "mapper": "vmap"}
+    return tiny_speech.SMALL[kind](train=train | changes)
+
+  loop.fit(conf(seeds=2), tmp_path / "both")
+  _check_each(tmp_path / "both", conf, 2, tmp_path)
+
+
+def _check_each(workdir, conf, count, tmp_path):
+  """Compares a run of replicas with one of each seed, `conf(seed=...)`."""
+  together = curves(workdir)
+  assert together.shape == (conf().train.steps, count)
+  for replica in range(count):
     alone = tmp_path / str(replica)
-    loop.fit(quick(seed=replica), alone)
+    loop.fit(conf(seed=replica), alone)
     np.testing.assert_allclose(
       together[:, replica], curves(alone)[:, 0], rtol=2e-4
     )
     for which in ("last", "best"):
-      a, step_a = select.load(replicas, which, replica)
+      a, step_a = select.load(workdir, which, replica)
       b, step_b = select.load(alone, which)
       assert step_a == step_b
       for x, y in zip(*(map(np.ravel, jax.tree.leaves(t)) for t in (a, b))):
