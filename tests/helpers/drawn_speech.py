@@ -59,9 +59,9 @@ def language_model(mapper: parallel.Mapper, seed: int = 1) -> loading.Loaded:
   return _loaded(config.replace(tiny(), _ALONE), None, mapper, seed)
 
 
-def with_lm(mapper: parallel.Mapper) -> model_lib.Model:
+def with_lm(mapper: parallel.Mapper, **changes: Any) -> model_lib.Model:
   """A model of frames whose `decode.lm` may be `lm`."""
-  model = model_lib.Model([speech(mapper)], mapper, ["speech"])
+  model = model_lib.Model([speech(mapper, **changes)], mapper, ["speech"])
   lm = language_model(mapper)
   model.translator.add_lm("lm", lm.model, lm.params)
   return model

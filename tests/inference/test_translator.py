@@ -32,13 +32,18 @@ def search(model, texts, decode, params=None, **options):
   return [hypotheses[i] for i in range(len(texts))]
 
 
-def test_same_bits_for_any_batch_size_order_and_devices(whole):
+@pytest.mark.parametrize(
+  "more",
+  [(), pytest.param(("more",), marks=pytest.mark.slow)],
+  ids=["default", "more"],
+)
+def test_same_bits_for_any_batch_size_order_and_devices(whole, more):
   env = dict(os.environ)
   del env["JAX_DISABLE_MOST_OPTIMIZATIONS"]
   flags = env.get("XLA_FLAGS", "").split()
   env["XLA_FLAGS"] = " ".join(f for f in flags if "xla_cpu" not in f)
   done = subprocess.run(
-    [sys.executable, str(SCRIPT), str(whole)],
+    [sys.executable, str(SCRIPT), str(whole), *more],
     env=env,
     capture_output=True,
     text=True,
