@@ -12,7 +12,10 @@ import time
 import numpy as np
 import pytest
 
-from tests.helpers import spoiled
+from seq2seq_jax import config
+from seq2seq_jax.data import tones
+from seq2seq_jax.training import loop
+from tests.helpers import spoiled, tiny_runs, tiny_speech
 
 ROOT = pathlib.Path(__file__).parents[2]
 TINY = ROOT / "tests" / "configs" / "tiny.py"
@@ -21,8 +24,10 @@ FLAGS = ["--optim.optimizer", "sgd", "--train.patience", "0"]
 FLAGS += ["--data.buckets", "1"]  # a program less to compile
 
 
-def _start(workdir, steps, devices, flags=(), module="seq2seq_jax.train"):
-  command = [sys.executable, "-m", module, str(TINY)]
+def _start(
+  workdir, steps, devices, flags=(), module="seq2seq_jax.train", file=TINY
+):
+  command = [sys.executable, "-m", module, str(file)]
   command += ["--workdir", str(workdir), "--cpu-devices", str(devices)]
   command += ["--train.steps", str(steps), *FLAGS, *flags]
   return _popen(command)
@@ -51,7 +56,9 @@ def _free_port():
     return s.getsockname()[1]
 
 
-def _several(count, workdir, steps, flags=(), module="seq2seq_jax.train"):
+def _several(
+  count, workdir, steps, flags=(), module="seq2seq_jax.train", file=TINY
+):
   """Processes of one device each, which train together."""
   where = f"localhost:{_free_port()}"
   return [
@@ -64,6 +71,7 @@ def _several(count, workdir, steps, flags=(), module="seq2seq_jax.train"):
         *("--process-id", str(i), *flags),
       ],
       module,
+      file,
     )
     for i in range(count)
   ]
@@ -108,6 +116,38 @@ def test_other_numbers_of_processes_equal_one(tmp_path):
     )
     assert list(a) == list(b) and len(a) >= 3
     np.testing.assert_allclose(list(b.values()), list(a.values()), rtol=2e-5)
+
+
+@pytest.mark.slow
+def test_two_processes_train_speech_like_one(tmp_path):
+  """Each reads the manifests; statistics and masks are the same."""
+  pytest.importorskip("soundfile")
+  data = tmp_path / "data"
+  for split, count in (("train", 21), ("valid", 6)):
+    sentences = tones.pairs(split, count, 1, 3, 5, 0, tiny_speech.RATE)
+    tones.write(data, split, [sentence for sentence, _ in sentences])
+  file = tmp_path / "config.py"
+  file.write_text(f"""
+from tests.helpers import tiny_runs, tiny_speech
+
+def get_config():
+  conf = tiny_speech.convolution({{"steps": 8, "log_every": 1}})
+  manifests = {{"train": ("train.jsonl",), "valid": ("valid.jsonl",)}}
+  return tiny_runs.changed(
+    conf, data=manifests | {{"task": "audio", "root": {str(data)!r}}}
+  )
+""")
+  one, two = tmp_path / "one", tmp_path / "two"
+  alone = config.replace(config.load(str(file)), {"train.mapper": "vmap"})
+  loop.fit(config.replace(alone, {"optim.optimizer": "sgd"}), one)
+  _run(*_several(2, two, 8, file=file))
+  sources = [w / "tokenizers" / "source.json" for w in (one, two)]
+  assert sources[0].read_bytes() == sources[1].read_bytes()
+  for split, count in (("train", 8), ("valid", 1)):
+    lines = [tiny_runs.metrics(w, split) for w in (one, two)]
+    assert len(lines[0]) == count
+    for a, b in zip(*lines, strict=True):
+      assert b == pytest.approx(a, rel=2e-5)
 
 
 def test_the_first_process_decides(tmp_path):
