@@ -34,6 +34,10 @@ def read(path: pathlib.Path, options: formats.Options) -> imported.Imported:
     types.UserError: it is none, or a file in it is damaged.
   """
   del options
+  if not os.path.lexists(path / "config.json"):
+    raise types.UserError(
+      f"{path}: is no folder that export wrote (no config.json in it)"
+    )
   conf = loading.read_config(path)
   vocabularies = vocabulary.load(
     conf.data, path / "tokenizers", conf.model.copies()

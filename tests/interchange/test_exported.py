@@ -92,7 +92,7 @@ def test_signatures_stand_beside_their_scores(tmp_path):
   [
     ("model.safetensors", lambda b: b[:-5], "no whole file of safetensors"),
     ("model.safetensors", None, "No such file"),
-    ("config.json", None, "holds no run"),
+    ("config.json", None, "is no folder that export wrote"),
     ("tokenizers/source.json", None, "source.json"),
     ("config.json", lambda b: b.replace(b'"dim": 32', b'"dim": 33'), "shape"),
   ],

@@ -11,6 +11,7 @@ COMMANDS = {
   "data.copynet_rules": ("all", "train"),
   "analysis.alignment": ("aligned/out.jsonl", "--order", "copy"),
   "rescore": ("lists/n.jsonl", "--reference", "lists/ref.txt"),
+  "export": ("--workdir", "run", "--out", "new"),
 }
 NEEDS = {
   "train": (),
@@ -21,6 +22,7 @@ NEEDS = {
   "data.copynet_rules": (),
   "analysis.alignment": ("aligned",),
   "rescore": ("lists",),
+  "export": ("data", "run"),
 }
 WRITES = ("new", "new/*", "table/*", "other", "other/*")
 
