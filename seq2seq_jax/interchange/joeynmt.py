@@ -116,7 +116,7 @@ def word_list(
       raise types.UserError(f"{path}: has no word {row}, that of {name}")
     rows.append(row)
   if level == "char":
-    words = [word.replace("▁", " ") if word == "▁" else word for word in words]
+    words = [" " if word == "▁" else word for word in words]
   return toolkit_words.WordList(
     words,
     toolkit_words.Specials(*rows),

@@ -338,6 +338,32 @@ def test_fairseq_s_other_parts_are_refused(args, part):
   )
 
 
+@pytest.mark.parametrize("scale", [False, True])
+def test_joeynmt_s_shared_matrices(scale):
+  """One here too, unless the embeddings are scaled: they are then two."""
+  content, settings = toolkits.content("joey_lstm_luong")
+  arrays = dict(content["model_state"])
+  rng = np.random.default_rng(0)
+  arrays["trg_embed.lut.weight"] = arrays["decoder.output_layer.weight"]
+  arrays["decoder.rnn.weight_ih_l0"] = rng.normal(size=(48, 24))
+  settings["model"]["tied_softmax"] = True
+  settings["model"]["decoder"]["embeddings"]["scale"] = scale
+  folder = toolkits.FOLDER / "joey_lstm_luong"
+  words = [
+    joeynmt.word_list(folder / f"{side}_vocab.txt", settings, side)
+    for side in ("src", "trg")
+  ]
+  made = joeynmt.converted(arrays, settings, *words, "best.ckpt")
+  made, fresh = workdir.checked(made, "best.ckpt")
+  decoder = made.params["params"]["decoder"]
+  assert made.config.model.tie == ("none" if scale else "decoder")
+  assert ("kernel" in decoder["head"]) == scale and not fresh
+  assert any("they are two here" in note for note in made.notes) == scale
+  if scale:
+    table, kernel = decoder["embed_table"]["table"], decoder["head"]["kernel"]
+    np.testing.assert_allclose(table, kernel.T * np.sqrt(12), rtol=1e-6)
+
+
 def test_arrays_that_nothing_reads_are_refused():
   content, _ = toolkits.content("onmt_lstm_general")
   arrays = dict(content["model"]) | {"decoder.other": np.zeros(3)}
