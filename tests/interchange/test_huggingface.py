@@ -1,5 +1,6 @@
 """BERT, RoBERTa, GPT-2 and pairs of them against their own code's outputs."""
 
+import dataclasses
 import json
 import pathlib
 import shutil
@@ -19,7 +20,9 @@ from seq2seq_jax.interchange import (
   safetensors_files,
   workdir,
 )
+from seq2seq_jax.training import run as run_lib
 from seq2seq_jax.training import start
+from tests.helpers import tiny_runs
 from tests.helpers.numeric import compiled
 
 FIXTURES = (
@@ -417,3 +420,31 @@ def test_a_file_of_pytorch(tmp_path):
   got, _ = read(folder)
   same = jax.tree.map(np.array_equal, got.params, want.params)
   assert all(jax.tree.leaves(same))
+
+
+def test_a_recurrent_decoder_on_an_encoder(tmp_path):
+  """Another run takes the encoder and its words; the target's are its own."""
+  folder, here = folder_of("roberta", tmp_path), str(tmp_path / "w")
+  assert convert.main(["huggingface", str(folder), "--workdir", here]) == 0
+  theirs = model_lib.load(here).config.model
+  sizes = dataclasses.asdict(theirs.transformer)
+  conf = tiny_runs.tiny(
+    data={
+      "vocabulary": here,
+      "vocabulary_sides": "source",
+      "source.tokenizer": "pretrained",
+      "source_ends": "bos_eos",
+    },
+    model={
+      "embed_dim": theirs.embed_dim,
+      "encoder.kind": "transformer",
+      "decoder.bridge": "mean",
+      **{f"transformer.{name}": value for name, value in sizes.items()},
+    },
+    train={"init_from": here},
+  )
+  begun = run_lib.Run(conf, tmp_path / "run")
+  found, _ = read(folder, check=False)
+  got = begun.params()["params"]["encoder"]
+  want = found.params["params"]["encoder"]
+  assert all(jax.tree.leaves(jax.tree.map(np.array_equal, got, want)))
