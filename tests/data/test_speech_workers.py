@@ -43,9 +43,11 @@ def folder(tmp_path_factory):
   return speech.write_splits(tmp_path_factory.mktemp("speech"))
 
 
-def _training(folder, workers=0, **audio):
+def _training(folder, workers=0, batch_size=None, **audio):
   data = speech.data(folder, **AUDIO, **audio)
   data = dataclasses.replace(data, workers=workers, buckets=2)
+  if batch_size is not None:
+    data = dataclasses.replace(data, batch_size=batch_size)
   split = corpus.Corpus(data)
   return batches.TrainData(data, split, vocabulary.train(data, split), seed=0)
 
@@ -79,6 +81,27 @@ def test_two_processes_share_each_batch_of_speech(folder):
     assert np.array_equal(np.concatenate([h.src for h in halves]), whole.src)
     lengths = np.concatenate([h.src_len for h in halves])
     assert np.array_equal(lengths, whole.src_len)
+
+
+def test_masks_follow_from_the_epoch_and_the_example(folder):
+  """Of whatever batch size; each epoch has others."""
+
+  def epoch(training, number):
+    found, length = {}, len(training.plan)
+    for step in range(number * length, (number + 1) * length):
+      batch = training.load(step)
+      for row, example in enumerate(training.plan.batch(step)[1]):
+        found[int(example)] = batch.src[row, : batch.src_len[row]]
+    return found
+
+  one, other = _training(folder), _training(folder, batch_size=16)
+  assert len(one.plan) != len(other.plan)
+  for number in (0, 1):
+    a, b = epoch(one, number), epoch(other, number)
+    assert a.keys() == b.keys()
+    assert all(np.array_equal(a[i], b[i]) for i in a)
+  first, second = epoch(one, 0), epoch(one, 1)
+  assert any(not np.array_equal(first[i], second[i]) for i in first)
 
 
 def test_padding_is_never_masked_nor_filled(folder):
