@@ -7,7 +7,8 @@
     python -m seq2seq_jax.train configs/an4_lm.py --workdir runs/an4_lm \\
       --data.root data/an4
     python -m seq2seq_jax.evaluate --workdir runs/an4 --data.root data/an4 \\
-      --decode.ctc_weight 0.3 --decode.lm runs/an4_lm --decode.lm_weight 0.3
+      --decode.lm runs/an4_lm --decode.lm_weight 0.5 \\
+      --decode.length_rule word_reward --decode.alpha 1.0
 
 An LSTM over characters; its vocabulary is that of `an4.py`, since both are made
 from the same text. Two minutes on a CPU. ESPnet's language model of AN4 is one
