@@ -8,9 +8,9 @@
 848 utterances for training, 100 and 130 of other speakers for validation and
 test, the split of Kaldi and ESPnet. Characters, with the blank as one of them;
 SpecAugment (Park et al. 2019); no language model (`an4_lm.py` has one). Twelve
-minutes on one core. Character errors of three seeds, in per cent, and those of
-ESPnet's first recurrent model, of 14 M parameters, which also searches with half
-of CTC: test 5.1 (15.3), validation 11.2 (22.2). `results/README.md` has more.
+minutes on one core. Character errors of three seeds in per cent, with those of
+ESPnet's first recurrent model, of 14 M parameters and searched as this one:
+test 5.1 (15.3), validation 11.2 (22.2). `results/README.md` has more.
 """
 
 from seq2seq_jax import config
