@@ -78,14 +78,12 @@ def librispeech(*subsets: str, **fields: Any) -> Data:
     fields: other fields of `Data`.
   """
   names = subsets or ("train-clean-100", "train-clean-360", "train-other-500")
-  return Data(
-    **{
-      "task": "audio",
-      "train": tuple(f"{name}.jsonl" for name in names),
-      "valid": ("dev-clean.jsonl", "dev-other.jsonl"),
-      "test": ("test-clean.jsonl",),
-      "max_source_length": 1710,
-      "batch_unit": "tokens",
-    }
-    | fields
-  )
+  defaults: dict[str, Any] = {
+    "task": "audio",
+    "train": tuple(f"{name}.jsonl" for name in names),
+    "valid": ("dev-clean.jsonl", "dev-other.jsonl"),
+    "test": ("test-clean.jsonl",),
+    "max_source_length": 1710,
+    "batch_unit": "tokens",
+  }
+  return Data(**defaults | fields)
