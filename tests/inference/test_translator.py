@@ -14,7 +14,7 @@ from seq2seq_jax import config, types
 from seq2seq_jax.inference import details
 from seq2seq_jax.inference import translator as translation
 
-SCRIPT = pathlib.Path(__file__).parents[1] / "helpers" / "same_bits.py"
+ROOT = pathlib.Path(__file__).parents[2]
 TEXTS = ("1 2 3", "4 0", "2 2 2 2")
 
 
@@ -43,7 +43,8 @@ def test_same_bits_for_any_batch_size_order_and_devices(whole, more):
   flags = env.get("XLA_FLAGS", "").split()
   env["XLA_FLAGS"] = " ".join(f for f in flags if "xla_cpu" not in f)
   done = subprocess.run(
-    [sys.executable, str(SCRIPT), str(whole), *more],
+    [sys.executable, "-m", "tests.helpers.same_bits", str(whole), *more],
+    cwd=ROOT,
     env=env,
     capture_output=True,
     text=True,

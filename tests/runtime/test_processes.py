@@ -88,11 +88,11 @@ def _by_script(module, *words):
 
 
 def test_an_error_in_one_is_one_line_and_ends_all(tmp_path):
-  process = _by_script("train", tmp_path / "none.py", "--workdir", tmp_path)
+  process = _by_script("train", tmp_path / "xyz.py", "--workdir", tmp_path)
   _, said = process.communicate(timeout=120)
   assert process.returncode == 2
   assert [line for line in said.splitlines() if "Gloo" not in line] == [
-    f"error: config {tmp_path / 'none.py'}: no such file"
+    f"error: config {tmp_path / 'xyz.py'}: no such file"
   ]
 
 

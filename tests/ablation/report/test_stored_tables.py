@@ -72,4 +72,4 @@ def test_bases_are_named_from_the_projects_root(path):
 
 
 def test_there_are_stored_tables():
-  assert len(TABLES) == 6
+  assert len(TABLES) == 8
