@@ -110,10 +110,10 @@ def code_of(
   try:
     _check_arguments()
     code = main()
-    _stop_alarm()
+    stop_alarm()
     sys.stdout.flush()
   except BaseException as e:
-    _stop_alarm()
+    stop_alarm()
     code = _reported(e, tell)
   try:
     sys.stdout.flush()
@@ -122,7 +122,7 @@ def code_of(
   return code
 
 
-def _stop_alarm() -> None:
+def stop_alarm() -> None:
   """Lets no signal be raised again: the program ends."""
   if threading.current_thread() is threading.main_thread():
     signal.setitimer(signal.ITIMER_REAL, 0.0)

@@ -267,6 +267,7 @@ def answered(rescue: Callable[[], object]) -> Iterator[None]:
   except (KeyboardInterrupt, SystemExit):
     if exits.received() is None:
       raise
+    exits.stop_alarm()  # which would raise it again on the way to the end
     # A device's program still runs, and Python would wait for its end.
     ending.end(exits.BY_SIGNAL + (exits.received() or 0))
   finally:

@@ -93,12 +93,15 @@ def test_no_handlers_are_installed_in_another_thread():
   assert seen == [(old, None)]
 
 
-def test_what_runs_on_a_device_does_not_delay_the_end(tmp_path):
+@pytest.mark.parametrize("last", [0.0, 0.5], ids=["at once", "slow end"])
+def test_what_runs_on_a_device_does_not_delay_the_end(tmp_path, last):
   """Python would wait for a thread as for a device's program."""
   code = (
     "import sys, threading, time\n"
     "from seq2seq_jax import exits\n"
-    "from seq2seq_jax.runtime import files, signals\n"
+    "from seq2seq_jax.runtime import ending, files, signals\n"
+    "exits.AGAIN_SECONDS = 0.2\n"  # before what is done last is done
+    f"ending.on_end(lambda: time.sleep({last}))\n"
     "def main():\n"
     "  threading.Thread(target=time.sleep, args=(300,)).start()\n"
     "  with signals.answered(files.remove_parts):\n"
