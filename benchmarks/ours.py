@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from seq2seq_jax import config, types
-from seq2seq_jax.data import batches
+from seq2seq_jax.data import batches, ladder
 from seq2seq_jax.models import build
 from seq2seq_jax.runtime import parallel
 from seq2seq_jax.training import objectives, optim, start, step
@@ -73,6 +73,10 @@ class IdSource:
   def length(self, encoded: types.EncodedSide) -> int:
     """Returns the number of ids."""
     return len(encoded.values)
+
+  def padded(self, length: int, step: int) -> int:
+    """Returns the padded length of a source, as that of a text."""
+    return ladder.doubling(length, step)
 
   def pad(
     self, rows: Sequence[types.EncodedSide | None], length: int
