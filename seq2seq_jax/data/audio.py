@@ -8,6 +8,7 @@ and `gaps` the samples of silence before, between and behind them. Whatever is
 wrong with a line or a file is a `types.UserError` that names it.
 """
 
+import abc
 import dataclasses
 import io
 import os
@@ -83,7 +84,7 @@ def identity(utterance: Utterance) -> str:
 
 
 @dataclasses.dataclass(frozen=True)
-class Made(Utterance):
+class Made(Utterance, abc.ABC):
   """An utterance whose samples are made when they are needed, not read.
 
   Attributes:
@@ -92,9 +93,9 @@ class Made(Utterance):
 
   rate: int = 0
 
+  @abc.abstractmethod
   def signal(self) -> Float[np.ndarray, "..."]:
     """Samples [N] or [N, C] in [-1, 1], float32; the same at every call."""
-    raise NotImplementedError
 
 
 def read_manifest(path: str | os.PathLike[str]) -> list[Utterance]:

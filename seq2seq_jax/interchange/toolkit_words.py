@@ -13,8 +13,7 @@ import numpy as np
 
 from seq2seq_jax import config, types
 from seq2seq_jax.data import sides, tokenizers, vocabulary
-
-_OUT = -1e9  # a logit that gives a word no probability in float32
+from seq2seq_jax.interchange import word_lists
 
 
 class Specials(NamedTuple):
@@ -53,14 +52,14 @@ class WordList:
 
   def rows(self) -> list[int | None]:
     """The toolkit's row of each of our ids; None: a special that it lacks."""
-    others = [n for n in range(len(self.words)) if n not in self.specials]
-    return [*self.specials, *others]
+    return list(word_lists.order(len(self.words), self.specials))
 
   def tokenizer(self) -> tokenizers.Tokenizer:
     """The tokenizer of these words."""
     symbols = [self.words[row] for row in self.rows()[4:] if row is not None]
-    settings = {"kind": self.kind, "lowercase": self.lowercase, "sampling": 0.0}
-    return tokenizers.build(settings | {"symbols": symbols})
+    return word_lists.tokenizer(
+      symbols, kind=self.kind, lowercase=self.lowercase
+    )
 
   def check(self, name: str, count: int, place: str) -> None:
     """Checks that there is a word for each row of an array.
@@ -84,8 +83,7 @@ class WordList:
     rows = self.rows()
     if bos is not None:
       rows[types.BOS] = bos
-    zeros = np.zeros(matrix.shape[1:], matrix.dtype)
-    return np.stack([zeros if r is None else matrix[r] for r in rows])
+    return word_lists.rows(matrix, rows)
 
   def biases(self, vector: np.ndarray, *without: int) -> np.ndarray:
     """Logits' biases [V] in our order.
@@ -95,11 +93,9 @@ class WordList:
       *without: our ids that get no probability; so do specials that the
         toolkit does not have.
     """
-    rows = self.rows()
-    out = [vector[r] if r is not None else _OUT for r in rows]
-    for i in without:
-      out[i] = _OUT
-    return np.array(out, np.float32)
+    out = word_lists.rows(vector, self.rows(), word_lists.NEVER)
+    out[list(without)] = word_lists.NEVER
+    return out.astype(np.float32)
 
 
 def data_of(source: WordList, target: WordList, **fields: Any) -> config.Data:
@@ -142,18 +138,7 @@ def vocabularies(
 
 def notes(*lists: WordList) -> list[str]:
   """What a user must know of vocabularies of subwords."""
-  words = [word for each in lists for word in each.words]
-  if any(word.endswith("@@") for word in words):
-    return [
-      "the vocabulary holds pieces of subword-nmt (`@@`): give text that is "
-      "split by the model's own codes, and join outputs by removing `@@ `"
-    ]
-  if any("▁" in word for word in words):
-    return [
-      "the vocabulary holds pieces of SentencePiece (`▁`): give text that is "
-      "split by the model's own SentencePiece model, and join outputs with it"
-    ]
-  return []
+  return word_lists.notes(*(each.words for each in lists))
 
 
 def read_lines(path: pathlib.Path) -> list[str]:
