@@ -21,7 +21,8 @@ def measure(
 ) -> np.ndarray:
   """Source and target positions of the trainable examples. [N, 2] int64.
 
-  This encodes every example once, which takes minutes for a large corpus.
+  Texts are encoded once, which takes minutes for a large corpus; utterances are
+  read only where their manifest does not say how long they are.
 
   Args:
     corpus: holds the training examples.
